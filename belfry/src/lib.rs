@@ -1,0 +1,1 @@
+//! The one binary: command line, config, roles, wiring, start, reload, stop.

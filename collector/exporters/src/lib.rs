@@ -1,0 +1,1 @@
+//! What we read ourselves and expose under the field's usual metric names.

@@ -1,0 +1,1 @@
+//! From a target to a committed batch: discovery, schedule, scrape, formats, relabel, staleness.

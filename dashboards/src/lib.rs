@@ -1,0 +1,1 @@
+//! What a person or Grafana talks to: HTTP API and the embedded page.

@@ -1,0 +1,1 @@
+//! Bytes that survive: the disk door and the checksummed, group-committed record log on it.

@@ -1,0 +1,284 @@
+//! A label set: sorted, unique names, each with a value that is not empty.
+//!
+//! Place in the flow: scrapes and queries speak in label sets; the store turns each into a number.
+//!
+//! One set is one block of text and one block of end offsets behind a counted reference, so a clone
+//! costs nothing, equality is a comparison of bytes, and a set is a *value*, never a set of columns.
+//!
+//! Invariants: names ascend by bytes and are unique; no value is empty (an empty value means "this
+//! label is absent", as the field has it).
+//!
+//! Not here: which names are allowed where (`is_label_name` tells; the doors decide).
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// The label that holds the metric's name.
+pub const METRIC_NAME: &str = "__name__";
+/// The label that the alert rule's name goes into.
+pub const ALERT_NAME: &str = "alertname";
+
+/// An immutable, sorted label set. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Labels(Arc<Packed>);
+
+#[derive(PartialEq, Eq, Default)]
+struct Packed {
+    /// name, value, name, value … without separators.
+    text: Box<str>,
+    /// Where each name and each value ends in `text`.
+    ends: Box<[u32]>,
+}
+
+impl Labels {
+    /// The set without labels.
+    pub fn empty() -> Labels {
+        Labels(Arc::default())
+    }
+
+    /// Builds a set from pairs in any order. The last of two equal names wins; empty values vanish.
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Labels {
+        let mut builder = LabelsBuilder::new();
+        for (name, value) in pairs {
+            builder.set(name.as_ref(), value.as_ref());
+        }
+        builder.build()
+    }
+
+    /// Rebuilds a set from text and end offsets as [`Labels::text`] and [`Labels::ends`] gave them.
+    /// `None` when they do not describe a valid set.
+    pub fn from_parts(text: &str, ends: &[u32]) -> Option<Labels> {
+        let mut previous_end = 0;
+        for &end in ends {
+            if end < previous_end || !text.is_char_boundary(end as usize) {
+                return None;
+            }
+            previous_end = end;
+        }
+        if !ends.len().is_multiple_of(2) || previous_end as usize != text.len() {
+            return None;
+        }
+        let labels = Labels(Arc::new(Packed { text: text.into(), ends: ends.into() }));
+        let ascending = labels.iter().zip(labels.iter().skip(1)).all(|(a, b)| a.0 < b.0);
+        let filled = labels.iter().all(|(name, value)| !name.is_empty() && !value.is_empty());
+        (ascending && filled).then_some(labels)
+    }
+
+    /// All names and values, one after the other: the form that is hashed and journalled.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The end of each name and value in [`Labels::text`].
+    pub fn ends(&self) -> &[u32] {
+        &self.0.ends
+    }
+
+    /// How many labels.
+    pub fn len(&self) -> usize {
+        self.0.ends.len() / 2
+    }
+
+    /// Whether the set has no labels.
+    pub fn is_empty(&self) -> bool {
+        self.0.ends.is_empty()
+    }
+
+    /// Name and value pairs in ascending order of names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + '_ {
+        (0..self.len()).map(|index| (self.part(2 * index), self.part(2 * index + 1)))
+    }
+
+    fn part(&self, part_index: usize) -> &str {
+        let start = if part_index == 0 { 0 } else { self.0.ends[part_index - 1] as usize };
+        &self.0.text[start..self.0.ends[part_index] as usize]
+    }
+
+    /// The value of a label; `None` when it is absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    /// The metric's name, empty when absent.
+    pub fn metric_name(&self) -> &str {
+        self.get(METRIC_NAME).unwrap_or("")
+    }
+
+    /// A builder that starts from this set.
+    pub fn to_builder(&self) -> LabelsBuilder {
+        LabelsBuilder {
+            pairs: self.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        }
+    }
+
+    /// The set without one label.
+    pub fn without(&self, name: &str) -> Labels {
+        if self.get(name).is_none() {
+            return self.clone();
+        }
+        Labels::from_sorted(self.iter().filter(|(own, _)| *own != name))
+    }
+
+    /// Only the labels that `keep` says yes to.
+    pub fn filtered(&self, mut keep: impl FnMut(&str) -> bool) -> Labels {
+        Labels::from_sorted(self.iter().filter(|(name, _)| keep(name)))
+    }
+
+    fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
+        let mut text = String::new();
+        let mut ends = Vec::new();
+        for (name, value) in pairs {
+            for part in [name, value] {
+                text.push_str(part);
+                ends.push(end_offset(&text));
+            }
+        }
+        Labels(Arc::new(Packed { text: text.into(), ends: ends.into() }))
+    }
+
+    /// A 64-bit hash that is the same in every process and release: xxh3 of the text and the ends.
+    pub fn hash64(&self) -> u64 {
+        hash_parts(&self.0.text, &self.0.ends)
+    }
+}
+
+/// The hash of a label set given as text and ends; equals [`Labels::hash64`].
+pub fn hash_parts(text: &str, ends: &[u32]) -> u64 {
+    let mut hasher = Xxh3Default::new();
+    hasher.update(text.as_bytes());
+    for end in ends {
+        hasher.update(&end.to_le_bytes());
+    }
+    hasher.digest()
+}
+
+fn end_offset(text: &str) -> u32 {
+    u32::try_from(text.len()).expect("a label set is smaller than 4 GiB: the doors cap its parts")
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Labels) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Labels {
+    /// Label by label, name before value; a prefix comes first. The order of blocks and answers.
+    fn cmp(&self, other: &Labels) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl Hash for Labels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash64());
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Labels {
+        Labels::empty()
+    }
+}
+
+impl fmt::Display for Labels {
+    /// `name{a="b", c="d"}`, as Prometheus writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.metric_name();
+        f.write_str(name)?;
+        if !name.is_empty() && self.len() == 1 {
+            return Ok(());
+        }
+        f.write_str("{")?;
+        let mut separator = "";
+        for (label, value) in self.iter().filter(|(label, _)| *label != METRIC_NAME) {
+            if is_label_name(label) {
+                write!(f, "{separator}{label}={value:?}")?;
+            } else {
+                write!(f, "{separator}{label:?}={value:?}")?;
+            }
+            separator = ", ";
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Collects labels in any order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelsBuilder {
+    pairs: Vec<(String, String)>,
+}
+
+impl LabelsBuilder {
+    /// An empty builder.
+    pub fn new() -> LabelsBuilder {
+        LabelsBuilder::default()
+    }
+
+    /// Sets a label; an empty value removes it.
+    pub fn set(&mut self, name: &str, value: &str) -> &mut LabelsBuilder {
+        let found = self.pairs.iter().position(|(own, _)| own == name);
+        match (found, value.is_empty()) {
+            (Some(index), true) => {
+                self.pairs.remove(index);
+            }
+            (Some(index), false) => value.clone_into(&mut self.pairs[index].1),
+            (None, true) => {}
+            (None, false) => self.pairs.push((name.to_owned(), value.to_owned())),
+        }
+        self
+    }
+
+    /// Removes a label.
+    pub fn remove(&mut self, name: &str) -> &mut LabelsBuilder {
+        self.pairs.retain(|(own, _)| own != name);
+        self
+    }
+
+    /// The value that is set now, empty when absent.
+    pub fn get(&self, name: &str) -> &str {
+        self.pairs.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+    }
+
+    /// The pairs set so far, in the order they were first set.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+
+    /// The finished set.
+    pub fn build(mut self) -> Labels {
+        self.pairs.sort();
+        Labels::from_sorted(self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+}
+
+/// Whether a name is a classic label name: `[a-zA-Z_][a-zA-Z0-9_]*`.
+pub fn is_label_name(name: &str) -> bool {
+    is_name(name, false)
+}
+
+/// Whether a name is a classic metric name: a label name that may hold colons.
+pub fn is_metric_name(name: &str) -> bool {
+    is_name(name, true)
+}
+
+fn is_name(name: &str, colon: bool) -> bool {
+    let allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || (colon && byte == b':');
+    !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests;

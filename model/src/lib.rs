@@ -1,0 +1,47 @@
+//! The words that two or more rooms of Belfry share: labels, matchers, time, batches, alerts, and
+//! the two hinge traits [`Append`] and [`AlertSink`].
+//!
+//! Place in the flow: below everything. Every other crate may use it; it uses none of ours.
+//!
+//! Not here: input and output of any kind, tasks, settings of one room.
+
+/// An alert on its way from a rule to a person.
+pub mod alert;
+/// Hinge: alerts go to the alert manager and are durable when the call returns.
+pub mod alert_sink;
+/// Hinge: a batch of samples goes to the store and is durable when the call returns.
+pub mod append;
+/// The clock door: real, or driven by a test.
+pub mod clock;
+/// Prometheus durations such as `1h30m`.
+pub mod duration;
+/// Hinge: an exporter inside the process is asked for its families.
+pub mod exporter;
+/// A field reader over that tree which collects every problem instead of stopping at the first.
+pub mod fields;
+/// Hinge: one HTTP request goes out through the only dialler.
+pub mod http_door;
+/// Label sets, their names and values.
+pub mod labels;
+/// Limits of the whole house, each with its reason.
+pub mod limits;
+/// What selects series: `=`, `!=`, `=~`, `!~`.
+pub mod matcher;
+/// Values with a meaning of their own (the stale marker) and how numbers are written.
+pub mod sample;
+/// Instants and half-open ranges in milliseconds.
+pub mod time;
+/// YAML with positions: the tree that every configuration reader walks.
+pub mod yaml;
+
+pub use alert::Alert;
+pub use alert_sink::{AlertSink, AlertSinkError};
+pub use append::{Append, AppendError, Appended, Batch, Refused, SeriesIx};
+pub use clock::Clock;
+pub use exporter::{Exporter, Family, MetricKind};
+pub use labels::{Labels, LabelsBuilder};
+pub use matcher::{MatchOp, Matcher};
+pub use time::{TimeRange, TimestampMs};
+
+/// A boxed future, the answer of every hinge method that waits.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,1 @@
+//! The language alone: text, tokens, tree, checked tree; positions kept.

@@ -1,0 +1,1 @@
+//! From a PromQL question to an answer.

@@ -1,0 +1,1 @@
+//! From a committed batch to a column on disk and back.

@@ -1,0 +1,1 @@
+//! The Go text/template dialect that rule files and Alertmanager files use.

@@ -1,0 +1,1 @@
+//! The test crate: harness, end-to-end, conformance files, simulation, side-by-side benchmarks.

@@ -13,17 +13,23 @@
 
 /// The `exporters:` section of belfry.yml.
 pub mod config;
+/// This machine, as node_exporter shows it.
+pub mod host;
 /// Passwords: given in place or in a file, never shown.
 pub mod secret;
 
 /// Collects values into families by name.
 mod families;
+/// Reads pages of other exporters, to compare ours with.
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 
 use model::{Clock, Exporter};
 
 use crate::config::Config;
+use crate::host::HostExporter;
 
 /// One thing the collector asks at an interval.
 pub struct Built {
@@ -52,6 +58,15 @@ pub enum Kind {
 
 /// Turns the section into things to ask. Touches nothing: no file, no address, no task.
 pub fn build(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Built> {
-    let _ = (config, clock);
-    Vec::new()
+    let mut built = Vec::new();
+    if config.host.enabled {
+        built.push(Built {
+            job: "node",
+            instance: host::host_name(),
+            interval_ms: config.host.pace.interval_ms,
+            timeout_ms: config.host.pace.timeout_ms,
+            kind: Kind::InProcess(Arc::new(HostExporter::new(&config.host, clock.clone()))),
+        });
+    }
+    built
 }

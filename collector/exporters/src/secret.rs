@@ -42,7 +42,8 @@ impl Password {
             Password::Inline(text) => return Ok(Some(text.clone())),
             Password::File(path) => path,
         };
-        let fail = |error: std::io::Error| format!("read password file {}: {error}", path.display());
+        let fail =
+            |error: std::io::Error| format!("read password file {}: {error}", path.display());
         let file = std::fs::File::open(path).map_err(fail)?;
         let mut text = String::new();
         file.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text).map_err(fail)?;

@@ -315,3 +315,6 @@ impl<'a> Parser<'a> {
         self.vector_selector(false)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,14 +8,29 @@
 
 /// The tree.
 pub mod ast;
+/// Types.
+mod check;
 /// Lengths of time and their expressions.
 pub mod duration;
 /// The catalogue of functions.
 pub mod functions;
+/// Text to tokens.
+mod lexer;
+/// Values of numbers and quoted texts.
+mod literal;
+/// Tokens to the tree.
+mod parser;
+/// The tree back to text.
+mod print;
 /// Problems with their places.
 mod problem;
+/// The notation of test data.
+pub mod series;
+/// Words of the language.
+mod token;
 
 pub use ast::{Expr, ExprKind};
+pub use print::{pretty, print};
 pub use problem::{Problem, line_and_column};
 
 /// Longest query text that is read. A person's longest rules are a few KiB; this leaves room for
@@ -58,6 +73,25 @@ impl ParseOptions {
             duration_expressions: true,
             extended_ranges: true,
             fill: true,
+        }
+    }
+}
+
+/// Reads and checks one expression. Every problem that was found, the first one first.
+pub fn parse(text: &str, options: &ParseOptions) -> Result<Expr, Vec<Problem>> {
+    parser::parse_text(text, options)
+}
+
+/// Reads a bare selector such as `up{job="a"}`, as `match[]` parameters hold it.
+pub fn parse_selector(text: &str) -> Result<Vec<model::Matcher>, Vec<Problem>> {
+    let expr = parse(text, &ParseOptions::default())?;
+    match expr.kind {
+        ExprKind::Vector(selector) if selector.modifiers == ast::Modifiers::default() => {
+            Ok(selector.matchers)
+        }
+        _ => {
+            let message = "expected a selector such as up{job=\"a\"} and nothing else";
+            Err(vec![Problem::at(expr.span, message)])
         }
     }
 }

@@ -50,7 +50,8 @@ impl Turn<'_> {
         if !extended.is_empty() {
             self.record(Record::AlertExtended(extended));
         }
-        for alert in upserts.values().filter(|alert| !alert.is_resolved_at(self.now_ms)) {
+        let now_ms = self.now_ms;
+        for alert in upserts.values().filter(|alert| !alert.is_resolved_at(now_ms)) {
             self.join_groups(alert);
         }
     }

@@ -78,6 +78,7 @@ pub struct Lane {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
     /// The message.
+    #[serde(with = "shared")]
     pub intent: Arc<Intent>,
     /// Since when the lane has something undelivered.
     pub since_ms: i64,
@@ -389,5 +390,22 @@ fn release(holds: &mut BTreeMap<u64, usize>, fingerprint: u64) {
         if *count == 0 {
             holds.remove(&fingerprint);
         }
+    }
+}
+
+/// A shared message in the snapshot is the message.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Intent;
+
+    pub(super) fn serialize<S: Serializer>(intent: &Arc<Intent>, out: S) -> Result<S::Ok, S::Error> {
+        intent.as_ref().serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Arc<Intent>, D::Error> {
+        Intent::deserialize(input).map(Arc::new)
     }
 }

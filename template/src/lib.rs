@@ -1,1 +1,55 @@
 //! The Go text/template dialect that rule files and Alertmanager files use.
+//!
+//! Place in the flow: rules and alertmanager parse the texts of their files once, and execute them
+//! for each alert and each message.
+//!
+//! Invariants: no text and no data can make parsing or execution panic, hang or fill the memory:
+//! output, steps and depth are capped.
+//!
+//! Not here: queries and links that need the world (they come through [`Functions`]), the data
+//! (rules, alertmanager).
+
+/// Alertmanager's functions.
+pub mod alertmanager;
+/// Base64 with the URL-safe alphabet.
+mod base64;
+/// Go's built-in functions.
+mod builtin;
+/// Methods of instants and spans.
+mod clock_members;
+/// Instants as text.
+mod clock_text;
+/// Trees to text.
+mod execute;
+/// The door through which a template calls what Go's built-ins don't have.
+pub mod functions;
+/// Escaping by context.
+mod html;
+/// Numbers for people.
+mod humanize;
+/// Values as JSON.
+mod json;
+/// Text to tokens.
+mod lexer;
+/// Floats as text.
+mod number;
+/// Tokens to trees.
+mod parser;
+/// Values as text.
+mod print;
+/// Prometheus' functions.
+pub mod prometheus;
+/// A set of templates that can call one another.
+pub mod templates;
+/// The parsed form.
+mod tree;
+/// What a template computes with.
+pub mod value;
+/// Text functions of both dialects.
+mod words;
+
+pub use alertmanager::AlertmanagerFunctions;
+pub use functions::{Dialect, Functions, NoFunctions};
+pub use prometheus::{PrometheusFunctions, World};
+pub use templates::{Limits, TemplateError, Templates};
+pub use value::{List, Map, MissingKey, Object, Value};

@@ -8,14 +8,27 @@
 
 /// The tree.
 pub mod ast;
+/// Types.
+mod check;
 /// Lengths of time and their expressions.
 pub mod duration;
 /// The catalogue of functions.
 pub mod functions;
+/// Text to tokens.
+mod lexer;
+/// Values of numbers and quoted texts.
+mod literal;
+/// Tokens to the tree.
+mod parser;
+/// The tree back to text.
+mod print;
 /// Problems with their places.
 mod problem;
+/// Words of the language.
+mod token;
 
 pub use ast::{Expr, ExprKind};
+pub use print::{pretty, print};
 pub use problem::{Problem, line_and_column};
 
 /// Longest query text that is read. A person's longest rules are a few KiB; this leaves room for
@@ -60,4 +73,9 @@ impl ParseOptions {
             fill: true,
         }
     }
+}
+
+/// Reads and checks one expression. Every problem that was found, the first one first.
+pub fn parse(text: &str, options: &ParseOptions) -> Result<Expr, Vec<Problem>> {
+    parser::parse_text(text, options)
 }

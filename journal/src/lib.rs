@@ -27,6 +27,10 @@ mod thread;
 /// Groups of appends become one write and one sync.
 mod writer;
 
+/// What was appended, and whether a replay is right about it.
+#[cfg(test)]
+mod expected;
+
 pub use error::{Error, NextStep};
 pub use frame::RECORD_BYTES_MAX;
 pub use journal::{Journal, JournalOptions};

@@ -94,7 +94,6 @@ pub fn router(parts: Parts) -> Router {
     let push = Router::new()
         .route("/api/v1/write", post(api::write::remote_write))
         .layer(DefaultBodyLimit::max(PUSH_BYTES_MAX));
-    let both = |handler| get(handler).post(handler);
     let prometheus = Router::new()
         .route("/query", get(api::query::instant).post(api::query::instant))
         .route("/query_range", get(api::query::range).post(api::query::range))
@@ -102,13 +101,13 @@ pub fn router(parts: Parts) -> Router {
         .route("/labels", get(api::series::labels).post(api::series::labels))
         .route("/label/{name}/values", get(api::series::label_values))
         .route("/metadata", get(api::status::metadata))
-        .route("/query_exemplars", both(api::status::exemplars))
+        .route("/query_exemplars", get(api::status::exemplars).post(api::status::exemplars))
         .route("/rules", get(api::rules::rules))
         .route("/alerts", get(api::rules::alerts))
         .route("/alertmanagers", get(api::status::alertmanagers))
         .route("/targets", get(api::targets::targets))
         .route("/sql", get(api::sql::sql).post(api::sql::sql))
-        .route("/status/buildinfo", both(api::status::buildinfo))
+        .route("/status/buildinfo", get(api::status::buildinfo).post(api::status::buildinfo))
         .route("/status/runtimeinfo", get(api::status::runtimeinfo))
         .route("/status/config", get(api::status::config))
         .route("/status/flags", get(api::status::flags))

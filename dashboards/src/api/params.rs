@@ -3,8 +3,6 @@
 //! Place in the flow: the first step of each handler. Grafana sends a form body *and* URL
 //! parameters in one POST, so both are read, the body first, repeated keys kept.
 
-use std::time::Duration;
-
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use model::time::{TimeRange, TimestampMs};
@@ -64,12 +62,6 @@ impl Params {
         self.get(name).map(|text| parse_duration(name, text)).transpose()
     }
 
-    /// A time-out; `None` when absent.
-    pub fn timeout(&self, name: &str) -> Result<Option<Duration>, ApiError> {
-        let ms = self.duration_ms(name)?;
-        Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
-    }
-
     /// How many results at most; zero or absent means all.
     pub fn limit(&self) -> Result<usize, ApiError> {
         let Some(text) = self.get("limit") else { return Ok(usize::MAX) };
@@ -100,7 +92,10 @@ impl Params {
 }
 
 fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
-    query::parse_selector(text).map_err(|error| ApiError::bad_parameter("match[]", error))
+    promql::parse_selector(text).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| problem.render(text)).collect();
+        ApiError::bad_parameter("match[]", lines.join("; "))
+    })
 }
 
 /// Decimal seconds since the epoch, or RFC 3339.

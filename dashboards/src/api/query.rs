@@ -20,7 +20,7 @@ fn engine(parts: &Parts) -> Result<Arc<Engine>, ApiError> {
 
 fn options(params: &Params) -> Result<QueryOptions, ApiError> {
     Ok(QueryOptions {
-        timeout: params.timeout("timeout")?,
+        timeout_ms: params.duration_ms("timeout")?.and_then(|ms| u64::try_from(ms).ok()),
         lookback_ms: params.duration_ms("lookback_delta")?,
         ..QueryOptions::default()
     })
@@ -70,12 +70,25 @@ fn respond(mut answer: Answer, params: &Params) -> Result<Response, ApiError> {
     let stats = params.get("stats").map(|_| {
         let stats = &answer.stats;
         serde_json::json!({
-            "timings": {"execTotalTime": stats.total_seconds, "evalTotalTime": stats.eval_seconds},
-            "samples": {"totalQueryableSamples": stats.samples, "peakSamples": stats.samples_peak},
+            "timings": {
+                "execQueueTime": seconds(stats.queue_us),
+                "queryPreparationTime": seconds(stats.prepare_us),
+                "innerEvalTime": seconds(stats.eval_us),
+                "evalTotalTime": seconds(stats.prepare_us + stats.eval_us),
+                "execTotalTime": seconds(stats.queue_us + stats.prepare_us + stats.eval_us),
+            },
+            "samples": {
+                "totalQueryableSamples": stats.samples_total,
+                "peakSamples": stats.samples_peak,
+            },
         })
         .to_string()
     });
     Ok((JSON, json::write_answer(&answer, stats.as_deref())).into_response())
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
 }
 
 fn truncate(answer: &mut Answer, limit: usize) {

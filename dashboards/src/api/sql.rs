@@ -1,6 +1,7 @@
 //! `/api/v1/sql`: one read-only statement, answered as columns and rows.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Serialize;
 
 use crate::api::envelope::{ApiError, Success};
@@ -25,11 +26,9 @@ pub async fn sql(State(parts): State<Parts>, params: Params) -> Result<Success<T
     let session = parts.sql.clone().ok_or_else(|| ApiError::not_here("query"))?;
     let answer = session.query(params.required("query")?).await.map_err(|error| match error {
         sql::Error::Statement(message) => ApiError::bad_parameter("query", message),
-        sql::Error::Execution(message) => ApiError::new(
-            axum::http::StatusCode::UNPROCESSABLE_ENTITY,
-            "execution",
-            message,
-        ),
+        other => {
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", other.to_string())
+        }
     })?;
     let columns = answer
         .columns

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use collector::push::remote_write;
-use collector::push::PushError;
 use model::append::{AppendError, Appended};
 
 use crate::parts::Parts;
@@ -20,16 +19,24 @@ pub async fn remote_write(State(parts): State<Parts>, headers: HeaderMap, body: 
     };
     let content_type = header_text(&headers, &header::CONTENT_TYPE);
     let encoding = header_text(&headers, &header::CONTENT_ENCODING);
-    let batch = match remote_write::decode(content_type, encoding, &body) {
-        Ok(batch) => batch,
-        Err(error) => return refuse(&error),
+    let decoded = match remote_write::decode_counted(content_type, encoding, &body) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            let code = StatusCode::from_u16(error.http_status());
+            return text(code.unwrap_or(StatusCode::BAD_REQUEST), &error.to_string());
+        }
     };
-    if batch.is_empty() {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    match append.append(batch).await {
-        Ok(appended) if appended.refused.is_empty() => StatusCode::NO_CONTENT.into_response(),
-        Ok(appended) => text(StatusCode::BAD_REQUEST, &refused_text(&appended)),
+    let left_out = (decoded.samples_invalid_labels, decoded.histograms_skipped);
+    let outcome = if decoded.batch.is_empty() {
+        Ok(Appended::default())
+    } else {
+        append.append(decoded.batch).await
+    };
+    match outcome {
+        Ok(appended) if appended.refused.is_empty() && left_out == (0, 0) => {
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Ok(appended) => text(StatusCode::BAD_REQUEST, &refused_text(&appended, left_out)),
         Err(error @ (AppendError::Unavailable { .. } | AppendError::Stopping)) => {
             text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())
         }
@@ -41,16 +48,7 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
-fn refuse(error: &PushError) -> Response {
-    let code = match error {
-        PushError::UnsupportedMedia { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        PushError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    text(code, &error.to_string())
-}
-
-fn refused_text(appended: &Appended) -> String {
+fn refused_text(appended: &Appended, left_out: (u64, u64)) -> String {
     let mut lines = vec![format!(
         "{} samples stored, {} refused:",
         appended.accepted,
@@ -63,6 +61,12 @@ fn refused_text(appended: &Appended) -> String {
             refused.at,
             refused.reason.message()
         ));
+    }
+    if left_out.0 > 0 {
+        lines.push(format!("{} samples of series without a name or with bad labels", left_out.0));
+    }
+    if left_out.1 > 0 {
+        lines.push(format!("{} native histograms, which are not stored yet", left_out.1));
     }
     lines.join("\n")
 }

@@ -27,6 +27,8 @@ pub mod labels;
 pub mod limits;
 /// What selects series: `=`, `!=`, `=~`, `!~`.
 pub mod matcher;
+/// The field's dialect of regular expressions in the words of our library.
+mod re2;
 /// Values with a meaning of their own (the stale marker) and how numbers are written.
 pub mod sample;
 /// Instants and half-open ranges in milliseconds.

@@ -105,7 +105,8 @@ impl Matcher {
 pub fn anchored(expression: &str) -> Result<Regex, regex::Error> {
     // The size limit keeps one expression from eating the memory budget of a query.
     // The bare expression is compiled first: `a)(b` must fail by itself, not be saved by the frame.
-    regex::RegexBuilder::new(expression).size_limit(REGEX_BYTES_MAX).build()?;
+    let expression = crate::re2::translate(expression);
+    regex::RegexBuilder::new(&expression).size_limit(REGEX_BYTES_MAX).build()?;
     regex::RegexBuilder::new(&format!("^(?s:{expression})$")).size_limit(REGEX_BYTES_MAX).build()
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn call(
             None => return Some(Err(wrong_count(1, 0))),
         },
         "html" | "js" | "urlquery" => {
-            return Some(joined(arguments, bytes_max).and_then(|text| {
+            return Some(joined(arguments, bytes_max).map(|text| {
                 let escaped = match name {
                     "html" => escape_html(&text),
                     "js" => escape_js(&text),
@@ -53,7 +53,7 @@ pub(crate) fn call(
                 };
                 // Escaped once is enough: HTML mode takes it as it is.
                 let safe = html_mode && name == "html";
-                Ok(if safe { Value::SafeHtml(escaped.into()) } else { Value::text(escaped) })
+                if safe { Value::SafeHtml(escaped.into()) } else { Value::text(escaped) }
             }));
         }
         _ => return call_on_values(name, arguments),

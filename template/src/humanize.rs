@@ -104,15 +104,14 @@ pub(crate) fn percentage(ratio: f64) -> String {
     format!("{}%", four_digits(ratio * 100.0))
 }
 
-/// An instant from seconds since the epoch; `None` when no calendar has it.
+/// An instant from seconds since the epoch, cut to milliseconds as upstream does; `None` beyond
+/// what an i64 of nanoseconds holds.
 pub(crate) fn instant(seconds: f64) -> Option<Timestamp> {
     let nanoseconds = seconds * 1e9;
-    if !nanoseconds.is_finite() || nanoseconds.abs() > i64::MAX as f64 {
+    if !nanoseconds.is_finite() || nanoseconds.abs() >= i64::MAX as f64 {
         return None;
     }
-    let whole = seconds.floor();
-    let part = ((seconds - whole) * 1e9).round().clamp(0.0, 999_999_999.0);
-    Timestamp::new(whole as i64, part as i32).ok()
+    Timestamp::from_millisecond(nanoseconds as i64 / 1_000_000).ok()
 }
 
 /// `humanizeTimestamp`.

@@ -29,6 +29,8 @@ mod html;
 mod humanize;
 /// Values as JSON.
 mod json;
+/// Label sets with Alertmanager's methods.
+pub mod key_values;
 /// Text to tokens.
 mod lexer;
 /// Floats as text.
@@ -50,6 +52,7 @@ mod words;
 
 pub use alertmanager::AlertmanagerFunctions;
 pub use functions::{Dialect, Functions, NoFunctions};
+pub use key_values::key_values;
 pub use prometheus::{PrometheusFunctions, World};
 pub use templates::{Limits, TemplateError, Templates};
 pub use value::{List, Map, MissingKey, Object, Value};

@@ -59,7 +59,7 @@ fn general(value: f64, precision: Option<usize>) -> String {
     };
     let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
     let threshold = match precision {
-        None => 21,
+        None => 6,
         Some(count) => {
             let count = count.max(1);
             let before_point = exponent + 1;

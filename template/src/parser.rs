@@ -56,10 +56,10 @@ impl Default for Scope {
 
 /// What ended a list of nodes.
 #[derive(Debug, PartialEq, Eq)]
-enum End {
-    Text,
-    End,
-    Else,
+enum Stop {
+    EndOfText,
+    EndAction,
+    ElseAction,
 }
 
 struct Parser {
@@ -142,9 +142,9 @@ impl Parser {
             }
             let end = self.nodes(&mut body, true)?;
             match end {
-                End::Text => {}
-                End::End => return self.fail("unexpected {{end}}"),
-                End::Else => return self.fail("unexpected {{else}}"),
+                Stop::EndOfText => {}
+                Stop::EndAction => return self.fail("unexpected {{end}}"),
+                Stop::ElseAction => return self.fail("unexpected {{else}}"),
             }
         }
         let calls = std::mem::take(&mut self.scope).calls;
@@ -181,11 +181,8 @@ impl Parser {
         let outer = std::mem::take(&mut self.scope);
         let mut body = Vec::new();
         let end = self.nodes(&mut body, false)?;
-        if end != End::End {
-            return Err((
-                line,
-                format!("unexpected {end:?} in {context} {name:?}: needs {{{{end}}}}"),
-            ));
+        if end != Stop::EndAction {
+            return Err((line, format!("{context} {name:?} has no {{{{end}}}}")));
         }
         let calls = std::mem::replace(&mut self.scope, outer).calls;
         self.add(name, Tree { body, calls });
@@ -194,14 +191,14 @@ impl Parser {
 
     /// Reads nodes up to `end`, `else` or the end of the text; at the top level also up to a
     /// `define`.
-    fn nodes(&mut self, body: &mut Vec<Node>, top: bool) -> ParseResult<End> {
+    fn nodes(&mut self, body: &mut Vec<Node>, top: bool) -> ParseResult<Stop> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return self.fail(format!("nested deeper than {DEPTH_MAX} levels"));
         }
         let end = loop {
             match self.peek() {
-                None => break End::Text,
+                None => break Stop::EndOfText,
                 Some(Kind::Text(text)) => {
                     body.push(Node::Text(text.clone()));
                     self.next += 1;
@@ -211,15 +208,15 @@ impl Parser {
                         self.enter_action();
                         self.next += 1;
                         self.right_delimiter("end")?;
-                        break End::End;
+                        break Stop::EndAction;
                     }
                     // What follows `else` is read by the branch that it belongs to.
                     Some("else") => {
                         self.enter_action();
                         self.next += 1;
-                        break End::Else;
+                        break Stop::ElseAction;
                     }
-                    Some("define") if top => break End::Text,
+                    Some("define") if top => break Stop::EndOfText,
                     _ => {
                         let node = self.action()?;
                         body.push(node);
@@ -288,12 +285,10 @@ impl Parser {
         let mut end = self.nodes(&mut then, false)?;
         self.scope.ranges -= usize::from(is_range);
         let mut otherwise = Vec::new();
-        if end == End::Else {
+        if end == Stop::ElseAction {
             self.skip_space();
-            let chained = match self.peek() {
-                Some(Kind::Name(name)) if name.as_ref() == word && !is_range => true,
-                _ => false,
-            };
+            let chained =
+                !is_range && matches!(self.peek(), Some(Kind::Name(name)) if name.as_ref() == word);
             if chained {
                 self.next += 1;
                 self.depth += 1;
@@ -302,7 +297,7 @@ impl Parser {
                 }
                 otherwise.push(self.branch(word)?);
                 self.depth -= 1;
-                end = End::End;
+                end = Stop::EndAction;
             } else {
                 self.right_delimiter("else")?;
                 end = self.nodes(&mut otherwise, false)?;
@@ -310,9 +305,11 @@ impl Parser {
         }
         self.scope.variables.truncate(variables_before);
         match end {
-            End::End => {}
-            End::Else => return self.fail("expected end; found {{else}}"),
-            End::Text => return Err((line, format!("unexpected EOF: {{{{{word}}}}} has no end"))),
+            Stop::EndAction => {}
+            Stop::ElseAction => return self.fail("expected end; found {{else}}"),
+            Stop::EndOfText => {
+                return Err((line, format!("unexpected EOF: {{{{{word}}}}} has no end")));
+            }
         }
         let branch = Branch { pipe, then, otherwise };
         Ok(match word {

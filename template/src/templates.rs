@@ -151,3 +151,6 @@ impl Templates {
         self.limits
     }
 }
+
+#[cfg(test)]
+mod tests;

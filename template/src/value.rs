@@ -164,8 +164,11 @@ impl Value {
 
     /// An instant, in UTC.
     pub fn time(at: TimestampMs) -> Value {
-        let instant = jiff::Timestamp::from_millisecond(at.0)
-            .unwrap_or_else(|_| if at.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX });
+        let instant = jiff::Timestamp::from_millisecond(at.0).unwrap_or(if at.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        });
         Value::Time(instant.to_zoned(TimeZone::UTC))
     }
 

@@ -40,8 +40,21 @@ pub(crate) fn replace_all(
     Ok(out)
 }
 
-/// The first letter of each word in upper case, the others as they are.
+/// The first letter of each word in upper case, the others as they are: Go's `strings.Title`.
 pub(crate) fn title(text: &str) -> String {
+    title_with(text, |character| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => true,
+        _ if character.is_ascii() => false,
+        _ => character.is_alphanumeric() || !character.is_whitespace(),
+    })
+}
+
+/// The first letter of each word in upper case, the others in lower case: `cases.Title`.
+pub(crate) fn title_lowering(text: &str) -> String {
+    title_with(&text.to_lowercase(), |c| c.is_alphanumeric() || matches!(c, '_' | '\''))
+}
+
+fn title_with(text: &str, is_inside_word: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside_word = false;
     for character in text.chars() {
@@ -50,12 +63,7 @@ pub(crate) fn title(text: &str) -> String {
         } else {
             out.extend(character.to_uppercase());
         }
-        inside_word = character.is_alphanumeric() || matches!(character, '_' | '\'');
+        inside_word = is_inside_word(character);
     }
     out
-}
-
-/// Upstream's alert manager lowers the other letters and the server does not.
-pub(crate) fn title_lowering(text: &str) -> String {
-    title(&text.to_lowercase())
 }

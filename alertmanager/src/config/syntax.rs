@@ -14,7 +14,7 @@ pub(super) fn check_text(text: &str) -> Result<(), String> {
     if !is_template(text) {
         return Ok(());
     }
-    template::Templates::new()
+    template::Templates::for_dialect(template::Dialect::Alertmanager)
         .parse("text", text)
         .map_err(|error| format!("template line {}: {}", error.line, error.message))
 }

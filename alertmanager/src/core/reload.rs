@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::event::Outcome;
 use super::inhibit::InhibitIndex;
 use super::plan::{Plan, group_labels, label_set_text};
 use super::record::{Record, StoredAlert};
@@ -103,17 +104,21 @@ impl Turn<'_> {
 
     /// What waited for somebody to mend a setting is tried at once.
     fn retry_settings(&mut self) {
-        let mut waiting: Vec<(String, String)> = Vec::new();
-        for (id, group) in &self.state.durable.groups {
-            for (integration, lane) in &group.lanes {
-                let config = super::event::Outcome::Config.name();
-                if lane.pending.as_ref().is_some_and(|own| own.outcome == config) {
-                    waiting.push((id.clone(), integration.clone()));
-                }
+        let config = Outcome::Config.name();
+        let mut waiting: Vec<Pending> = Vec::new();
+        for group in self.state.durable.groups.values() {
+            for lane in group.lanes.values() {
+                waiting.extend(lane.pending.clone().filter(|own| own.outcome == config));
             }
         }
-        for (group, integration) in waiting {
-            self.deliver(&group, &integration);
+        for pending in waiting {
+            self.record(Record::Attempt {
+                message: pending.intent.message(),
+                attempts: pending.attempts,
+                outcome: pending.outcome,
+                next_attempt_ms: self.now_ms,
+                finished: Vec::new(),
+            });
         }
     }
 }

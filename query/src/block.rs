@@ -1,0 +1,344 @@
+//! The series block: K series by S steps of numbers with a validity bitmap.
+//!
+//! Place in the flow: leaf → **`Block`** → functions, operators, aggregation → `Answer`.
+//!
+//! A label set is a value beside its row, never a set of columns. Absent is not NaN: a step has a
+//! value only where its bit is set. Values and bits are Arrow buffers, so a block leaves the leaf as
+//! one list column and comes back without a copy.
+//!
+//! Invariants: `values` and `valid` have one entry per key and step; a block is charged to its query
+//! as long as it lives.
+//!
+//! Not here: histograms; they become a second, sparse array beside the values.
+
+use std::collections::HashMap;
+
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::{BooleanBuffer, ScalarBuffer};
+use model::Labels;
+
+use crate::error::Error;
+use crate::kernel::Row;
+use crate::ledger::{Charge, Ledger};
+
+/// Whose row it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The label set, the metric name included as long as it is not dropped for good.
+    pub labels: Labels,
+    /// Whether the metric name goes when the query ends.
+    pub drop_name: bool,
+}
+
+impl Key {
+    /// A key that keeps its name.
+    pub fn new(labels: Labels) -> Key {
+        Key { labels, drop_name: false }
+    }
+
+    /// A key without any label.
+    pub fn empty() -> Key {
+        Key::new(Labels::empty())
+    }
+}
+
+/// The instants a query is evaluated at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// The first instant.
+    pub start_ms: i64,
+    /// From one to the next; anything when there is only one.
+    pub step_ms: i64,
+    /// How many.
+    pub steps: usize,
+}
+
+impl Grid {
+    /// A single instant.
+    pub fn instant(at_ms: i64) -> Grid {
+        Grid { start_ms: at_ms, step_ms: 1, steps: 1 }
+    }
+
+    /// From `start_ms` to `end_ms`, both inside. None at all when the end lies before the start.
+    pub fn range(start_ms: i64, end_ms: i64, step_ms: i64) -> Grid {
+        let span_ms = i128::from(end_ms) - i128::from(start_ms);
+        let steps = if span_ms < 0 { 0 } else { span_ms / i128::from(step_ms.max(1)) + 1 };
+        Grid { start_ms, step_ms, steps: usize::try_from(steps).unwrap_or(usize::MAX) }
+    }
+
+    /// The instant of a step.
+    pub fn at(self, step: usize) -> i64 {
+        self.start_ms.saturating_add(self.step_ms.saturating_mul(step as i64))
+    }
+
+    /// The last instant.
+    pub fn end_ms(self) -> i64 {
+        self.at(self.steps.saturating_sub(1))
+    }
+
+    /// All instants.
+    pub fn instants(self) -> impl Iterator<Item = i64> {
+        (0..self.steps).map(move |step| self.at(step))
+    }
+}
+
+/// K series by S steps.
+#[derive(Debug)]
+pub struct Block {
+    keys: Vec<Key>,
+    steps: usize,
+    values: ScalarBuffer<f64>,
+    valid: BooleanBuffer,
+    charge: Charge,
+}
+
+impl Block {
+    /// A block from its parts; charges the query for it.
+    pub fn new(
+        keys: Vec<Key>,
+        steps: usize,
+        values: ScalarBuffer<f64>,
+        valid: BooleanBuffer,
+        ledger: &Ledger,
+    ) -> Result<Block, Error> {
+        assert_eq!(values.len(), keys.len() * steps, "one value per key and step");
+        assert_eq!(valid.len(), values.len(), "one bit per value");
+        let bytes = values.len() * 8 + valid.len() / 8 + keys.len() * size_of::<Key>();
+        let charge = ledger.charge(valid.count_set_bits(), bytes)?;
+        Ok(Block { keys, steps, values, valid, charge })
+    }
+
+    /// A block without series.
+    pub fn empty(steps: usize, ledger: &Ledger) -> Block {
+        Block {
+            keys: Vec::new(),
+            steps,
+            values: ScalarBuffer::from(Vec::new()),
+            valid: BooleanBuffer::new_unset(0),
+            charge: ledger.nothing(),
+        }
+    }
+
+    /// How many series.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How many steps.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Whose rows they are.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The values of one series; meaningless where [`Block::is_valid`] is false.
+    pub fn values(&self, series: usize) -> &[f64] {
+        &self.values[series * self.steps..(series + 1) * self.steps]
+    }
+
+    /// Whether a series has a value at a step.
+    pub fn is_valid(&self, series: usize, step: usize) -> bool {
+        self.valid.value(series * self.steps + step)
+    }
+
+    /// The value of a series at a step, if it has one.
+    pub fn get(&self, series: usize, step: usize) -> Option<f64> {
+        let index = series * self.steps + step;
+        self.valid.value(index).then(|| self.values[index])
+    }
+
+    /// The steps at which a series has a value, with the value.
+    pub fn points(&self, series: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let bits = self.valid.slice(series * self.steps, self.steps);
+        let values = self.values(series);
+        let steps: Vec<usize> = bits.set_indices().collect();
+        steps.into_iter().map(move |step| (step, values[step]))
+    }
+
+    /// Copies a series into a row.
+    pub fn read_row(&self, series: usize, row: &mut Row) {
+        row.values.copy_from_slice(self.values(series));
+        let bits = self.valid.slice(series * self.steps, self.steps);
+        for (valid, bit) in row.valid.iter_mut().zip(bits.iter()) {
+            *valid = bit;
+        }
+    }
+
+    /// The same block with other keys.
+    pub fn with_keys(mut self, keys: Vec<Key>) -> Block {
+        assert_eq!(keys.len(), self.keys.len(), "one key per series");
+        self.keys = keys;
+        self
+    }
+
+    /// The same block with every key changed.
+    pub fn map_keys(mut self, mut change: impl FnMut(&mut Key)) -> Block {
+        for key in &mut self.keys {
+            change(key);
+        }
+        self
+    }
+
+    /// The same block with every value changed; the function sees the step too.
+    pub fn map_values(mut self, mut change: impl FnMut(usize, f64) -> f64) -> Block {
+        let steps = self.steps;
+        let mut values = into_vec(std::mem::take(&mut self.values));
+        for row in values.chunks_mut(steps.max(1)) {
+            for (step, value) in row.iter_mut().enumerate() {
+                *value = change(step, *value);
+            }
+        }
+        self.values = ScalarBuffer::from(values);
+        self
+    }
+
+    /// The same block with only those values for which the function says yes; it may change them.
+    pub fn filter_map_values(
+        mut self,
+        mut change: impl FnMut(usize, f64) -> Option<f64>,
+    ) -> Block {
+        let steps = self.steps;
+        let mut values = into_vec(std::mem::take(&mut self.values));
+        let mut valid = BooleanBufferBuilder::new(values.len());
+        for (index, value) in values.iter_mut().enumerate() {
+            let kept = self.valid.value(index).then(|| change(index % steps, *value)).flatten();
+            valid.append(kept.is_some());
+            *value = kept.unwrap_or(0.0);
+        }
+        self.values = ScalarBuffer::from(values);
+        self.valid = valid.finish();
+        self
+    }
+
+    /// How many samples the block is charged for.
+    pub fn sample_count(&self) -> usize {
+        self.charge.samples()
+    }
+}
+
+/// The values as a vector, without a copy when nobody else holds them.
+fn into_vec(values: ScalarBuffer<f64>) -> Vec<f64> {
+    values.into_inner().into_vec::<f64>().unwrap_or_else(|shared| shared.typed_data().to_vec())
+}
+
+/// Builds a block row by row.
+#[derive(Debug)]
+pub struct BlockBuilder {
+    keys: Vec<Key>,
+    steps: usize,
+    values: Vec<f64>,
+    valid: BooleanBufferBuilder,
+    charge: Charge,
+}
+
+impl BlockBuilder {
+    /// An empty builder, charged to the query as it grows.
+    pub fn new(steps: usize, ledger: &Ledger) -> BlockBuilder {
+        BlockBuilder {
+            keys: Vec::new(),
+            steps,
+            values: Vec::new(),
+            valid: BooleanBufferBuilder::new(0),
+            charge: ledger.nothing(),
+        }
+    }
+
+    /// Adds a series, unless its row has no value at all.
+    pub fn push(&mut self, key: Key, row: &Row) -> Result<(), Error> {
+        assert_eq!(row.values.len(), self.steps, "a row has one entry per step");
+        let count = row.count();
+        if count == 0 {
+            return Ok(());
+        }
+        self.charge.grow(count, self.steps * 8 + self.steps / 8 + size_of::<Key>())?;
+        self.keys.push(key);
+        self.values.extend_from_slice(&row.values);
+        self.valid.append_slice(&row.valid);
+        Ok(())
+    }
+
+    /// The finished block.
+    pub fn finish(mut self) -> Block {
+        Block {
+            keys: self.keys,
+            steps: self.steps,
+            values: ScalarBuffer::from(self.values),
+            valid: self.valid.finish(),
+            charge: self.charge,
+        }
+    }
+}
+
+/// Builds a block whose rows may come in pieces: rows of equal keys are merged, and two values of
+/// one key at one step are an error.
+#[derive(Debug)]
+pub struct MergingBuilder {
+    positions: HashMap<Labels, usize>,
+    rows: Vec<(Key, Row)>,
+    steps: usize,
+    charge: Charge,
+}
+
+/// What upstream says when two elements of a vector have the same labels.
+pub const SAME_LABELSET: &str = "vector cannot contain metrics with the same labelset";
+
+impl MergingBuilder {
+    /// An empty builder, charged to the query as it grows.
+    pub fn new(steps: usize, ledger: &Ledger) -> MergingBuilder {
+        MergingBuilder {
+            positions: HashMap::new(),
+            rows: Vec::new(),
+            steps,
+            charge: ledger.nothing(),
+        }
+    }
+
+    /// Merges a row in; the name is dropped when either side drops it.
+    pub fn push(&mut self, key: Key, row: &Row) -> Result<(), Error> {
+        for step in 0..self.steps {
+            if let Some(value) = row.get(step) {
+                self.put(&key, step, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges one value in.
+    pub fn put(&mut self, key: &Key, step: usize, value: f64) -> Result<(), Error> {
+        let position = match self.positions.get(&key.labels) {
+            Some(position) => *position,
+            None => {
+                self.charge.grow(0, self.steps * 9 + size_of::<Key>())?;
+                self.positions.insert(key.labels.clone(), self.rows.len());
+                self.rows.push((key.clone(), Row::new(self.steps)));
+                self.rows.len() - 1
+            }
+        };
+        let (own, row) = &mut self.rows[position];
+        if row.valid[step] {
+            return Err(Error::Execution(SAME_LABELSET.to_owned()));
+        }
+        own.drop_name |= key.drop_name;
+        self.charge.grow(1, 0)?;
+        row.set(step, value);
+        Ok(())
+    }
+
+    /// The finished block.
+    pub fn finish(self, ledger: &Ledger) -> Result<Block, Error> {
+        let mut builder = BlockBuilder::new(self.steps, ledger);
+        drop(self.charge);
+        for (key, row) in self.rows {
+            builder.push(key, &row)?;
+        }
+        Ok(builder.finish())
+    }
+}

@@ -1,0 +1,57 @@
+//! What can go wrong with a query, by what the caller does next.
+//!
+//! Place in the flow: `engine` → **`Error`** → the HTTP API's error types, a rule's health.
+//!
+//! The texts are upstream's: users, dashboards and alerts search for them.
+//!
+//! Not here: HTTP statuses (dashboards).
+
+/// Why a query gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is not PromQL. Correct it.
+    #[error("{message}")]
+    #[non_exhaustive]
+    Parse {
+        /// The first problem with its position, as upstream words it.
+        message: String,
+    },
+    /// The question cannot be answered on this data (for example many-to-many matching), or asks
+    /// for something that is switched off. Correct the question.
+    #[error("{0}")]
+    Execution(String),
+    /// The query would hold more samples than allowed. Ask for less.
+    #[error("query processing would load too many samples into memory in query execution")]
+    #[non_exhaustive]
+    TooManySamples {
+        /// The limit that was reached.
+        samples_max: usize,
+    },
+    /// The query would hold more bytes than allowed. Ask for less; other queries are not touched.
+    #[error("query needs more than its {bytes_max} bytes of memory: {detail}")]
+    #[non_exhaustive]
+    OverBudget {
+        /// The budget of one query.
+        bytes_max: usize,
+        /// Which part of the query asked for how much.
+        detail: String,
+    },
+    /// The deadline passed. Try again, or ask for less.
+    #[error("query timed out in {phase}")]
+    #[non_exhaustive]
+    TimedOut {
+        /// Waiting in the queue, or evaluating.
+        phase: &'static str,
+    },
+    /// The caller went away.
+    #[error("query was canceled in {phase}")]
+    #[non_exhaustive]
+    Cancelled {
+        /// Waiting in the queue, or evaluating.
+        phase: &'static str,
+    },
+    /// The store could not be read. Try again; an operator must look.
+    #[error("{0}")]
+    Storage(String),
+}

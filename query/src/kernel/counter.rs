@@ -1,0 +1,159 @@
+//! What rate-like functions share: extrapolation to the window's edges, resets, changes.
+//!
+//! Place in the flow: `RangeFunction::evaluate` → **`counter`** → a row.
+//!
+//! Resets are added up once per series, so that each window costs two look-ups.
+//!
+//! Not here: `anchored` and `smoothed` windows (`extended`), which do not extrapolate.
+
+use super::{Input, Row, Window};
+
+/// Which rate-like function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Per second, resets corrected.
+    Rate,
+    /// Over the window, resets corrected.
+    Increase,
+    /// Over the window, as it is.
+    Delta,
+}
+
+impl Kind {
+    /// Whether a falling value is a reset.
+    pub fn is_counter(self) -> bool {
+        self != Kind::Delta
+    }
+}
+
+/// What resets took away, summed from the start of the series.
+#[derive(Debug)]
+pub struct Resets {
+    lost: Vec<f64>, // Invariant: empty when there is no reset; else as long as the series.
+    exact: bool,    // Whether differences of `lost` may be taken: all values are finite.
+}
+
+impl Resets {
+    /// Adds up the resets of a series.
+    pub fn of(values: &[f64]) -> Resets {
+        let exact = values.iter().all(|value| value.is_finite());
+        if !exact || !values.windows(2).any(|pair| pair[1] < pair[0]) {
+            return Resets { lost: Vec::new(), exact };
+        }
+        let mut lost = Vec::with_capacity(values.len());
+        let mut sum = 0.0;
+        lost.push(sum);
+        for pair in values.windows(2) {
+            if pair[1] < pair[0] {
+                sum += pair[0];
+            }
+            lost.push(sum);
+        }
+        Resets { lost, exact }
+    }
+
+    /// What was lost between two samples of the series, both inclusive.
+    pub fn between(&self, values: &[f64], first: usize, last: usize) -> f64 {
+        if !self.exact {
+            let pairs = values[first..=last].windows(2).filter(|pair| pair[1] < pair[0]);
+            return pairs.map(|pair| pair[0]).sum();
+        }
+        if self.lost.is_empty() { 0.0 } else { self.lost[last] - self.lost[first] }
+    }
+}
+
+/// `rate`, `increase` and `delta`.
+pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
+    let values = input.samples.values;
+    let resets = if kind.is_counter() { Some(Resets::of(values)) } else { None };
+    for (step, window) in input.windows.iter().enumerate() {
+        if window.len() < 2 {
+            continue;
+        }
+        let (first, last) = (window.lo, window.hi - 1);
+        let mut change = values[last] - values[first];
+        if let Some(resets) = &resets {
+            change += resets.between(values, first, last);
+        }
+        let factor = extrapolation(input, step, *window, kind.is_counter().then_some(change));
+        let per = if kind == Kind::Rate { input.frames.range_ms as f64 / 1000.0 } else { 1.0 };
+        row.set(step, change * (factor / per));
+    }
+}
+
+/// By how much the change between the first and last sample grows when it is drawn out to the
+/// window's edges: all the way when the gap is about as long as the usual one, half a usual gap
+/// otherwise, and for a counter never below zero.
+fn extrapolation(input: &Input, step: usize, window: Window, increase: Option<f64>) -> f64 {
+    let right_ms = input.frames.right_ms[step];
+    let left_ms = right_ms - input.frames.range_ms;
+    let (first_ms, last_ms) = (input.samples.ts[window.lo], input.samples.ts[window.hi - 1]);
+    let mut to_start = (first_ms - left_ms) as f64 / 1000.0;
+    let mut to_end = (right_ms - last_ms) as f64 / 1000.0;
+    let sampled = (last_ms - first_ms) as f64 / 1000.0;
+    let average = sampled / (window.len() - 1) as f64;
+    let threshold = average * 1.1;
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    let first = input.samples.values[window.lo];
+    if let Some(increase) = increase.filter(|increase| *increase > 0.0 && first >= 0.0) {
+        to_start = to_start.min(sampled * (first / increase));
+    }
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    (sampled + to_start + to_end) / sampled
+}
+
+/// `irate` and `idelta`: from the last two samples.
+pub fn last_two(input: &Input, per_second: bool, row: &mut Row) {
+    let samples = input.samples;
+    for (step, window) in input.windows.iter().enumerate() {
+        if window.len() < 2 {
+            continue;
+        }
+        let last = window.hi - 1;
+        let span_ms = samples.ts[last] - samples.ts[last - 1];
+        if span_ms == 0 {
+            continue;
+        }
+        let (before, value) = (samples.values[last - 1], samples.values[last]);
+        let mut change = if per_second && value < before { value } else { value - before };
+        if per_second {
+            change /= span_ms as f64 / 1000.0;
+        }
+        row.set(step, change);
+    }
+}
+
+/// Whether a value differs from the one before; NaN equals NaN here.
+pub fn is_change(before: f64, value: f64) -> bool {
+    value != before && !(value.is_nan() && before.is_nan())
+}
+
+/// Whether a value fell.
+pub fn is_reset(before: f64, value: f64) -> bool {
+    value < before
+}
+
+/// Running counts of pairs of neighbours that `counts` says yes to.
+pub fn running_tally(values: &[f64], counts: impl Fn(f64, f64) -> bool) -> Vec<u32> {
+    let mut tally = Vec::with_capacity(values.len());
+    let mut count = 0;
+    for index in 0..values.len() {
+        count += u32::from(index > 0 && counts(values[index - 1], values[index]));
+        tally.push(count);
+    }
+    tally
+}
+
+/// `changes` and `resets`.
+pub fn tally(input: &Input, counts: impl Fn(f64, f64) -> bool, row: &mut Row) {
+    let tally = running_tally(input.samples.values, counts);
+    for (step, window) in input.windows.iter().enumerate() {
+        if !window.is_empty() {
+            row.set(step, f64::from(tally[window.hi - 1] - tally[window.lo]));
+        }
+    }
+}

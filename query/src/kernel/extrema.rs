@@ -1,0 +1,59 @@
+//! Smallest and largest values of sliding windows, by a monotonic queue.
+//!
+//! Place in the flow: `RangeFunction::evaluate` → **`extrema`** → a row.
+//!
+//! NaN only wins when the window holds nothing else.
+//!
+//! Not here: `min` and `max` across series (`evaluate::aggregate`).
+
+use std::collections::VecDeque;
+
+use super::{Input, Row};
+
+/// Which extremum, and whether its value or its instant is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The smallest value.
+    Min,
+    /// The largest value.
+    Max,
+    /// The instant of the last smallest value, in seconds.
+    TsOfMin,
+    /// The instant of the last largest value, in seconds.
+    TsOfMax,
+}
+
+/// `min_over_time`, `max_over_time` and their `ts_of_` forms.
+pub fn extremum(input: &Input, which: Which, row: &mut Row) {
+    let values = input.samples.values;
+    let is_min = matches!(which, Which::Min | Which::TsOfMin);
+    let wants_ts = matches!(which, Which::TsOfMin | Which::TsOfMax);
+    // Indices of candidates; the front is the extremum, later ones wait for it to leave.
+    let mut queue: VecDeque<usize> = VecDeque::new();
+    let mut reached = 0;
+    for (step, window) in input.windows.iter().enumerate() {
+        if window.is_empty() {
+            continue;
+        }
+        reached = reached.max(window.lo);
+        while reached < window.hi {
+            let value = values[reached];
+            if !value.is_nan() {
+                let beaten = |&last: &usize| {
+                    if is_min { value <= values[last] } else { value >= values[last] }
+                };
+                while queue.back().is_some_and(beaten) {
+                    queue.pop_back();
+                }
+                queue.push_back(reached);
+            }
+            reached += 1;
+        }
+        while queue.front().is_some_and(|&first| first < window.lo) {
+            queue.pop_front();
+        }
+        let index = queue.front().copied().unwrap_or(window.hi - 1);
+        let output = if wants_ts { input.samples.ts[index] as f64 / 1000.0 } else { values[index] };
+        row.set(step, output);
+    }
+}

@@ -1,0 +1,112 @@
+//! What an answer is made of.
+//!
+//! Place in the flow: evaluator → **`Answer`** → HTTP API, rules, unit tests.
+//!
+//! Not here: JSON (dashboards), the blocks that flow inside the engine (`block`).
+
+use model::{Labels, TimestampMs};
+
+/// The answer to one query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The result.
+    pub value: Value,
+    /// `PromQL warning: … (line:col)`, each once.
+    pub warnings: Vec<String>,
+    /// `PromQL info: … (line:col)`, each once.
+    pub infos: Vec<String>,
+    /// What it cost.
+    pub stats: Stats,
+}
+
+/// A result of one of the four types.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// One number.
+    Scalar {
+        /// The instant it was computed for.
+        at: TimestampMs,
+        /// The number.
+        value: f64,
+    },
+    /// One string.
+    Text {
+        /// The instant it was computed for.
+        at: TimestampMs,
+        /// The string.
+        text: String,
+    },
+    /// One sample per series, all at the same instant (but for a bare selector's own order).
+    Vector(Vec<VectorSample>),
+    /// Points over time per series, sorted by labels.
+    Matrix(Vec<MatrixSeries>),
+}
+
+impl Value {
+    /// The word the HTTP API uses: `scalar`, `string`, `vector` or `matrix`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Scalar { .. } => "scalar",
+            Value::Text { .. } => "string",
+            Value::Vector(_) => "vector",
+            Value::Matrix(_) => "matrix",
+        }
+    }
+}
+
+/// One element of an instant vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorSample {
+    /// Whose value.
+    pub labels: Labels,
+    /// When.
+    pub at: TimestampMs,
+    /// The value.
+    pub value: f64,
+}
+
+/// One series of a matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatrixSeries {
+    /// Whose values.
+    pub labels: Labels,
+    /// Instants ascending.
+    pub points: Vec<(TimestampMs, f64)>,
+}
+
+/// What a query cost.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stats {
+    /// Series that the selectors touched.
+    pub series: u64,
+    /// Samples that went into the answer, counted once per step that looked at them, as upstream's
+    /// `totalQueryableSamples`.
+    pub samples_total: u64,
+    /// Most samples held at once.
+    pub samples_peak: u64,
+    /// Most bytes held at once.
+    pub bytes_peak: u64,
+    /// Waiting for admission.
+    pub queue_us: u64,
+    /// Reading the text and choosing series.
+    pub prepare_us: u64,
+    /// Evaluating.
+    pub eval_us: u64,
+    /// One entry per selector, for the explain view.
+    pub nodes: Vec<NodeStats>,
+}
+
+/// What one selector cost.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NodeStats {
+    /// The selector as text.
+    pub text: String,
+    /// Series selected.
+    pub series: u64,
+    /// Samples read from the store.
+    pub samples: u64,
+    /// Bytes of the blocks produced.
+    pub bytes: u64,
+    /// Time spent in the leaf.
+    pub time_us: u64,
+}

@@ -1,0 +1,70 @@
+//! Limits and ranges of the store that an operator may set.
+//!
+//! Place in the flow: the binary's configuration → **`Settings`** → [`crate::Store::open`].
+//!
+//! Not here: reading them from a file (belfry), limits that hold in every room (`model::limits`).
+
+use crate::Error;
+
+/// Data that an operator writes; `Default` is right for one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Memory that samples not yet in blocks may take. A flush starts at three quarters of it;
+    /// beyond it appends are answered with "unavailable".
+    pub memtable_bytes_max: u64,
+    /// How much time one block holds; blocks begin at multiples of it.
+    pub block_range_ms: i64,
+    /// How long after its end a range stays in memory for stragglers before it is flushed.
+    pub flush_margin_ms: i64,
+    /// Memory that batches waiting for the committer may take; further ones wait.
+    pub queue_bytes_max: u64,
+    /// Series the store knows at most; samples of further ones are refused.
+    pub series_max: u64,
+    /// Journal size that starts a flush, so that a restart stays short.
+    pub journal_bytes_max: u64,
+    /// Memory for footers and indexes of blocks.
+    pub cache_bytes_max: u64,
+    /// Makes block names differ between nodes; the same seed gives the same names.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            memtable_bytes_max: 1024 * MIB,
+            block_range_ms: 2 * HOUR_MS,
+            flush_margin_ms: HOUR_MS / 2,
+            queue_bytes_max: 64 * MIB,
+            series_max: 5_000_000,
+            journal_bytes_max: 2048 * MIB,
+            cache_bytes_max: 256 * MIB,
+            seed: 0,
+        }
+    }
+}
+
+const MIB: u64 = 1024 * 1024;
+const HOUR_MS: i64 = 3_600_000;
+
+impl Settings {
+    /// Says what can't work. Touches nothing.
+    pub fn validate(&self) -> Result<(), Error> {
+        let wrong = |field, problem: &str| Err(Error::Setting { field, problem: problem.into() });
+        if self.memtable_bytes_max < MIB / 16 {
+            return wrong("memtable_bytes_max", "must be at least 65536 bytes");
+        }
+        if self.block_range_ms < 60_000 {
+            return wrong("block_range_ms", "must be at least 60000 (a minute)");
+        }
+        if self.flush_margin_ms < 0 {
+            return wrong("flush_margin_ms", "must not be negative");
+        }
+        if self.queue_bytes_max < 4096 || self.queue_bytes_max > u64::from(u32::MAX) {
+            return wrong("queue_bytes_max", "must be 4096 to 4294967295 bytes");
+        }
+        if self.series_max == 0 || self.series_max > u64::from(u32::MAX / 2) {
+            return wrong("series_max", "must be 1 to 2147483647");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! Figures about the store, for its own metrics and the status page.
+//!
+//! Place in the flow: [`crate::Store::stats`] → **`Stats`** → telemetry, HTTP status.
+//!
+//! Not here: the counting itself (`store`).
+
+use std::collections::BTreeMap;
+
+use model::TimestampMs;
+use model::append::RefusedReason;
+
+/// A picture of the store at one instant.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Series the store knows.
+    pub series: u64,
+    /// Series that have samples in memory.
+    pub series_active: u64,
+    /// Samples that are not in a block yet.
+    pub samples_in_memtable: u64,
+    /// Memory those take.
+    pub memtable_bytes: u64,
+    /// Batches waiting for the committer, in bytes.
+    pub queue_bytes: u64,
+    /// Blocks that serve.
+    pub blocks: u64,
+    /// Their size on disk.
+    pub block_bytes: u64,
+    /// Samples in them.
+    pub block_samples: u64,
+    /// Size of the journal on disk.
+    pub journal_bytes: u64,
+    /// The oldest sample stored, in memory or a block.
+    pub oldest_ms: Option<TimestampMs>,
+    /// The newest sample stored.
+    pub newest_ms: Option<TimestampMs>,
+    /// Samples accepted since the start.
+    pub samples_accepted_count: u64,
+    /// Groups of batches made durable together since the start.
+    pub commits_count: u64,
+    /// Series created since the start.
+    pub series_created_count: u64,
+    /// Samples refused since the start, by reason.
+    pub refused: BTreeMap<RefusedReason, u64>,
+    /// Blocks written since the start.
+    pub blocks_written_count: u64,
+    /// Flushes that failed since the start.
+    pub flush_failures_count: u64,
+    /// Why appends are unavailable now, if they are.
+    pub unavailable: Option<String>,
+    /// What was found damaged and set aside: file and what is wrong with it.
+    pub damaged: Vec<String>,
+}

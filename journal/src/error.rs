@@ -35,10 +35,21 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
-    /// What was handed in, or what lies on the disk, cannot be a record.
+    /// The record is larger than any may be. Drop it; it can never be written.
+    #[error("a record of {bytes} bytes for {} is over the limit of {bytes_max} bytes: split it", path.display())]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+        /// The folder of the journal.
+        path: PathBuf,
+    },
+
+    /// The folder is not one that the journal wrote.
     #[error("{what} in {}", path.display())]
     Corrupt {
-        /// What is wrong, with numbers.
+        /// What is wrong.
         what: String,
         /// The file or folder.
         path: PathBuf,
@@ -79,8 +90,10 @@ impl Error {
     pub fn next_step(&self) -> NextStep {
         match self {
             Error::Full { .. } | Error::Io { .. } => NextStep::Retry,
-            Error::Corrupt { .. } => NextStep::Drop,
-            Error::NewerFormat { .. } | Error::Closed { .. } => NextStep::StopAndTell,
+            Error::TooLarge { .. } => NextStep::Drop,
+            Error::Corrupt { .. } | Error::NewerFormat { .. } | Error::Closed { .. } => {
+                NextStep::StopAndTell
+            }
         }
     }
 

@@ -14,11 +14,25 @@
 pub mod disk;
 /// What can go wrong, by what the caller does next.
 mod error;
+/// The bytes of a record inside a segment.
+mod frame;
 /// The handle: appends, rotation, removal, closing.
 mod journal;
 /// Reading back what survived.
 mod replay;
+/// One segment file, read past any damage.
+mod segment;
+/// The queue and the one thread behind it.
+mod thread;
+/// Groups of appends become one write and one sync.
+mod writer;
+
+/// What was appended, and whether a replay is right about it.
+#[cfg(test)]
+mod expected;
 
 pub use error::{Error, NextStep};
-pub use journal::{Journal, JournalOptions, Stats};
-pub use replay::{Damage, DamageKind, Replay, ReplayedRecord};
+pub use frame::RECORD_BYTES_MAX;
+pub use journal::{Journal, JournalOptions};
+pub use replay::{DAMAGE_LISTED_MAX, Damage, DamageKind, Replay, ReplayedRecord};
+pub use writer::Stats;

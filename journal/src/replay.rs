@@ -1,7 +1,29 @@
-//! Reading back what survived.
+//! Reading back what survived, segment by segment, past any damage.
+//!
+//! Place in the flow: disk → `segment` → **`replay`** → the room that appended.
+//!
+//! A torn tail of the newest segment is what a power cut leaves of appends nobody was told about:
+//! it is cut off at the last whole record, so that the next start does not meet it again. All other
+//! damage stays where it is, is skipped, counted and named.
+//!
+//! Invariants:
+//! - Memory holds one page and one record or group.
+//! - The members of a group come all or not at all.
+//!
+//! Not here: judging whether the damage matters; the caller knows what the records mean.
 
 use crate::Error;
+use crate::disk::Disk;
+use crate::frame::{SEGMENT_HEADER_BYTES, parse_group};
+use crate::segment::{RawRecord, SegmentReader, segment_path};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
+use std::vec;
+
+/// So many damaged places are listed one by one; the rest are only counted.
+pub const DAMAGE_LISTED_MAX: usize = 1000;
 
 /// One record as it was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +42,7 @@ pub struct ReplayedRecord {
 pub enum DamageKind {
     /// The end of a file is no whole record.
     TornTail,
-    /// Bytes between good records are not what was written.
+    /// Bytes before a good record, or in a file's header, are not what was written.
     Damaged,
     /// The disk refused to give the bytes.
     Unreadable,
@@ -39,15 +61,150 @@ pub struct Damage {
     pub what: DamageKind,
 }
 
-/// All records of the segments that existed at open, read lazily.
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.what {
+            DamageKind::TornTail => "the end is no whole record",
+            DamageKind::Damaged => "checksums do not match",
+            DamageKind::Unreadable => "the disk refuses to read",
+        };
+        let Damage { file, offset_bytes, bytes, .. } = self;
+        write!(f, "{} at byte {offset_bytes}, {bytes} bytes: {what}", file.display())
+    }
+}
+
+/// All records of the segments that existed at open, in the order of their appends, read lazily.
+///
+/// An `Err` means that a segment cannot be read at all; the next call goes on with the next one.
+#[derive(Debug)]
 pub struct Replay {
-    damage: Vec<Damage>,
+    disk: Disk,
+    dir: PathBuf,
+    /// The segments that were not begun yet, oldest first.
+    segments: VecDeque<u64>,
+    /// The newest segment at open; only its tail is cut.
+    newest: Option<u64>,
+    reader: Option<SegmentReader>,
+    /// Members of a group that were not handed out yet.
+    members: vec::IntoIter<(u8, Vec<u8>)>,
+    members_segment: u64,
+    found: Found,
+}
+
+/// What was skipped so far.
+#[derive(Debug, Default)]
+struct Found {
+    listed: Vec<Damage>,
+    places: u64,
+    bytes: u64,
+    /// Whether the tail of the segment that was read last is torn.
+    is_tail_torn: bool,
+}
+
+impl Found {
+    fn add(&mut self, damage: Damage) {
+        self.is_tail_torn = damage.what == DamageKind::TornTail;
+        self.places += 1;
+        self.bytes += damage.bytes;
+        if self.listed.len() < DAMAGE_LISTED_MAX {
+            self.listed.push(damage);
+        }
+    }
 }
 
 impl Replay {
-    /// What was skipped so far.
+    /// `segments` are sorted, oldest first.
+    pub(crate) fn new(disk: Disk, dir: PathBuf, segments: Vec<u64>) -> Replay {
+        Replay {
+            disk,
+            dir,
+            newest: segments.last().copied(),
+            segments: segments.into(),
+            reader: None,
+            members: Vec::new().into_iter(),
+            members_segment: 0,
+            found: Found::default(),
+        }
+    }
+
+    /// What was skipped so far, at most [`DAMAGE_LISTED_MAX`] places.
     pub fn damage(&self) -> &[Damage] {
-        &self.damage
+        &self.found.listed
+    }
+
+    /// How many places were skipped so far, listed or not.
+    pub fn damaged_places(&self) -> u64 {
+        self.found.places
+    }
+
+    /// How many bytes were skipped so far.
+    pub fn damaged_bytes(&self) -> u64 {
+        self.found.bytes
+    }
+
+    fn next_member(&mut self) -> Option<ReplayedRecord> {
+        let (kind, payload) = self.members.next()?;
+        Some(ReplayedRecord { segment: self.members_segment, kind, payload })
+    }
+
+    /// The next segment is opened; `false` when there is none. One that was removed since open is
+    /// passed over.
+    fn open_next(&mut self) -> Result<bool, Error> {
+        while let Some(segment) = self.segments.pop_front() {
+            match SegmentReader::open(&self.disk, &self.dir, segment) {
+                Ok(reader) => {
+                    self.found.is_tail_torn = false;
+                    self.reader = Some(reader);
+                    return Ok(true);
+                }
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// A record as it lies there becomes one record, or the members of a group.
+    fn unpack(&mut self, segment: u64, raw: RawRecord) -> Option<ReplayedRecord> {
+        if !raw.is_group {
+            return Some(ReplayedRecord { segment, kind: raw.kind, payload: raw.body });
+        }
+        match parse_group(&raw.body) {
+            Some(members) => {
+                self.members = members.into_iter();
+                self.members_segment = segment;
+                self.next_member()
+            }
+            None => {
+                self.found.add(Damage {
+                    file: segment_path(&self.dir, segment),
+                    offset_bytes: raw.offset,
+                    bytes: raw.end - raw.offset,
+                    what: DamageKind::Damaged,
+                });
+                None
+            }
+        }
+    }
+
+    /// The reader came to the end of its segment.
+    fn end_segment(&mut self) {
+        let Some(reader) = self.reader.take() else { return };
+        let is_newest = self.newest == Some(reader.segment());
+        // A file whose very header is wrong is left to a person.
+        if !is_newest || !self.found.is_tail_torn || reader.good_end() < SEGMENT_HEADER_BYTES as u64
+        {
+            return;
+        }
+        let path = segment_path(&self.dir, reader.segment());
+        let cut = self.disk.open_append(&path).and_then(|mut file| {
+            file.truncate(reader.good_end())?;
+            file.sync_data()
+        });
+        if let Err(error) = cut {
+            // The records are safe; only the next replay names the same tail again.
+            tracing::warn!(path = %path.display(), %error, "cannot cut a torn tail");
+        }
     }
 }
 
@@ -55,6 +212,31 @@ impl Iterator for Replay {
     type Item = Result<ReplayedRecord, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        None
+        loop {
+            if let Some(record) = self.next_member() {
+                return Some(Ok(record));
+            }
+            let Some(reader) = &mut self.reader else {
+                match self.open_next() {
+                    Ok(true) => continue,
+                    Ok(false) => return None,
+                    Err(error) => return Some(Err(error)),
+                }
+            };
+            let segment = reader.segment();
+            let found = &mut self.found;
+            match reader.next(&mut |damage| found.add(damage)) {
+                Ok(Some(raw)) => {
+                    if let Some(record) = self.unpack(segment, raw) {
+                        return Some(Ok(record));
+                    }
+                }
+                Ok(None) => self.end_segment(),
+                Err(error) => {
+                    self.reader = None;
+                    return Some(Err(error));
+                }
+            }
+        }
     }
 }

@@ -12,8 +12,18 @@
 //!
 //! Not here: what the bytes mean.
 
+/// The bytes of one simulated file.
+mod content;
 /// The file system of this machine.
 mod real;
+/// A file system in memory with power cuts, bit flips, full disks and I/O errors.
+mod simulated;
+/// The names of the simulated disk.
+mod tree;
+
+#[cfg(test)]
+pub(crate) use simulated::Random;
+pub use simulated::{Fault, SimulatedDisk};
 
 use std::fmt;
 use std::io;
@@ -278,3 +288,6 @@ impl io::Write for DiskFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

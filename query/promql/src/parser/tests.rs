@@ -165,7 +165,10 @@ fn selectors() {
     check("rate(up[5m] anchored offset 1m)", "rate(up[5m] anchored offset 1m)");
     check("up smoothed", "up smoothed");
     check("{x=\"inf\"} # comment\n", "{x=\"inf\"}");
+}
 
+#[test]
+fn refused_selectors() {
     check_refused("", "1:1: parse error: no expression found in input");
     check_refused("# only\n\n", "3:1: parse error: no expression found in input");
     check_refused(
@@ -248,6 +251,8 @@ fn operators() {
     check("a + fill", "a + fill");
     check("h >/ -1 </ 2", "h >/ -1 </ 2");
     check("-1 ^ 2", "-1 ^ 2");
+    check("-Inf ^ a", "-Inf ^ a");
+    check("-Inf * a", "-Inf * a");
 
     check_refused("1 +", "1:4: parse error: unexpected end of input");
     check_refused("*1", "1:1: parse error: unexpected <op:*>");

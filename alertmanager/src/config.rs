@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use model::fields::{Fields, Problem, Problems};
 use model::yaml::{self, Node};
 
-pub use email::{EmailConfig, EmailTls};
-pub use global::Global;
+pub use email::{EmailConfig, EmailLogin, EmailTls, Threading};
+pub use global::{Global, SmtpDefaults};
 pub use http::{Credentials, HttpConfig, TlsFiles};
 pub use inhibit::InhibitRule;
 pub use interval::{NamedInterval, TimeInterval};

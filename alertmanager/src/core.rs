@@ -26,10 +26,10 @@ pub mod event;
 pub mod plan;
 /// What must survive, in small steps.
 pub mod record;
-/// What is known now.
-pub mod state;
 /// Silences and their life.
 pub mod silence;
+/// What is known now.
+pub mod state;
 /// The one entry.
 pub mod step;
 /// What a person may see of the state.

@@ -12,7 +12,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::core::{Delivery, Outcome, Report};
 use crate::receiver::{self, Doors, Live};
@@ -31,18 +31,20 @@ pub(crate) struct Ended {
 /// What attempts use; a reload replaces it.
 pub(crate) type SharedLive = Arc<RwLock<Arc<Live>>>;
 
-/// One integration's task.
+/// The way into one integration's task. Dropping it ends the task once its attempts are over.
 pub(crate) struct Courier {
     queue: mpsc::Sender<Delivery>,
-    task: JoinHandle<()>,
 }
 
 impl Courier {
-    /// Spawns the task. It ends when the courier is closed and its attempts are over.
-    pub(crate) fn start(live: SharedLive, doors: Doors, reports: mpsc::Sender<Ended>) -> Courier {
+    /// The courier and its task, which the caller spawns and owns.
+    pub(crate) fn new(
+        live: SharedLive,
+        doors: Doors,
+        reports: mpsc::Sender<Ended>,
+    ) -> (Courier, impl Future<Output = ()> + Send + 'static) {
         let (queue, inbox) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(run(inbox, live, doors, reports));
-        Courier { queue, task }
+        (Courier { queue }, run(inbox, live, doors, reports))
     }
 
     /// Hands over a delivery, or gives it back with the report that it must come later.
@@ -52,12 +54,6 @@ impl Courier {
             let report = Report::plain(Outcome::Transient, "the integration's queue is full");
             Box::new(Ended { delivery, report })
         })
-    }
-
-    /// Takes no more deliveries; the task is the caller's to wait for.
-    pub(crate) fn close(self) -> JoinHandle<()> {
-        drop(self.queue);
-        self.task
     }
 }
 

@@ -10,15 +10,29 @@
 
 /// The configuration file.
 pub mod config;
-/// Matchers as text.
-pub mod matchers;
-/// Passwords and tokens.
-pub mod secret;
 /// The decisions.
 pub mod core;
+/// Tasks that run attempts.
+mod delivery;
 /// What can go wrong.
 pub mod error;
-
+/// Durable state.
 mod log;
+/// The whole, as the rest of the house sees it.
+mod manager;
+/// Matchers as text.
+pub mod matchers;
+/// What a message shows.
+mod message;
+/// Webhook and e-mail.
+mod receiver;
+/// Passwords and tokens.
+pub mod secret;
+/// Counters and the recent past.
+pub mod stats;
+/// Default texts and template files.
+mod texts;
 
 pub use error::Error;
+pub use manager::{Alertmanager, Parts};
+pub use stats::Stats;

@@ -146,9 +146,7 @@ fn zero_time() -> Value {
 
 fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Labels {
     let Some(first) = sets.next() else { return Labels::empty() };
-    sets.fold(first.clone(), |kept, next| {
-        kept.filtered(|name| kept.get(name) == next.get(name))
-    })
+    sets.fold(first.clone(), |kept, next| kept.filtered(|name| kept.get(name) == next.get(name)))
 }
 
 /// A text with every sign escaped that means something in a regular expression, as receivers of the

@@ -108,7 +108,8 @@ pub(crate) fn load(disk: &Disk, patterns: &[PathBuf]) -> Result<Templates, Error
 
 /// The files of a pattern, by name. A folder that is not there holds none, as upstream has it.
 fn matching(disk: &Disk, pattern: &Path) -> Result<Vec<PathBuf>, Error> {
-    let name = pattern.file_name().map(|own| own.to_string_lossy().into_owned()).unwrap_or_default();
+    let name =
+        pattern.file_name().map(|own| own.to_string_lossy().into_owned()).unwrap_or_default();
     if !name.contains('*') {
         return Ok(vec![pattern.to_owned()]);
     }

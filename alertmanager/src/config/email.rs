@@ -85,11 +85,7 @@ const HTML_DEFAULT: &str = "{{ template \"email.default.html\" . }}";
 /// The text part when the entry says nothing of it: every mail can be read without HTML.
 const TEXT_DEFAULT: &str = "{{ template \"email.default.text\" . }}";
 
-pub(super) fn read(
-    fields: &mut Fields<'_>,
-    global: &Global,
-    context: &Context<'_>,
-) -> EmailConfig {
+pub(super) fn read(fields: &mut Fields<'_>, global: &Global, context: &Context<'_>) -> EmailConfig {
     let smtp = &global.smtp;
     let own = |text: Option<String>, default: &str| {
         text.filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned())
@@ -109,10 +105,8 @@ pub(super) fn read(
     let hello = own(fields.text("hello"), &smtp.hello);
     let login = login(fields, global, context);
     let require_tls = fields.boolean("require_tls").unwrap_or(smtp.require_tls);
-    let implicit_tls = fields
-        .boolean("force_implicit_tls")
-        .or(smtp.force_implicit_tls)
-        .unwrap_or(port == 465);
+    let implicit_tls =
+        fields.boolean("force_implicit_tls").or(smtp.force_implicit_tls).unwrap_or(port == 465);
     let tls = match fields.fields("tls_config") {
         Some(mut inner) => {
             let tls = read_tls(&mut inner, context);
@@ -228,11 +222,7 @@ fn check_addresses(fields: &Fields<'_>, key: &str, text: &str) {
 }
 
 /// Splits `host:port`; notes a problem when the port is missing. Empty is left to the caller.
-pub(super) fn check_smarthost(
-    fields: &Fields<'_>,
-    key: &str,
-    text: &str,
-) -> Option<(String, u16)> {
+pub(super) fn check_smarthost(fields: &Fields<'_>, key: &str, text: &str) -> Option<(String, u16)> {
     if text.is_empty() {
         return None;
     }
@@ -242,7 +232,8 @@ pub(super) fn check_smarthost(
         port.parse().ok().map(|port| (host.to_owned(), port))
     });
     if split.is_none() {
-        fields.problem(key, format!("needs host:port such as mail.example.org:587, but is {text:?}"));
+        fields
+            .problem(key, format!("needs host:port such as mail.example.org:587, but is {text:?}"));
     }
     split
 }

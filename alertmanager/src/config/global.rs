@@ -56,7 +56,11 @@ pub struct SmtpDefaults {
 pub(super) fn read(root: &mut Fields<'_>, context: &Context<'_>) -> Global {
     let mut global = Global {
         resolve_timeout_ms: RESOLVE_TIMEOUT_MS_DEFAULT,
-        smtp: SmtpDefaults { hello: "localhost".to_owned(), require_tls: true, ..Default::default() },
+        smtp: SmtpDefaults {
+            hello: "localhost".to_owned(),
+            require_tls: true,
+            ..Default::default()
+        },
         ..Default::default()
     };
     global.http_config.follow_redirects = true;

@@ -80,7 +80,10 @@ pub(super) fn read(parent: &mut Fields<'_>, context: &Context<'_>) -> Option<Htt
     if let Some(mut tls) = fields.fields("tls_config") {
         config.tls = read_tls(&mut tls, context);
         if tls.text("server_name").is_some_and(|name| !name.is_empty()) {
-            tls.problem("server_name", "is not supported for webhooks; use the name in the address");
+            tls.problem(
+                "server_name",
+                "is not supported for webhooks; use the name in the address",
+            );
         }
         tls.finish();
     }
@@ -126,7 +129,8 @@ fn read_credentials(fields: &mut Fields<'_>, config: &mut HttpConfig, context: &
         }
         match secret(&mut token, context, ("credentials", "credentials_file")) {
             Some(credentials) => {
-                config.credentials = Credentials::Token { kind: kind.trim().to_owned(), credentials };
+                config.credentials =
+                    Credentials::Token { kind: kind.trim().to_owned(), credentials };
             }
             None => token.problem("credentials", "or credentials_file is required"),
         }
@@ -134,10 +138,7 @@ fn read_credentials(fields: &mut Fields<'_>, config: &mut HttpConfig, context: &
     }
 }
 
-fn read_headers(
-    parent: &mut Fields<'_>,
-    context: &Context<'_>,
-) -> Vec<(String, SecretSource)> {
+fn read_headers(parent: &mut Fields<'_>, context: &Context<'_>) -> Vec<(String, SecretSource)> {
     let Some(node) = parent.get("http_headers") else { return Vec::new() };
     let Kind::Mapping(pairs) = &node.kind else {
         parent.problem("http_headers", "needs a mapping of header names");
@@ -168,10 +169,14 @@ fn read_headers(
 pub(super) fn read_tls(fields: &mut Fields<'_>, context: &Context<'_>) -> TlsFiles {
     for inline in ["ca", "cert", "key", "ca_ref", "cert_ref", "key_ref"] {
         if fields.get(inline).is_some() {
-            fields.problem(inline, format!("is not supported inline; write it to a file and use {inline}_file"));
+            fields.problem(
+                inline,
+                format!("is not supported inline; write it to a file and use {inline}_file"),
+            );
         }
     }
-    let mut path = |key| fields.text(key).filter(|t: &String| !t.is_empty()).map(|t| context.path(&t));
+    let mut path =
+        |key| fields.text(key).filter(|t: &String| !t.is_empty()).map(|t| context.path(&t));
     let tls = TlsFiles {
         ca_file: path("ca_file"),
         cert_file: path("cert_file"),

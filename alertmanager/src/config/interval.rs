@@ -56,14 +56,17 @@ impl TimeInterval {
             spans.is_empty() || spans.iter().any(|(from, to)| (*from..=*to).contains(&value))
         };
         let days = i32::from(local.days_in_month());
-        let in_time =
-            self.times.is_empty() || self.times.iter().any(|(from, to)| (*from..*to).contains(&minute));
+        let in_time = self.times.is_empty()
+            || self.times.iter().any(|(from, to)| (*from..*to).contains(&minute));
         in_time
             && any(&self.weekdays, i32::from(local.weekday().to_sunday_zero_offset()))
             && any(&self.months, i32::from(local.month()))
             && any(&self.years, i32::from(local.year()))
             && (self.days_of_month.is_empty()
-                || self.days_of_month.iter().any(|span| in_days(*span, i32::from(local.day()), days)))
+                || self
+                    .days_of_month
+                    .iter()
+                    .any(|span| in_days(*span, i32::from(local.day()), days)))
     }
 }
 
@@ -132,7 +135,8 @@ fn zone_of(fields: &Fields<'_>, name: &str) -> TimeZone {
         "UTC" | "" => TimeZone::UTC,
         "Local" => TimeZone::system(),
         name => TimeZone::get(name).unwrap_or_else(|_| {
-            fields.problem("location", format!("{name:?} is no IANA time zone such as Europe/Paris"));
+            fields
+                .problem("location", format!("{name:?} is no IANA time zone such as Europe/Paris"));
             TimeZone::UTC
         }),
     }
@@ -141,8 +145,18 @@ fn zone_of(fields: &Fields<'_>, name: &str) -> TimeZone {
 const WEEKDAYS: [&str; 7] =
     ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 
 fn name_index(text: &str, names: &[&str]) -> Option<i32> {

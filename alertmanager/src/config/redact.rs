@@ -40,7 +40,9 @@ fn write(node: &Node, depth: usize, key: &str, out: &mut String) {
                 let name_text = name.text().unwrap_or("");
                 out.push_str(&format!("{indent}{}:", quoted(name)));
                 match &value.kind {
-                    Kind::Scalar { .. } => out.push_str(&format!(" {}\n", scalar(value, name_text))),
+                    Kind::Scalar { .. } => {
+                        out.push_str(&format!(" {}\n", scalar(value, name_text)))
+                    }
                     Kind::Sequence(items) if items.is_empty() => out.push_str(" []\n"),
                     Kind::Mapping(pairs) if pairs.is_empty() => out.push_str(" {}\n"),
                     _ => {

@@ -174,10 +174,7 @@ fn group_by(fields: &Fields<'_>, names: Vec<String>) -> GroupBy {
     GroupBy::Labels(names)
 }
 
-fn read_labels(
-    fields: &mut Fields<'_>,
-    inherited: &[(String, String)],
-) -> Vec<(String, String)> {
+fn read_labels(fields: &mut Fields<'_>, inherited: &[(String, String)]) -> Vec<(String, String)> {
     let mut labels = inherited.to_vec();
     for (name, text) in fields.text_map("labels") {
         if !is_label_name(&name) {
@@ -253,8 +250,7 @@ fn regex_pairs(fields: &mut Fields<'_>, key: &'static str) -> Vec<(String, Strin
 
 fn name_routes(route: &mut Route, parent_key: &str, taken: &mut Vec<String>) {
     let own = matchers::group_key_form(&route.matchers);
-    route.key =
-        if parent_key.is_empty() { own } else { format!("{parent_key}/{own}") };
+    route.key = if parent_key.is_empty() { own } else { format!("{parent_key}/{own}") };
     let mut id = route.key.clone();
     let mut twin = 1;
     while taken.contains(&id) {

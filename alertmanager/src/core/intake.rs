@@ -133,8 +133,8 @@ fn only_extends(known: &StoredAlert, new: &StoredAlert) -> bool {
 
 /// Joins what is known with what came, which is the newer.
 fn merge(known: &StoredAlert, incoming: StoredAlert) -> StoredAlert {
-    let overlaps = incoming.starts_at_ms <= known.ends_at_ms
-        && known.starts_at_ms <= incoming.ends_at_ms;
+    let overlaps =
+        incoming.starts_at_ms <= known.ends_at_ms && known.starts_at_ms <= incoming.ends_at_ms;
     if !overlaps {
         return incoming;
     }

@@ -43,7 +43,8 @@ impl Turn<'_> {
         match report.outcome {
             Outcome::Delivered => {
                 let message = pending.intent.message();
-                let mut line = row(HistoryKind::Delivered, self.now_ms, &pending.intent, &report.detail);
+                let mut line =
+                    row(HistoryKind::Delivered, self.now_ms, &pending.intent, &report.detail);
                 line.attempt = pending.attempts + 1;
                 self.publish(line);
                 self.record(Record::Done { message, at_ms: self.now_ms, reply: report.detail });

@@ -81,8 +81,11 @@ mod tests {
     #[track_caller]
     fn check(told: Option<(&[u64], &[u64])>, now: (&[u64], &[u64]), expected: Option<Reason>) {
         let set = |list: &[u64]| list.iter().copied().collect::<BTreeSet<u64>>();
-        let told =
-            told.map(|(firing, resolved)| Told { at_ms: 0, firing: set(firing), resolved: set(resolved) });
+        let told = told.map(|(firing, resolved)| Told {
+            at_ms: 0,
+            firing: set(firing),
+            resolved: set(resolved),
+        });
         let (firing, resolved) = (set(now.0), set(now.1));
         let present = Present {
             firing: &firing,

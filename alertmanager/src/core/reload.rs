@@ -72,9 +72,10 @@ impl Turn<'_> {
         for id in ids {
             let group = &self.state.durable.groups[&id];
             let owed = |fingerprint: &u64| {
-                group.lanes.values().any(|lane| {
-                    lane.base().is_some_and(|told| told.firing.contains(fingerprint))
-                })
+                group
+                    .lanes
+                    .values()
+                    .any(|lane| lane.base().is_some_and(|told| told.firing.contains(fingerprint)))
             };
             let is_firing = |fingerprint: &u64| {
                 let known = self.state.durable.alerts.get(fingerprint);

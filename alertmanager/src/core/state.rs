@@ -331,8 +331,7 @@ impl State {
 
     fn with_pending(&mut self, message: &MessageRef, change: impl FnOnce(&mut Pending)) {
         self.with_lane(&message.group, &message.integration, |lane| {
-            if let Some(pending) =
-                lane.pending.as_mut().filter(|own| own.intent.seq == message.seq)
+            if let Some(pending) = lane.pending.as_mut().filter(|own| own.intent.seq == message.seq)
             {
                 change(pending);
             }
@@ -364,8 +363,12 @@ impl State {
         for (fingerprint, alert) in &self.durable.alerts {
             self.inhibit.add(*fingerprint, &alert.labels);
         }
-        self.silences =
-            self.durable.silences.iter().map(|(id, own)| (id.clone(), Compiled::new(own))).collect();
+        self.silences = self
+            .durable
+            .silences
+            .iter()
+            .map(|(id, own)| (id.clone(), Compiled::new(own)))
+            .collect();
         self.holds.clear();
         self.flush_at.clear();
         self.attempt_at.clear();
@@ -401,11 +404,16 @@ mod shared {
 
     use super::Intent;
 
-    pub(super) fn serialize<S: Serializer>(intent: &Arc<Intent>, out: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        intent: &Arc<Intent>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
         intent.as_ref().serialize(out)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Arc<Intent>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        input: D,
+    ) -> Result<Arc<Intent>, D::Error> {
         Intent::deserialize(input).map(Arc::new)
     }
 }

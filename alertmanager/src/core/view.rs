@@ -129,11 +129,8 @@ impl State {
         let receivers: BTreeSet<String> = routes.iter().map(|own| own.receiver.clone()).collect();
         let muting: Vec<Vec<String>> =
             routes.iter().map(|own| self.plan.muted_by(own, now)).collect();
-        let muted_by = if muting.iter().all(|names| !names.is_empty()) {
-            muting.concat()
-        } else {
-            Vec::new()
-        };
+        let muted_by =
+            if muting.iter().all(|names| !names.is_empty()) { muting.concat() } else { Vec::new() };
         let inhibited = self.inhibit.muted_by(&alert.labels, &self.durable.alerts, now.0);
         AlertView {
             labels: alert.labels.clone(),

@@ -93,7 +93,8 @@ fn report_of_trouble(trouble: Trouble) -> Report {
         // The dot may have been seen: the message may be on its way.
         Stage::Content => Outcome::Ambiguous,
     };
-    let mut report = Report::plain(outcome, format!("{}: {}", trouble.stage.name(), trouble.detail));
+    let mut report =
+        Report::plain(outcome, format!("{}: {}", trouble.stage.name(), trouble.detail));
     report.refused = trouble.refused;
     report
 }
@@ -105,7 +106,12 @@ fn login(config: &EmailConfig, doors: &Doors) -> Result<Option<Login>, String> {
     if password.is_none() && secret.is_none() {
         return Err("a user name without password or secret; set auth_password".to_owned());
     }
-    Ok(Some(Login { username: own.username.clone(), identity: own.identity.clone(), password, secret }))
+    Ok(Some(Login {
+        username: own.username.clone(),
+        identity: own.identity.clone(),
+        password,
+        secret,
+    }))
 }
 
 fn tls(config: &EmailConfig, doors: &Doors) -> Result<TlsParameters, String> {

@@ -11,13 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lettre::Address;
 use lettre::address::Envelope;
-use lettre::message::header::{
-    ContentTransferEncoding, ContentType, HeaderName, HeaderValue,
-};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailboxes, Message as Mail, MessageBuilder, MultiPart, SinglePart};
 
-use crate::config::EmailConfig;
-use crate::config::Threading;
+use crate::config::{EmailConfig, Threading};
 use crate::message::Message;
 
 /// A mail ready to go.
@@ -100,11 +97,7 @@ fn addresses(
     builder
 }
 
-fn own_header(
-    builder: MessageBuilder,
-    name: &str,
-    value: &str,
-) -> Result<MessageBuilder, String> {
+fn own_header(builder: MessageBuilder, name: &str, value: &str) -> Result<MessageBuilder, String> {
     let parsed = || {
         let error = |error| format!("headers.{name}: {value:?} is no mail address: {error}");
         value.parse::<Mailboxes>().map_err(error)

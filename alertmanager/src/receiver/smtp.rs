@@ -19,9 +19,7 @@ use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Quit, Rcpt};
-use lettre::transport::smtp::extension::{
-    ClientId, Extension, MailBodyParameter, MailParameter,
-};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use md5::{Digest, Md5};
 use tokio::net::TcpStream;
 
@@ -209,10 +207,13 @@ async fn connect(
 /// A certificate that is not trusted surfaces as a broken connection; the cause tells.
 fn as_trust(trouble: Trouble) -> Trouble {
     let text = trouble.detail.to_ascii_lowercase();
-    let is_trust = ["certificate", "unknownissuer", "tls", "handshake"]
-        .iter()
-        .any(|word| text.contains(word));
-    if trouble.code.is_none() && is_trust { Trouble { stage: Stage::Tls, ..trouble } } else { trouble }
+    let is_trust =
+        ["certificate", "unknownissuer", "tls", "handshake"].iter().any(|word| text.contains(word));
+    if trouble.code.is_none() && is_trust {
+        Trouble { stage: Stage::Tls, ..trouble }
+    } else {
+        trouble
+    }
 }
 
 fn mail_parameters(
@@ -271,7 +272,8 @@ async fn log_in(
     hello: &ClientId,
 ) -> Result<(), Trouble> {
     if let Some(secret) = &login.secret {
-        let again = limited(Stage::Login, COMMAND_MAX, connection.command(Ehlo::new(hello.clone())));
+        let again =
+            limited(Stage::Login, COMMAND_MAX, connection.command(Ehlo::new(hello.clone())));
         let offers: Vec<String> = again.await?.message().map(str::to_ascii_uppercase).collect();
         let is_offered = |line: &String| {
             line.starts_with("AUTH") && line.split([' ', '=']).any(|word| word == "CRAM-MD5")

@@ -228,9 +228,7 @@ fn custom(node: &Node, message: &Message<'_>) -> Result<Json, String> {
         Kind::Sequence(items) => items.iter().map(|item| custom(item, message)).collect(),
         Kind::Mapping(pairs) => pairs
             .iter()
-            .map(|(key, value)| {
-                Ok((key.text().unwrap_or("").to_owned(), custom(value, message)?))
-            })
+            .map(|(key, value)| Ok((key.text().unwrap_or("").to_owned(), custom(value, message)?)))
             .collect::<Result<serde_json::Map<String, Json>, String>>()
             .map(Json::Object),
     }

@@ -5,8 +5,9 @@
 //! Not here: the series `up` and its siblings (`report`).
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-use model::{Labels, TimestampMs};
+use model::{Appended, Labels, TimestampMs};
 
 /// How a target did at its last scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +73,8 @@ pub struct Stats {
     pub scrapes_ok: u64,
     /// Scrapes that failed, by reason.
     pub scrapes_failed: BTreeMap<&'static str, u64>,
+    /// Samples of a series that was on the same page already; the first one counts.
+    pub samples_duplicate: u64,
     /// Samples that the store took.
     pub samples_accepted: u64,
     /// Samples that the store refused, by reason.
@@ -86,4 +89,58 @@ pub struct Stats {
     pub batches_dropped: u64,
     /// Samples of those batches.
     pub samples_dropped: u64,
+}
+
+/// The counters while they count, and which refusals were told already.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    stats: Mutex<Stats>, // Held for single additions.
+    told: Mutex<BTreeMap<(String, &'static str), u64>>,
+}
+
+/// A refusal is told at the first time and then at each this many-th.
+const TELL_EACH: u64 = 1000;
+/// Most target and reason pairs of which that is remembered.
+const TOLD_MAX: usize = 10_000;
+
+impl Counters {
+    /// Changes the counters.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut Stats)) {
+        change(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The counters now.
+    pub(crate) fn now(&self) -> Stats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts what became of a batch, and tells an operator what was refused.
+    pub(crate) fn note_appended(&self, target: &str, appended: &Appended) {
+        let mut refused: BTreeMap<_, u64> = BTreeMap::new();
+        for one in &appended.refused {
+            *refused.entry(one.reason).or_default() += 1;
+        }
+        self.with(|stats| {
+            stats.samples_accepted += appended.accepted;
+            for (reason, count) in &refused {
+                *stats.samples_refused.entry(reason.as_str()).or_default() += count;
+            }
+        });
+        for (reason, samples) in refused {
+            if self.is_to_be_told(target, reason.as_str()) {
+                let reason = reason.message();
+                tracing::warn!(target_name = target, samples, reason, "the store refused samples");
+            }
+        }
+    }
+
+    fn is_to_be_told(&self, target: &str, reason: &'static str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD_MAX {
+            told.clear();
+        }
+        let times = told.entry((target.to_owned(), reason)).or_default();
+        *times += 1;
+        *times % TELL_EACH == 1
+    }
 }

@@ -24,11 +24,7 @@ use crate::wiring::{self, Rooms};
 const RELOADS_MAX: usize = 8;
 
 /// Runs until told to stop. `say` prints the first lines that an operator sees.
-pub async fn run(
-    arguments: RunArguments,
-    roles: Roles,
-    say: impl Fn(&str),
-) -> Result<(), String> {
+pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> Result<(), String> {
     let mut signals = Signals::listen().map_err(|error| format!("listen to signals: {error}"))?;
     let config = cli::load(&arguments)?;
     let data = prepare_data(&config.data)?;
@@ -55,7 +51,7 @@ pub async fn run(
             let _ = web_stopped.await;
         }))
     });
-    rooms.start().await?;
+    rooms.start().await;
     shared.ready.store(true, Ordering::SeqCst);
     tracing::info!(services = roles.names(), "started");
     loop {

@@ -93,12 +93,7 @@ pub fn check_file(file: &Path) -> Result<String, Vec<Problem>> {
     Ok(summary)
 }
 
-fn read_root(
-    root: &Node,
-    name: &str,
-    folder: &Path,
-    text: String,
-) -> Result<Config, Vec<Problem>> {
+fn read_root(root: &Node, name: &str, folder: &Path, text: String) -> Result<Config, Vec<Problem>> {
     let problems = Problems::new(name);
     let mut fields = Fields::new(root, "", &problems);
     let listen = fields.text("listen").unwrap_or_else(|| "127.0.0.1:9090".to_owned());

@@ -60,7 +60,10 @@ impl Roles {
         for name in text.split(',').map(str::trim) {
             let found = SERVICES.iter().find(|(_, own, ..)| *own == name);
             let (service, ..) = found.ok_or_else(|| {
-                format!("--services: there is no service {name:?}; choose from\n{}", Roles::catalogue())
+                format!(
+                    "--services: there is no service {name:?}; choose from\n{}",
+                    Roles::catalogue()
+                )
             })?;
             if !services.contains(service) {
                 services.push(*service);

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::exporter::{Exporter, Family, FamilySample, MetricKind};
 use model::BoxFuture;
+use model::exporter::{Exporter, Family, FamilySample, MetricKind};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, MetricFamily, MetricType};
 use tracing_subscriber::EnvFilter;

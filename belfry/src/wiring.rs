@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alertmanager::Alertmanager;
+use alertmanager::config::IntegrationKind;
 use collector::{Collector, HttpClient};
 use dashboards::{Control, Parts};
 use journal::disk::Disk;
@@ -40,6 +41,7 @@ const SEED: u64 = 0x6265_6c66_7279;
 /// The rooms of this process.
 pub struct Rooms {
     clock: Arc<dyn Clock>,
+    http: Arc<HttpClient>,
     store: Option<Arc<Store>>,
     engine: Option<Arc<Engine>>,
     sql: Option<Arc<sql::Session>>,
@@ -79,17 +81,20 @@ impl Rooms {
             let source = Arc::clone(store) as Arc<dyn query::Source>;
             Arc::new(Engine::new(source, Arc::clone(&clock), config.query.clone()))
         });
-        let sql = store.as_ref().filter(|_| roles.has(Service::Query)).map(|store| {
-            Arc::new(sql::Session::new(Arc::clone(store), sql::Settings::default()))
-        });
+        let sql = store
+            .as_ref()
+            .filter(|_| roles.has(Service::Query))
+            .map(|store| Arc::new(sql::Session::new(Arc::clone(store), sql::Settings::default())));
         let alertmanager = if roles.has(Service::Alert) {
             let parts = alertmanager::Parts {
                 clock: Arc::clone(&clock),
                 http: Arc::clone(&http) as Arc<dyn HttpDoor>,
                 external_url: external_url.clone(),
+                site: exporters::host::host_name(),
                 seed: SEED,
             };
             let dir = data.join("alertmanager");
+            allow_webhooks(&http, &config.alertmanager, &disk);
             let opened = Alertmanager::open(disk.clone(), &dir, config.alertmanager.clone(), parts)
                 .map_err(|error| format!("open the alert manager's log: {error}"))?;
             Some(opened)
@@ -129,6 +134,7 @@ impl Rooms {
         let rooms = Rooms {
             first_scrapes: Mutex::new(Some(Scrapes::new(&config, roles, &metrics, &clock))),
             clock,
+            http,
             store,
             engine,
             sql,
@@ -167,7 +173,7 @@ impl Rooms {
         if let Some(collector) = &self.collector {
             let first = self.first_scrapes.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Scrapes { config, sources } = first.unwrap_or_default();
-            collector.start(config, sources);
+            collector.start(config, sources).await;
         }
         if let Some(rules) = &self.rules {
             rules.start().await;
@@ -178,6 +184,7 @@ impl Rooms {
     pub async fn reload(&self, config: Config) -> Result<(), String> {
         let scrapes = Scrapes::new(&config, &self.roles, &self.metrics, &self.clock);
         if let Some(alertmanager) = &self.alertmanager {
+            allow_webhooks(&self.http, &config.alertmanager, &Disk::real());
             alertmanager
                 .reload(config.alertmanager)
                 .await
@@ -255,6 +262,20 @@ fn external_url(config: &Config, web: Option<SocketAddr>) -> String {
         Some(address) => format!("http://{address}"),
         None => format!("http://{}", config.listen),
     }
+}
+
+/// Webhooks may be dialled; nothing else the alert manager might think of.
+fn allow_webhooks(http: &HttpClient, config: &alertmanager::config::Config, disk: &Disk) {
+    let mut urls = Vec::new();
+    for integration in config.receivers.iter().flat_map(|receiver| &receiver.integrations) {
+        if let IntegrationKind::Webhook(webhook) = &integration.kind {
+            match webhook.url.read(disk) {
+                Ok(url) => urls.push(url.expose().to_owned()),
+                Err(error) => tracing::error!("{}: url_file: {error}", integration.key),
+            }
+        }
+    }
+    http.replace_allowed("alertmanager", urls.iter().map(String::as_str));
 }
 
 /// Rules without an alert manager in this process: alerts are series and on the page only.

@@ -39,9 +39,10 @@ pub async fn metrics(State(parts): State<Parts>) -> Response {
     let encoder = TextEncoder::new();
     let mut body = Vec::new();
     match encoder.encode(&parts.registry.gather(), &mut body) {
-        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], body).into_response(),
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("encode metrics: {error}\n")).into_response()
+        Ok(()) => {
+            ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], body).into_response()
         }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("encode metrics: {error}\n"))
+            .into_response(),
     }
 }

@@ -7,7 +7,14 @@ use model::yaml::{Kind, Node};
 
 /// Parts of key names whose scalar values are secrets; the `_file` forms only name a place.
 const SECRET_KEYS: [&str; 8] = [
-    "password", "secret", "credentials", "token", "bearer", "api_key", "service_key", "private_key",
+    "password",
+    "secret",
+    "credentials",
+    "token",
+    "bearer",
+    "api_key",
+    "service_key",
+    "private_key",
 ];
 const MASK: &str = "<secret>";
 

@@ -27,6 +27,9 @@ pub fn add(rooms: &Rooms) {
     if let Some(rules) = rooms.rules.as_ref().map(Arc::clone) {
         rooms.metrics.add(Box::new(move || rules_families(&rules.stats())));
     }
+    if let Some(alertmanager) = rooms.alertmanager.as_ref().map(Arc::clone) {
+        rooms.metrics.add(Box::new(move || alertmanager_families(&alertmanager.stats())));
+    }
 }
 
 fn store_families(stats: &storage::Stats) -> Vec<Family> {
@@ -75,7 +78,11 @@ fn collector_families(stats: &collector::Stats) -> Vec<Family> {
     let refused = stats.samples_refused.iter().map(|(reason, count)| (*reason, *count));
     vec![
         gauge("belfry_collector_targets", "Targets that are scraped.", stats.targets as f64),
-        counter("belfry_collector_scrapes_total", "Scrapes that ended with a page.", stats.scrapes_ok),
+        counter(
+            "belfry_collector_scrapes_total",
+            "Scrapes that ended with a page.",
+            stats.scrapes_ok,
+        ),
         counters(
             "belfry_collector_scrapes_failed_total",
             "Scrapes that failed, by reason.",
@@ -124,6 +131,43 @@ fn rules_families(stats: &rules::Stats) -> Vec<Family> {
             "belfry_rules_alerts_failed_total",
             "Alerts that were not taken and are tried again.",
             stats.alerts_failed,
+        ),
+    ]
+}
+
+fn alertmanager_families(stats: &alertmanager::Stats) -> Vec<Family> {
+    let help = "Attempts to deliver, by kind of integration and outcome.";
+    let mut attempts = Family::new("belfry_alertmanager_attempts_total", MetricKind::Counter, help);
+    for ((integration, outcome), count) in &stats.attempts {
+        attempts.sample(&[("integration", integration), ("outcome", outcome)], *count as f64);
+    }
+    vec![
+        attempts,
+        counter(
+            "belfry_alertmanager_alerts_received_total",
+            "Alerts taken, repetitions included.",
+            stats.alerts_received,
+        ),
+        counter(
+            "belfry_alertmanager_alerts_invalid_total",
+            "Alerts refused because they are wrong.",
+            stats.alerts_invalid,
+        ),
+        counter(
+            "belfry_alertmanager_dead_letters_total",
+            "Notifications given up.",
+            stats.dead_letters,
+        ),
+        gauge("belfry_alertmanager_alerts_firing", "Alerts that fire.", stats.alerts_firing as f64),
+        gauge(
+            "belfry_alertmanager_undelivered",
+            "Notifications that are decided and not delivered yet.",
+            stats.undelivered as f64,
+        ),
+        counter(
+            "belfry_alertmanager_log_failures_total",
+            "Writes of the durable state that failed.",
+            stats.log_failures,
         ),
     ]
 }

@@ -54,7 +54,7 @@ impl Filter {
         for text in params.all("filter").chain(params.all("filter[]")) {
             let parsed = matchers::parse(text)
                 .map_err(|error| bad(format!("bad matcher format: {error}")))?;
-            all.extend(parsed);
+            all.extend(parsed.matchers);
         }
         let receiver = match params.get("receiver") {
             None => None,
@@ -76,9 +76,10 @@ impl Filter {
     fn takes(&self, alert: &AlertView) -> bool {
         let is_active = alert.state() == "active";
         self.matchers.iter().all(|matcher| matcher.matches_labels(&alert.labels))
-            && self.receiver.as_ref().is_none_or(|receiver| {
-                alert.receivers.iter().any(|name| receiver.matches(name))
-            })
+            && self
+                .receiver
+                .as_ref()
+                .is_none_or(|receiver| alert.receivers.iter().any(|name| receiver.matches(name)))
             && (self.active || !is_active)
             && (self.silenced || alert.silenced_by.is_empty())
             && (self.inhibited || alert.inhibited_by.is_empty())
@@ -133,7 +134,8 @@ fn alert_shape(alert: &AlertView) -> Value {
 /// Names of receivers.
 pub async fn receivers(State(parts): State<Parts>) -> Result<Json<Value>, ErrorText> {
     let manager = manager(&parts)?;
-    Ok(Json(manager.receivers().into_iter().map(|name| json!({"name": name})).collect()))
+    let names = manager.receivers().into_iter().map(|(name, _)| json!({"name": name}));
+    Ok(Json(names.collect()))
 }
 
 /// Version, configuration and uptime.

@@ -50,8 +50,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body =
-            json!({"status": "error", "errorType": self.error_type, "error": self.message});
+        let body = json!({"status": "error", "errorType": self.error_type, "error": self.message});
         (self.code, JSON, body.to_string()).into_response()
     }
 }

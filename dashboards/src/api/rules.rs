@@ -57,10 +57,7 @@ impl Filter {
 }
 
 /// Groups with their rules.
-pub async fn rules(
-    State(parts): State<Parts>,
-    params: Params,
-) -> Result<Success<Value>, ApiError> {
+pub async fn rules(State(parts): State<Parts>, params: Params) -> Result<Success<Value>, ApiError> {
     let rules = rules_of(&parts)?;
     let filter = Filter::new(&params)?;
     let mut groups = Vec::new();
@@ -103,8 +100,7 @@ fn rule_shape(rule: &RuleStatus, with_alerts: bool) -> Value {
     if let Some(AlertingStatus { for_ms, keep_firing_for_ms, annotations, state, alerts }) =
         &rule.alerting
     {
-        let shown: Vec<Value> =
-            alerts.iter().filter(|_| with_alerts).map(alert_shape).collect();
+        let shown: Vec<Value> = alerts.iter().filter(|_| with_alerts).map(alert_shape).collect();
         shape["type"] = json!("alerting");
         shape["state"] = json!(state_word(*state));
         shape["duration"] = json!(*for_ms as f64 / 1000.0);

@@ -26,14 +26,9 @@ pub async fn sql(State(parts): State<Parts>, params: Params) -> Result<Success<T
     let session = parts.sql.clone().ok_or_else(|| ApiError::not_here("query"))?;
     let answer = session.query(params.required("query")?).await.map_err(|error| match error {
         sql::Error::Statement(message) => ApiError::bad_parameter("query", message),
-        other => {
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", other.to_string())
-        }
+        other => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", other.to_string()),
     })?;
-    let columns = answer
-        .columns
-        .into_iter()
-        .map(|(name, kind)| Column { name, r#type: kind })
-        .collect();
+    let columns =
+        answer.columns.into_iter().map(|(name, kind)| Column { name, r#type: kind }).collect();
     Ok(Success::new(Table { columns, rows: answer.rows }).with_warnings(answer.warnings))
 }

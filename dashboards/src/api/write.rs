@@ -49,11 +49,8 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str
 }
 
 fn refused_text(appended: &Appended, left_out: (u64, u64)) -> String {
-    let mut lines = vec![format!(
-        "{} samples stored, {} refused:",
-        appended.accepted,
-        appended.refused.len()
-    )];
+    let mut lines =
+        vec![format!("{} samples stored, {} refused:", appended.accepted, appended.refused.len())];
     for refused in appended.refused.iter().take(NAMED_MAX) {
         lines.push(format!(
             "series {} of the request at {}: {}",

@@ -63,3 +63,6 @@ pub use collector::{Collector, Parts, Source};
 pub use config::Config;
 pub use http::HttpClient;
 pub use status::{Health, Stats, TargetStatus};
+
+#[cfg(test)]
+mod tests;

@@ -427,6 +427,3 @@ fn check_limits(reading: &Reading<'_>, labels: &Labels) -> Result<(), String> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

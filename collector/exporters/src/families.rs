@@ -25,12 +25,6 @@ impl Families {
         Families::default()
     }
 
-    /// Makes sure the family exists, even if it gets no sample.
-    pub(crate) fn family(&mut self, name: &str, kind: MetricKind, help: &str) -> &mut Family {
-        let index = self.index_of(name, kind, help);
-        &mut self.list[index]
-    }
-
     fn index_of(&mut self, name: &str, kind: MetricKind, help: &str) -> usize {
         if let Some(&index) = self.index_by_name.get(name) {
             return index;

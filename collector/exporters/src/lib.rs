@@ -13,8 +13,14 @@
 
 /// The `exporters:` section of belfry.yml.
 pub mod config;
+/// HAProxy through its statistics socket, as its own page shows it.
+pub mod haproxy;
 /// This machine, as node_exporter shows it.
 pub mod host;
+/// PostgreSQL, as postgres_exporter shows it.
+pub mod postgres;
+/// Redis, as redis_exporter shows it.
+pub mod redis;
 /// Passwords: given in place or in a file, never shown.
 pub mod secret;
 
@@ -28,8 +34,11 @@ use std::sync::Arc;
 
 use model::{Clock, Exporter};
 
-use crate::config::Config;
+use crate::config::{Config, HaproxySource};
+use crate::haproxy::HaproxyExporter;
 use crate::host::HostExporter;
+use crate::postgres::PostgresExporter;
+use crate::redis::RedisExporter;
 
 /// One thing the collector asks at an interval.
 pub struct Built {
@@ -68,5 +77,74 @@ pub fn build(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Built> {
             kind: Kind::InProcess(Arc::new(HostExporter::new(&config.host, clock.clone()))),
         });
     }
+    for one in &config.postgres {
+        built.push(Built {
+            job: "postgres",
+            instance: one.name.clone(),
+            interval_ms: one.pace.interval_ms,
+            timeout_ms: one.pace.timeout_ms,
+            kind: Kind::InProcess(Arc::new(PostgresExporter::new(one.clone()))),
+        });
+    }
+    for one in &config.redis {
+        built.push(Built {
+            job: "redis",
+            instance: one.name.clone(),
+            interval_ms: one.pace.interval_ms,
+            timeout_ms: one.pace.timeout_ms,
+            kind: Kind::InProcess(Arc::new(RedisExporter::new(one.clone()))),
+        });
+    }
+    for one in &config.haproxy {
+        let kind = match &one.source {
+            HaproxySource::Page { url } => Kind::Scrape { url: url.clone() },
+            HaproxySource::Socket { path } => {
+                let exporter = HaproxyExporter::new(path.clone(), one.pace.timeout_ms);
+                Kind::InProcess(Arc::new(exporter))
+            }
+        };
+        built.push(Built {
+            job: "haproxy",
+            instance: one.name.clone(),
+            interval_ms: one.pace.interval_ms,
+            timeout_ms: one.pace.timeout_ms,
+            kind,
+        });
+    }
     built
+}
+
+#[cfg(test)]
+mod tests {
+    use model::clock::SystemClock;
+
+    use super::*;
+    use crate::config::{HaproxyConfig, HostConfig, Pace};
+
+    #[test]
+    fn a_haproxy_with_a_page_is_scraped_and_one_with_a_socket_is_read() {
+        let haproxy = |name: &str, source| HaproxyConfig {
+            name: name.to_owned(),
+            source,
+            pace: Pace::default(),
+        };
+        let url = "http://lb1:8404/metrics".to_owned();
+        let config = Config {
+            host: HostConfig { enabled: false, ..HostConfig::default() },
+            haproxy: vec![
+                haproxy("lb1", HaproxySource::Page { url: url.clone() }),
+                haproxy("edge", HaproxySource::Socket { path: "/run/h.sock".into() }),
+            ],
+            ..Config::default()
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let built = build(&config, &clock);
+        assert_eq!(built.len(), 2);
+        assert!(matches!(&built[0].kind, Kind::Scrape { url: own } if *own == url));
+        assert!(matches!(&built[1].kind, Kind::InProcess(_)));
+        assert_eq!((built[1].job, built[1].instance.as_str()), ("haproxy", "edge"));
+        let host = build(&Config::default(), &clock);
+        assert_eq!((host[0].job, host[0].interval_ms), ("node", 15_000));
+        assert!(!host[0].instance.is_empty());
+    }
 }

@@ -131,7 +131,20 @@ pub(crate) fn fetch(port: u16, path: &str) -> String {
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("send the request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("read the answer");
-    answer.split_once("\r\n\r\n").expect("the answer has a head").1.to_owned()
+    let (head, body) = answer.split_once("\r\n\r\n").expect("the answer has a head");
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    if chunked { joined_chunks(body) } else { body.to_owned() }
+}
+
+/// Takes the lengths out of a chunked body.
+fn joined_chunks(mut body: &str) -> String {
+    let mut joined = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length.trim(), 16).expect("a chunk has a length");
+        joined.push_str(&rest[..length]);
+        body = rest[length..].trim_start_matches("\r\n");
+    }
+    joined
 }
 
 /// A server that takes connections and never says a word; the port stays silent until the drop.

@@ -12,13 +12,35 @@ pub mod engine;
 pub mod error;
 /// What the operator sets, and what one query may ask for.
 pub mod settings;
+/// What a query holds and how long it may go on.
+pub mod ledger;
+/// What all parts of one query share.
+pub mod context;
+/// The evaluator: one value per node of the tree.
+pub mod evaluate;
 /// Where series come from: the store's contract as the engine needs it.
 pub mod source;
+/// The one DataFusion operator.
+pub mod fragment;
+/// Plain functions over the samples of one series.
+pub mod kernel;
+/// The series block.
+pub mod block;
+/// Aggregation that streams.
+pub mod fold;
+/// Functions of the language.
+mod function;
+/// Labels with a meaning of their own in queries.
+pub mod names;
+/// Warnings and infos.
+pub mod notes;
+/// From what the evaluator gives to an answer.
+mod answer;
 /// What an answer is made of.
 pub mod value;
 
 pub use engine::Engine;
 pub use error::Error;
 pub use settings::{Priority, QueryOptions, Settings};
-pub use source::Source;
+pub use source::{Batches, Source};
 pub use value::{Answer, MatrixSeries, NodeStats, Stats, Value, VectorSample};

@@ -112,7 +112,7 @@ fn ratchet(arguments: &Arguments) -> Result<ExitCode, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/promqltest");
     let plan = Plan { all_features: true, ..arguments.plan };
     selfcheck::run()?;
-    let counts = run_files(&files(&[folder.clone()])?, plan, arguments)?;
+    let counts = run_files(&files(std::slice::from_ref(&folder))?, plan, arguments)?;
     let path = folder.join("expected.tsv");
     let (passed, failed) = totals(&counts);
     if std::env::var_os("UPDATE").is_some() {

@@ -70,9 +70,10 @@ fn collect(expr: &Expr, edits: &mut Vec<(usize, usize)>) {
 }
 
 /// When the variant is evaluated.
-pub fn times(at: TimestampMs) -> [TimestampMs; 5] {
-    match at.0 {
-        0 => [-1000, 0, 1000, -1000, 1000].map(TimestampMs),
-        ms => [-10 * ms, 0, ms / 5, ms, 10 * ms].map(TimestampMs),
-    }
+pub fn times(at: TimestampMs) -> Vec<TimestampMs> {
+    let times = match at.0 {
+        0 => vec![-1000, 0, 1000],
+        ms => vec![-10 * ms, 0, ms / 5, ms, 10 * ms],
+    };
+    times.into_iter().map(TimestampMs).collect()
 }

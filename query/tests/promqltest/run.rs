@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::clock::ManualClock;
-use model::sample::STALE_NAN_BITS;
 use model::{Labels, TimestampMs};
 use promql::series::Item;
 use promql::{Expr, ParseOptions};
@@ -261,10 +260,7 @@ impl<'a> Runner<'a> {
             Err(_) => Err(Trouble::Broken("the engine did not answer in time".to_owned())),
             Ok(Err(error)) => Err(Trouble::Broken(format!("the engine panicked: {error}"))),
             Ok(Ok(Err(error))) => Err(Trouble::Refused(without_position(&error.to_string()))),
-            Ok(Ok(Ok(answer))) => match stale_marker(&answer) {
-                true => Err(Trouble::Broken("the answer holds a stale marker".to_owned())),
-                false => Ok(answer),
-            },
+            Ok(Ok(Ok(answer))) => Ok(answer),
         }
     }
 }
@@ -282,15 +278,6 @@ fn engine(plan: Plan, data: &Data) -> Engine {
         ..Settings::default()
     };
     Engine::new(data.source(), Arc::new(ManualClock::default()), settings)
-}
-
-/// Staleness is the engine's business: its answers never hold the marker.
-fn stale_marker(answer: &Answer) -> bool {
-    let is_stale = |value: f64| value.to_bits() == STALE_NAN_BITS;
-    match &answer.value {
-        query::Value::Vector(samples) => samples.iter().any(|sample| is_stale(sample.value)),
-        query::Value::Matrix(_) | query::Value::Scalar { .. } | query::Value::Text { .. } => false,
-    }
 }
 
 /// `1:2: parse error: message` without the place.

@@ -201,10 +201,7 @@ impl Block {
     }
 
     /// The same block with only those values for which the function says yes; it may change them.
-    pub fn filter_map_values(
-        mut self,
-        mut change: impl FnMut(usize, f64) -> Option<f64>,
-    ) -> Block {
+    pub fn filter_map_values(mut self, mut change: impl FnMut(usize, f64) -> Option<f64>) -> Block {
         let steps = self.steps;
         let mut values = into_vec(std::mem::take(&mut self.values));
         let mut valid = BooleanBufferBuilder::new(values.len());

@@ -144,8 +144,9 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
         let started = Instant::now();
-        let timeout_ms =
-            options.timeout_ms.map_or(self.settings.timeout_ms, |own| own.min(self.settings.timeout_ms));
+        let timeout_ms = options
+            .timeout_ms
+            .map_or(self.settings.timeout_ms, |own| own.min(self.settings.timeout_ms));
         let deadline = started + Duration::from_millis(timeout_ms);
         let cancel = options.cancel.clone().unwrap_or_default().child_token();
         let guard = cancel.clone().drop_guard();
@@ -196,13 +197,7 @@ impl Engine {
         Ledger::new(Arc::new(GreedyMemoryPool::new(bytes_max)), limits)
     }
 
-    fn context(
-        &self,
-        text: &str,
-        when: When,
-        options: &QueryOptions,
-        ledger: Ledger,
-    ) -> Context {
+    fn context(&self, text: &str, when: When, options: &QueryOptions, ledger: Ledger) -> Context {
         let environment =
             RuntimeEnv { memory_pool: Arc::clone(ledger.pool()), ..self.runtime.clone() };
         let task = TaskContext::default()

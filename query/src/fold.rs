@@ -100,7 +100,9 @@ impl Cell {
             FoldOp::Avg => Cell::from_mean(self.mean().join(later.mean())),
             FoldOp::Min => Cell { a: pick(self.a, later.a, f64::lt), ..self.counted(later.count) },
             FoldOp::Max => Cell { a: pick(self.a, later.a, f64::gt), ..self.counted(later.count) },
-            FoldOp::Stddev | FoldOp::Stdvar => Cell::from_spread(self.spread().then(later.spread())),
+            FoldOp::Stddev | FoldOp::Stdvar => {
+                Cell::from_spread(self.spread().then(later.spread()))
+            }
         }
     }
 

@@ -155,7 +155,10 @@ pub struct Tally {
 impl Tally {
     /// A tally for so many series.
     pub fn new(series: usize) -> Tally {
-        Tally { produced: (0..series).map(|_| AtomicBool::new(false)).collect(), ..Tally::default() }
+        Tally {
+            produced: (0..series).map(|_| AtomicBool::new(false)).collect(),
+            ..Tally::default()
+        }
     }
 
     /// Whether a series gave any value.

@@ -13,6 +13,8 @@ use crate::kernel::Row;
 
 /// `absent`, `absent_over_time`.
 mod absent;
+/// Parts of a date.
+mod date;
 /// Classic histograms.
 mod histogram;
 /// `info`: labels from info metrics.
@@ -25,8 +27,6 @@ mod math;
 mod scalar;
 /// `sort` and its forms.
 mod sort;
-/// Parts of a date.
-mod date;
 
 /// Evaluates a call.
 pub fn call(own: &Evaluator, span: Span, call: &Call) -> Result<Evaluated, Error> {

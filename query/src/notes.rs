@@ -76,7 +76,8 @@ impl Notes {
 
     /// `rate` of something that is not named like a counter.
     pub fn possibly_not_a_counter(&self, span: Span, metric: &str) {
-        let text = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:";
+        let text =
+            "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:";
         self.add(Level::Info, span, format!("{text} {metric:?}"));
     }
 
@@ -183,5 +184,6 @@ pub fn short(value: f64) -> String {
 }
 
 fn rfc3339(at_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| format!("{at_ms} ms"), |at| at.to_string())
+    jiff::Timestamp::from_millisecond(at_ms)
+        .map_or_else(|_| format!("{at_ms} ms"), |at| at.to_string())
 }

@@ -132,8 +132,7 @@ impl Evaluator<'_> {
         let groups = Groups::new(&aggregate.grouping, keys.iter());
         let charge =
             self.context.ledger.charge(0, Fold::bytes(groups.keys.len(), self.grid.steps))?;
-        prepared.partial =
-            Some(Partial { op, group_of: groups.of, groups: groups.keys.len() });
+        prepared.partial = Some(Partial { op, group_of: groups.of, groups: groups.keys.len() });
         let (fold, fragment) = self.run_folded(prepared)?;
         if let (Some(function), ExprKind::Call(call)) = (function, &operand.kind) {
             for (series, labels) in fragment.selection.labels.iter().enumerate() {

@@ -54,7 +54,12 @@ impl Evaluator<'_> {
         for batch in &batches {
             let numbers = batch.column(0).as_primitive::<UInt32Type>().values().clone();
             let column = |index: usize| {
-                batch.column(index).as_fixed_size_list().values().as_primitive::<Float64Type>().clone()
+                batch
+                    .column(index)
+                    .as_fixed_size_list()
+                    .values()
+                    .as_primitive::<Float64Type>()
+                    .clone()
             };
             let (a, b, count) = (column(1), column(2), column(3));
             for (row, group) in numbers.iter().enumerate() {
@@ -120,8 +125,9 @@ impl Evaluator<'_> {
             }
         };
         // The first partition runs here; the others on threads that are all waited for.
-        let others: Vec<_> =
-            (1..partitions).map(|partition| context.runtime.spawn_blocking(drain(partition))).collect();
+        let others: Vec<_> = (1..partitions)
+            .map(|partition| context.runtime.spawn_blocking(drain(partition)))
+            .collect();
         let mut results = vec![drain(0)()];
         for other in others {
             results.push(context.runtime.block_on(other).unwrap_or_else(|problem| {

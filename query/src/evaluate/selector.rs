@@ -104,11 +104,7 @@ impl Evaluator<'_> {
     }
 
     /// The newest sample of each series at each step.
-    pub fn instant_selector(
-        &self,
-        span: Span,
-        selector: &VectorSelector,
-    ) -> Result<Block, Error> {
+    pub fn instant_selector(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
         let prepared = self.prepare_instant(span, selector)?;
         self.run_plain(prepared)
     }
@@ -120,11 +116,7 @@ impl Evaluator<'_> {
     }
 
     /// The instants of the newest samples, in seconds, under the series' own labels.
-    pub fn sample_times_of(
-        &self,
-        span: Span,
-        selector: &VectorSelector,
-    ) -> Result<Block, Error> {
+    pub fn sample_times_of(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
         let lookback_ms = self.context.lookback_ms;
         let leaf = Leaf::LookBack { lookback_ms, output: Output::Timestamp };
         let prepared = self.prepare(span, selector, leaf)?;

@@ -69,8 +69,11 @@ impl Evaluator<'_> {
         let reach = Reach { before_ms: inner.range_ms, after_ms: 0 };
         for (series, key) in inner.block.keys().iter().enumerate() {
             ledger.check()?;
-            let (ts, values): (Vec<i64>, Vec<f64>) =
-                inner.block.points(series).map(|(step, value)| (inner.grid.at(step), value)).unzip();
+            let (ts, values): (Vec<i64>, Vec<f64>) = inner
+                .block
+                .points(series)
+                .map(|(step, value)| (inner.grid.at(step), value))
+                .unzip();
             find(&ts, &inner.times.right_ms, reach, &mut windows);
             row.clear();
             let frames = Frames {

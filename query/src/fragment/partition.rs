@@ -88,7 +88,8 @@ impl Work {
 
     fn keep_warnings(&self) {
         let found = self.scan.as_ref().map(|scan| scan.warnings()).unwrap_or_default();
-        let mut warnings = self.fragment.tally.warnings.lock().unwrap_or_else(|held| held.into_inner());
+        let mut warnings =
+            self.fragment.tally.warnings.lock().unwrap_or_else(|held| held.into_inner());
         warnings.extend(found);
     }
 
@@ -158,7 +159,8 @@ impl Work {
     /// The widest window counts against the sample limit while its series is evaluated.
     fn charge_windows(&self) -> Result<(), Error> {
         let lengths = self.windows.iter().map(|window| window.len());
-        let (total, widest) = lengths.fold((0, 0), |(total, widest), len| (total + len, len.max(widest)));
+        let (total, widest) =
+            lengths.fold((0, 0), |(total, widest), len| (total + len, len.max(widest)));
         add(&self.fragment.tally.samples_total, total);
         self.fragment.ledger.charge(widest, 0).map(drop)
     }
@@ -298,9 +300,11 @@ fn columns(batch: &RecordBatch) -> Result<Columns<'_>, Error> {
             .ok_or_else(|| Error::Storage(format!("the scan has no column {name} without nulls")))
     };
     let wrong = |name: &str| Error::Storage(format!("the scan's column {name} has a wrong type"));
-    let series = column("series")?.as_primitive_opt::<UInt32Type>().ok_or_else(|| wrong("series"))?;
+    let series =
+        column("series")?.as_primitive_opt::<UInt32Type>().ok_or_else(|| wrong("series"))?;
     let ts = column("ts")?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong("ts"))?;
-    let values = column("value")?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("value"))?;
+    let values =
+        column("value")?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("value"))?;
     Ok((series.values(), ts.values(), values.values()))
 }
 

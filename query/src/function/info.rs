@@ -105,12 +105,7 @@ struct Infos {
 }
 
 impl Infos {
-    fn read(
-        own: &Evaluator,
-        wanted: &Wanted,
-        args: &[Expr],
-        base: &Block,
-    ) -> Result<Infos, Error> {
+    fn read(own: &Evaluator, wanted: &Wanted, args: &[Expr], base: &Block) -> Result<Infos, Error> {
         let mut matchers: Vec<Matcher> = wanted.name.clone();
         matchers.extend(wanted.data.iter().cloned());
         for label in IDENTIFYING {
@@ -134,12 +129,7 @@ impl Infos {
 
     /// The labels of a base series with what the info series of a step add; `None` when the step is
     /// to be left out because a wanted label is missing.
-    fn enrich(
-        &self,
-        wanted: &Wanted,
-        base: &Labels,
-        step: usize,
-    ) -> Result<Option<Labels>, Error> {
+    fn enrich(&self, wanted: &Wanted, base: &Labels, step: usize) -> Result<Option<Labels>, Error> {
         let mut newest: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
         let identity = identity(base);
         let candidates = self.by_identity.get(&identity).filter(|_| !identity.is_empty());
@@ -165,8 +155,8 @@ impl Infos {
                 }
             }
         }
-        let is_missing = newest.is_empty()
-            && wanted.data.iter().any(|matcher| !matcher.matches_empty());
+        let is_missing =
+            newest.is_empty() && wanted.data.iter().any(|matcher| !matcher.matches_empty());
         if is_missing {
             return Ok(None);
         }

@@ -55,9 +55,9 @@ pub fn by_label(
     }
     reorder(own, &block, |a, b| {
         let (left, right) = (&block.keys()[*a].labels, &block.keys()[*b].labels);
-        let by_names = names.iter().map(|name| {
-            natural(left.get(name).unwrap_or(""), right.get(name).unwrap_or(""))
-        });
+        let by_names = names
+            .iter()
+            .map(|name| natural(left.get(name).unwrap_or(""), right.get(name).unwrap_or("")));
         let order = by_names.fold(Ordering::Equal, Ordering::then).then_with(|| left.cmp(right));
         if descending { order.reverse() } else { order }
     })
@@ -126,11 +126,9 @@ mod tests {
 
     #[test]
     fn natural_order() {
-        let mut texts = vec!["10", "4m600", "4m5", "1.11.3", "9", "", "1.2.3", "b", "a", "007", "7"];
+        let mut texts =
+            vec!["10", "4m600", "4m5", "1.11.3", "9", "", "1.2.3", "b", "a", "007", "7"];
         texts.sort_by(|a, b| natural(a, b));
-        assert_eq!(
-            texts,
-            ["", "1.2.3", "1.11.3", "4m5", "4m600", "7", "007", "9", "10", "a", "b"]
-        );
+        assert_eq!(texts, ["", "1.2.3", "1.11.3", "4m5", "4m600", "7", "007", "9", "10", "a", "b"]);
     }
 }

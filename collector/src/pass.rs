@@ -54,6 +54,18 @@ enum Slot {
     Marker,
 }
 
+/// What is known of the series of a line.
+enum Seen {
+    /// Relabelling drops it.
+    Dropped,
+    /// It was on this page already.
+    Twice,
+    /// The store has a number for it.
+    Known(SeriesId),
+    /// The store must be told its labels.
+    New { labels: Labels, first: bool },
+}
+
 /// What one scrape came to.
 #[derive(Debug, Default)]
 pub(crate) struct Sheet {
@@ -115,7 +127,7 @@ impl Session {
             sheet.batch.sample(marker, at, stale_nan());
         }
         self.last_at = Some(at);
-        debug_assert_eq!(sheet.slots.len(), sheet.batch.series_count(), "one slot per series");
+        assert_eq!(sheet.slots.len(), sheet.batch.series_count(), "one slot per series");
         sheet
     }
 
@@ -128,24 +140,27 @@ impl Session {
     ) -> Result<(), String> {
         self.tracker.begin();
         let samples_max = reading.job.scraping.limits.samples_max;
-        let mut pairs = Vec::new();
         let mut lines = Lines::new(&page.body, page.format);
         while let Some(line) = lines.next_line().map_err(|error| error.to_string())? {
             sheet.scraped += 1;
-            let known = self.entry(reading, &lines, &line, page.format, &mut pairs, sheet)?;
-            let (key, labels) = match known {
-                Some(found) => found,
-                None => continue,
-            };
-            sheet.kept += 1;
+            let key = xxh3_128_with_seed(line.series, reading.seed);
+            let seen = self.look(reading, &lines, &line, key)?;
+            match seen {
+                Seen::Dropped => continue,
+                Seen::Twice => {
+                    sheet.duplicates += 1;
+                    continue;
+                }
+                Seen::Known(_) | Seen::New { .. } => sheet.kept += 1,
+            }
+            sheet.added += u64::from(matches!(seen, Seen::New { first: true, .. }));
             if samples_max > 0 && sheet.kept > samples_max as u64 {
                 continue; // Counted on, so that the report says by how much.
             }
-            let id = self.tracker.entries.get(&key).and_then(|entry| entry.id);
-            let series = match (id, labels) {
-                (Some(id), _) => sheet.name(Slot::Page(key), id),
-                (None, Some(labels)) => sheet.describe(Slot::Page(key), &labels),
-                (None, None) => continue,
+            let series = match seen {
+                Seen::Known(id) => sheet.name(Slot::Page(key), id),
+                Seen::New { labels, .. } => sheet.describe(Slot::Page(key), &labels),
+                Seen::Dropped | Seen::Twice => continue,
             };
             let own_time = line.at.filter(|_| reading.job.honor_timestamps);
             sheet.batch.sample(series, own_time.unwrap_or(at), line.value);
@@ -156,19 +171,14 @@ impl Session {
         Ok(())
     }
 
-    /// Finds or makes the entry of a line's series. `None` when its sample is not kept; the labels
-    /// are there when the store does not know the series yet.
-    #[expect(clippy::too_many_arguments, reason = "one step of one loop, over what it holds")]
-    fn entry<'a>(
+    /// Finds or makes the entry of a line's series.
+    fn look(
         &mut self,
         reading: &Reading<'_>,
-        lines: &Lines<'a>,
-        line: &Line<'a>,
-        format: Format,
-        pairs: &mut Vec<Pair<'a>>,
-        sheet: &mut Sheet,
-    ) -> Result<Option<(Key, Option<Labels>)>, String> {
-        let key = xxh3_128_with_seed(line.series, reading.seed);
+        lines: &Lines<'_>,
+        line: &Line<'_>,
+        key: Key,
+    ) -> Result<Seen, String> {
         let own_time = line.at.is_some() && reading.job.honor_timestamps;
         let tracked = !own_time || reading.job.track_timestamps_staleness;
         let page = self.tracker.page;
@@ -176,28 +186,22 @@ impl Session {
             let again = entry.page == page && !own_time;
             entry.page = page;
             entry.tracked = tracked;
-            if entry.dropped {
-                return Ok(None);
-            }
-            if again {
-                sheet.duplicates += 1;
-                return Ok(None);
-            }
-            if entry.id.is_some() {
-                return Ok(Some((key, None)));
+            match entry.id {
+                _ if entry.dropped => return Ok(Seen::Dropped),
+                _ if again => return Ok(Seen::Twice),
+                Some(id) => return Ok(Seen::Known(id)),
+                None => {}
             }
         }
-        series::labels(line.series, format, lines.kind(), pairs)
-            .and_then(|()| finished(reading, pairs))
-            .map_err(|reason| lines.error(reason).to_string())
-            .map(|labels| {
-                let fresh = self.tracker.entries.entry(key).or_insert_with(|| {
-                    sheet.added += u64::from(labels.is_some());
-                    Entry::new(page, labels.is_none())
-                });
-                fresh.tracked = tracked;
-                labels.map(|labels| (key, Some(labels)))
-            })
+        let mut pairs = Vec::new();
+        let labels = series::labels(line.series, lines.format(), lines.kind(), &mut pairs)
+            .and_then(|()| finished(reading, &pairs))
+            .map_err(|reason| lines.error(reason).to_string())?;
+        let first = !self.tracker.entries.contains_key(&key);
+        let entry =
+            self.tracker.entries.entry(key).or_insert_with(|| Entry::new(page, labels.is_none()));
+        entry.tracked = tracked;
+        Ok(labels.map_or(Seen::Dropped, |labels| Seen::New { labels, first }))
     }
 
     /// Adds the report to the batch.

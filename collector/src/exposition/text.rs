@@ -49,6 +49,11 @@ impl<'a> Lines<'a> {
         self.kind
     }
 
+    /// How the page is read.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// An error at the current line.
     pub fn error(&self, reason: impl Into<String>) -> ExpositionError {
         ExpositionError { line: self.line, reason: reason.into() }
@@ -335,7 +340,7 @@ impl<'a> Lines<'a> {
         self.position += 3;
         let start = self.position;
         let labels = self.raw_series()?;
-        debug_assert_eq!(start + labels.len(), self.position, "a series is read to its end");
+        assert_eq!(start + labels.len(), self.position, "a series is read to its end");
         series::check_exemplar(labels).map_err(|reason| self.error(reason))?;
         self.spaced_number("the value of the exemplar")?;
         if self.peek() == Some(b' ') && !self.spaced_number("the exemplar's timestamp")?.is_finite()

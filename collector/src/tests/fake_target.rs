@@ -95,13 +95,11 @@ async fn respond(answer: Answer) -> Response<Body> {
             text(Body::from_stream(pieces))
         }
         Answer::GzipBomb => {
+            // One packed member many times over is a valid packed page, and quickly made.
             let mut encoder =
-                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-            let zeros = vec![0; 1 << 20];
-            for _ in 0..256 {
-                encoder.write_all(&zeros).expect("pack");
-            }
-            packed(encoder.finish().expect("pack"))
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&vec![0; 1 << 20]).expect("pack");
+            packed(encoder.finish().expect("pack").repeat(1024))
         }
         Answer::Packed(page) => {
             let mut encoder =

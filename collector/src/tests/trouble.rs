@@ -16,7 +16,7 @@ async fn down(answer: Answer, more: &str) -> String {
     let text = format!(
         "scrape_configs:
 - job_name: j
-  scrape_interval: 2s
+  scrape_interval: 5s
   static_configs: [{{targets: ['{}']}}]
 {more}",
         target.address
@@ -30,7 +30,7 @@ async fn down(answer: Answer, more: &str) -> String {
     collector.targets()[0].last_error.clone()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_targets_are_down_with_the_reason() {
     let foreign = FakeTarget::page("a 1\n").await;
     let limit = "  body_size_limit: 1MB";

@@ -177,3 +177,24 @@ fn a_flipped_bit_is_seen_and_stays() {
     });
     assert_eq!(left, [Some(b"acc".to_vec())]);
 }
+
+#[test]
+fn a_removed_folder_comes_back_whole_or_not_at_all() {
+    let file = Path::new("/a/block/file");
+    for seed in 0..60 {
+        for is_synced in [false, true] {
+            let (simulated, disk) = new(seed);
+            disk.create_dir_all(Path::new("/a/block")).expect("create");
+            disk.write_atomic(file, b"abc").expect("write");
+            disk.remove_dir_all(Path::new("/a/block")).expect("remove");
+            assert!(simulated.files().is_empty());
+            if is_synced {
+                disk.sync_dir(Path::new("/a")).expect("sync");
+            }
+            simulated.crash_and_restart();
+            let is_back = disk.exists(Path::new("/a/block")).expect("exists");
+            assert!(!(is_back && is_synced), "seed {seed}");
+            assert_eq!(disk.read(file, 10).is_ok_and(|bytes| bytes == b"abc"), is_back);
+        }
+    }
+}

@@ -201,10 +201,7 @@ impl Block {
     }
 
     /// The same block with only those values for which the function says yes; it may change them.
-    pub fn filter_map_values(
-        mut self,
-        mut change: impl FnMut(usize, f64) -> Option<f64>,
-    ) -> Block {
+    pub fn filter_map_values(mut self, mut change: impl FnMut(usize, f64) -> Option<f64>) -> Block {
         let steps = self.steps;
         let mut values = into_vec(std::mem::take(&mut self.values));
         let mut valid = BooleanBufferBuilder::new(values.len());
@@ -303,33 +300,34 @@ impl MergingBuilder {
 
     /// Merges a row in; the name is dropped when either side drops it.
     pub fn push(&mut self, key: Key, row: &Row) -> Result<(), Error> {
+        let count = row.count();
+        if count == 0 {
+            return Ok(());
+        }
+        self.charge.grow(count, 0)?;
+        let position = self.position(key)?;
+        let own = &mut self.rows[position].1;
         for step in 0..self.steps {
-            if let Some(value) = row.get(step) {
-                self.put(&key, step, value)?;
+            if row.valid[step] {
+                if own.valid[step] {
+                    return Err(Error::Execution(SAME_LABELSET.to_owned()));
+                }
+                own.set(step, row.values[step]);
             }
         }
         Ok(())
     }
 
-    /// Merges one value in.
-    pub fn put(&mut self, key: &Key, step: usize, value: f64) -> Result<(), Error> {
-        let position = match self.positions.get(&key.labels) {
-            Some(position) => *position,
-            None => {
-                self.charge.grow(0, self.steps * 9 + size_of::<Key>())?;
-                self.positions.insert(key.labels.clone(), self.rows.len());
-                self.rows.push((key.clone(), Row::new(self.steps)));
-                self.rows.len() - 1
-            }
-        };
-        let (own, row) = &mut self.rows[position];
-        if row.valid[step] {
-            return Err(Error::Execution(SAME_LABELSET.to_owned()));
+    /// Where a key's row is, a new one if need be.
+    fn position(&mut self, key: Key) -> Result<usize, Error> {
+        if let Some(&position) = self.positions.get(&key.labels) {
+            self.rows[position].0.drop_name |= key.drop_name;
+            return Ok(position);
         }
-        own.drop_name |= key.drop_name;
-        self.charge.grow(1, 0)?;
-        row.set(step, value);
-        Ok(())
+        self.charge.grow(0, self.steps * 9 + size_of::<Key>())?;
+        self.positions.insert(key.labels.clone(), self.rows.len());
+        self.rows.push((key, Row::new(self.steps)));
+        Ok(self.rows.len() - 1)
     }
 
     /// The finished block.

@@ -2,34 +2,81 @@
 //!
 //! Place in the flow: HTTP API and rules → **`Engine`** → parser → evaluator → `Answer`.
 //!
-//! Not here: the evaluation itself.
+//! A query is read and checked here; then it waits for a place, and is evaluated on a blocking
+//! thread, so that the runtime's own threads stay free. Some places are kept for rules. Dropping the
+//! future cancels the query; it gives its place back when it has noticed.
+//!
+//! Not here: the evaluation itself (`evaluate`), the shape of answers (`answer`).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use datafusion_execution::TaskContext;
+use datafusion_execution::config::SessionConfig;
+use datafusion_execution::memory_pool::GreedyMemoryPool;
+use datafusion_execution::runtime_env::RuntimeEnv;
 use model::{Clock, TimestampMs};
+use promql::ast::Expr;
+use promql::duration::DurationContext;
+use promql::functions::ValueType;
+use promql::{ParseOptions, Problem};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::answer;
+use crate::block::Grid;
+use crate::context::Context;
 use crate::error::Error;
-use crate::settings::{QueryOptions, Settings};
+use crate::evaluate::Evaluator;
+use crate::ledger::{Ledger, Limits};
+use crate::notes::Notes;
+use crate::settings::{Priority, QueryOptions, Settings};
 use crate::source::Source;
 use crate::value::Answer;
 
-/// Answers PromQL. Cloning is cheap; all clones share admission and memory.
+/// Answers PromQL. Cloning is cheap; all clones share admission and settings.
 #[derive(Clone)]
 pub struct Engine {
-    _source: Arc<dyn Source>,
-    _clock: Arc<dyn Clock>,
+    source: Arc<dyn Source>,
+    clock: Arc<dyn Clock>,
     settings: Arc<Settings>,
+    shared: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+    runtime: RuntimeEnv,
+    session: SessionConfig,
+}
+
+/// When a query is evaluated.
+#[derive(Debug, Clone, Copy)]
+struct When {
+    grid: Grid,
+    end_ms: i64,
+    is_range: bool,
 }
 
 impl Engine {
     /// An engine over one source of series. Spawns nothing.
     pub fn new(source: Arc<dyn Source>, clock: Arc<dyn Clock>, settings: Settings) -> Engine {
-        Engine { _source: source, _clock: clock, settings: Arc::new(settings) }
+        let reserved = settings.reserved_for_rules.min(settings.concurrent_max.saturating_sub(1));
+        let shared = settings.concurrent_max.max(1) - reserved;
+        Engine {
+            source,
+            clock,
+            settings: Arc::new(settings),
+            shared: Arc::new(Semaphore::new(shared)),
+            reserved: Arc::new(Semaphore::new(reserved)),
+            runtime: RuntimeEnv::default(),
+            session: SessionConfig::new(),
+        }
     }
 
     /// The settings it runs with.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The present, as queries without a time mean it.
+    pub fn now(&self) -> TimestampMs {
+        self.clock.now()
     }
 
     /// Answers a query at one instant.
@@ -39,8 +86,9 @@ impl Engine {
         at: TimestampMs,
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
-        let _ = (at, options);
-        Err(Error::Execution(format!("no evaluator for {text}")))
+        let expr = self.parse(text)?;
+        let when = When { grid: Grid::instant(at.0), end_ms: at.0, is_range: false };
+        self.run(text, expr, when, options).await
     }
 
     /// Answers a query at `start`, `start + step`, … up to `end`.
@@ -52,7 +100,149 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
-        let _ = (start, end, step_ms, options);
-        Err(Error::Execution(format!("no evaluator for {text}")))
+        let expr = self.parse(text)?;
+        let kind = expr.value_type();
+        if !matches!(kind, ValueType::Vector | ValueType::Scalar) {
+            return Err(Error::Parse {
+                message: format!(
+                    "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+                    kind.describe()
+                ),
+            });
+        }
+        if step_ms <= 0 {
+            return Err(Error::Execution("the step must be greater than 0".to_owned()));
+        }
+        let grid = Grid::range(start.0, end.0, step_ms);
+        let when = When { grid, end_ms: end.0, is_range: true };
+        self.run(text, expr, when, options).await
     }
+
+    /// Reads a query with the parts of the language that are switched on.
+    pub fn parse(&self, text: &str) -> Result<Expr, Error> {
+        promql::parse(text, &self.parse_options()).map_err(|problems: Vec<Problem>| {
+            let first = problems.first().map(|problem| problem.render(text));
+            Error::Parse { message: first.unwrap_or_default() }
+        })
+    }
+
+    /// The parts of the language that are switched on.
+    pub fn parse_options(&self) -> ParseOptions {
+        ParseOptions {
+            experimental_functions: self.settings.experimental_functions,
+            extended_ranges: self.settings.extended_range_selectors,
+            fill: self.settings.fill_modifiers,
+            ..ParseOptions::default()
+        }
+    }
+
+    async fn run(
+        &self,
+        text: &str,
+        expr: Expr,
+        when: When,
+        options: &QueryOptions,
+    ) -> Result<Answer, Error> {
+        let started = Instant::now();
+        let timeout_ms = options
+            .timeout_ms
+            .map_or(self.settings.timeout_ms, |own| own.min(self.settings.timeout_ms));
+        let deadline = started + Duration::from_millis(timeout_ms);
+        let cancel = options.cancel.clone().unwrap_or_default().child_token();
+        let guard = cancel.clone().drop_guard();
+        let waiting = tokio::time::timeout_at(deadline.into(), self.admit(options.priority));
+        let permit = tokio::select! {
+            permit = waiting => permit.map_err(|_| Error::TimedOut { phase: QUEUE })?,
+            () = cancel.cancelled() => return Err(Error::Cancelled { phase: QUEUE }),
+        };
+        let queue_us = micros(started);
+        let ledger = self.ledger(options, deadline, &cancel);
+        let context = self.context(text, when, options, ledger);
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit; // Held until the work has ended, also when nobody waits for it.
+            evaluate(&expr, when, context)
+        });
+        let answer = work.await.map_err(|problem| {
+            Error::Execution(format!("the evaluation ended early: {problem}"))
+        })?;
+        drop(guard);
+        let mut answer = answer?;
+        answer.stats.queue_us = queue_us;
+        Ok(answer)
+    }
+
+    /// A place to run: rules may also take the reserved ones.
+    async fn admit(&self, priority: Priority) -> OwnedSemaphorePermit {
+        let shared = Arc::clone(&self.shared).acquire_owned();
+        let permit = match priority {
+            Priority::Rule if self.settings.reserved_for_rules > 0 => tokio::select! {
+                biased;
+                permit = Arc::clone(&self.reserved).acquire_owned() => permit,
+                permit = shared => permit,
+            },
+            Priority::Rule | Priority::Interactive => shared.await,
+        };
+        permit.expect("the engine never closes its semaphores")
+    }
+
+    fn ledger(
+        &self,
+        options: &QueryOptions,
+        deadline: Instant,
+        cancel: &tokio_util::sync::CancellationToken,
+    ) -> Ledger {
+        let bytes_max = self.settings.memory_bytes_max;
+        let samples_max = options.samples_max.unwrap_or(usize::MAX).min(self.settings.samples_max);
+        let limits = Limits { samples_max, bytes_max, deadline, cancel: cancel.clone() };
+        Ledger::new(Arc::new(GreedyMemoryPool::new(bytes_max)), limits)
+    }
+
+    fn context(&self, text: &str, when: When, options: &QueryOptions, ledger: Ledger) -> Context {
+        let environment =
+            RuntimeEnv { memory_pool: Arc::clone(ledger.pool()), ..self.runtime.clone() };
+        let task = TaskContext::default()
+            .with_session_config(self.session.clone())
+            .with_runtime(Arc::new(environment));
+        let start_ms = when.grid.start_ms;
+        let durations = if when.is_range {
+            let range_ms = when.end_ms.saturating_sub(start_ms);
+            DurationContext { step_ms: when.grid.step_ms, range_ms }
+        } else {
+            DurationContext::default()
+        };
+        Context {
+            text: text.to_owned(),
+            source: Arc::clone(&self.source),
+            settings: Arc::clone(&self.settings),
+            lookback_ms: options.lookback_ms.unwrap_or(self.settings.lookback_ms),
+            start_ms,
+            end_ms: when.end_ms,
+            durations,
+            ledger,
+            notes: Notes::default(),
+            task: Arc::new(task),
+            runtime: tokio::runtime::Handle::current(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            nodes: std::sync::Mutex::default(),
+            samples_total: 0.into(),
+            series_total: 0.into(),
+        }
+    }
+}
+
+/// The phase named when a query waits too long for a place.
+const QUEUE: &str = "query queue";
+
+fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
+    let started = Instant::now();
+    context.charge_steps(when.grid.steps)?;
+    let evaluator = Evaluator { context: &context, grid: when.grid };
+    let value = answer::value(&evaluator, expr, when.is_range)?;
+    let mut answer = answer::answer(value, context);
+    answer.stats.eval_us = micros(started);
+    Ok(answer)
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -74,6 +74,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// The pool that bytes are reserved in.
+    pub fn pool(&self) -> &Arc<dyn MemoryPool> {
+        &self.0.pool
+    }
+
     /// A charge that holds nothing yet.
     pub fn nothing(&self) -> Charge {
         let reservation = MemoryConsumer::new("series blocks").register(&self.0.pool);

@@ -12,10 +12,6 @@ use model::{Labels, Matcher, TimeRange};
 
 use crate::error::Error;
 
-/// Batches of columns `series` (UInt32, position in the ids asked for), `ts` (Int64, ms) and `value`
-/// (Float64); rows by series, then time; a series is never split across two batches.
-pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Error>> + Send>;
-
 /// Selects series and reads their samples.
 pub trait Source: Send + Sync + 'static {
     /// The series that pass every matcher and may have samples in the range, sorted by labels.
@@ -26,5 +22,48 @@ pub trait Source: Send + Sync + 'static {
     ) -> Result<Vec<(SeriesId, Labels)>, Error>;
 
     /// The samples of these series inside the range.
-    fn scan(&self, ids: &[SeriesId], range: TimeRange) -> Result<Batches, Error>;
+    fn scan(&self, ids: &[SeriesId], range: TimeRange) -> Result<Box<dyn Batches>, Error>;
+}
+
+/// Batches of columns `series` (UInt32, position in the ids asked for), `ts` (Int64, ms) and `value`
+/// (Float64); rows by series, then time; a series is never split across two batches.
+pub trait Batches: Iterator<Item = Result<RecordBatch, Error>> + Send {
+    /// What could not be read so far; empty when the answer is whole.
+    fn warnings(&self) -> Vec<String>;
+}
+
+impl Source for storage::Store {
+    fn series(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<(SeriesId, Labels)>, Error> {
+        let entries = storage::Store::series(self, matchers, range, 0).map_err(unreadable)?;
+        Ok(entries.into_iter().map(|entry| (entry.id, entry.labels)).collect())
+    }
+
+    fn scan(&self, ids: &[SeriesId], range: TimeRange) -> Result<Box<dyn Batches>, Error> {
+        let scan = storage::Store::scan(self, ids, range).map_err(unreadable)?;
+        Ok(Box::new(StoreBatches(scan)))
+    }
+}
+
+struct StoreBatches(storage::Scan);
+
+impl Iterator for StoreBatches {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map_err(unreadable))
+    }
+}
+
+impl Batches for StoreBatches {
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings().to_vec()
+    }
+}
+
+fn unreadable(problem: storage::Error) -> Error {
+    Error::Storage(problem.to_string())
 }

@@ -6,7 +6,7 @@
 //! Not here: samples that are refused (`model::append::RefusedReason`); damage that the store can
 //! set aside by itself (`stats`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
@@ -89,4 +89,27 @@ impl Error {
             | Error::Closed => NextStep::StopAndTell,
         }
     }
+}
+
+/// Turns what the disk said into an error that names the action and the path.
+pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { action, path, source }
+}
+
+/// Turns what a columns library said into an error.
+pub(crate) fn columns<E: std::fmt::Display>(action: &'static str) -> impl FnOnce(E) -> Error {
+    move |reason| Error::Columns { action, reason: reason.to_string() }
+}
+
+/// The message with those of all its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

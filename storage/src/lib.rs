@@ -13,6 +13,16 @@ pub mod error;
 pub mod settings;
 /// The whole store: open, append, ask, flush, close.
 pub mod store;
+/// Label set ↔ number: every series the store knows.
+mod series;
+/// The newest samples, in memory.
+mod memtable;
+/// How numbers become few bytes, exactly.
+mod encoding;
+/// An immutable time range on disk.
+mod block;
+/// Which series match.
+mod index;
 /// Reading samples: the memtable and the blocks as one.
 pub mod scan;
 /// Figures about the store.

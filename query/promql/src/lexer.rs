@@ -169,7 +169,7 @@ impl<'a> Lexer<'a> {
     fn scan_number(&mut self) -> Result<TokenKind, Problem> {
         let start_byte = self.position_byte;
         let rest = &self.text.as_bytes()[start_byte..];
-        let number_length = number_length(rest);
+        let number_length = number_length(rest, true);
         if !rest.get(number_length).copied().is_some_and(is_word) {
             self.position_byte += number_length;
             return Ok(TokenKind::Number);
@@ -271,13 +271,13 @@ fn operator(byte: u8, following: Option<u8>) -> Option<(BinaryOp, usize)> {
     })
 }
 
-/// How many bytes of a text that begins with a digit or dot belong to a number.
-fn number_length(bytes: &[u8]) -> usize {
+/// How many bytes at the start of a text belong to a number without a sign.
+pub(crate) fn number_length(bytes: &[u8], hexadecimal: bool) -> usize {
     let digits = |from: usize, is_digit: fn(u8) -> bool| {
         let rest = &bytes[from.min(bytes.len())..];
         from + rest.iter().take_while(|&&byte| is_digit(byte) || byte == b'_').count()
     };
-    if bytes.len() > 2 && bytes[0] == b'0' && matches!(bytes[1], b'x' | b'X') {
+    if hexadecimal && bytes.len() > 2 && bytes[0] == b'0' && matches!(bytes[1], b'x' | b'X') {
         return digits(2, |byte| byte.is_ascii_hexdigit());
     }
     let decimal = |byte: u8| byte.is_ascii_digit();

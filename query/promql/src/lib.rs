@@ -24,6 +24,8 @@ mod parser;
 mod print;
 /// Problems with their places.
 mod problem;
+/// The notation of test data.
+pub mod series;
 /// Words of the language.
 mod token;
 
@@ -78,4 +80,18 @@ impl ParseOptions {
 /// Reads and checks one expression. Every problem that was found, the first one first.
 pub fn parse(text: &str, options: &ParseOptions) -> Result<Expr, Vec<Problem>> {
     parser::parse_text(text, options)
+}
+
+/// Reads a bare selector such as `up{job="a"}`, as `match[]` parameters hold it.
+pub fn parse_selector(text: &str) -> Result<Vec<model::Matcher>, Vec<Problem>> {
+    let expr = parse(text, &ParseOptions::default())?;
+    match expr.kind {
+        ExprKind::Vector(selector) if selector.modifiers == ast::Modifiers::default() => {
+            Ok(selector.matchers)
+        }
+        _ => {
+            let message = "expected a selector such as up{job=\"a\"} and nothing else";
+            Err(vec![Problem::at(expr.span, message)])
+        }
+    }
 }

@@ -41,7 +41,7 @@ fn without_underscores(text: &str) -> Result<String, String> {
     for (index, _) in text.match_indices('_') {
         let behind_prefix = index == 2 && matches!(bytes[1], b'x' | b'X');
         let between = index > 0 && is_digit(index - 1) && is_digit(index + 1);
-        if !between && !(behind_prefix && is_digit(index + 1)) {
+        if !(between || behind_prefix && is_digit(index + 1)) {
             return Err(format!("error parsing number: {text:?}: '_' must separate digits"));
         }
     }

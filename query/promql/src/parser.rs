@@ -10,6 +10,7 @@
 
 use crate::ast::{
     Binary, BinaryOp, Expr, ExprKind, NumberLiteral, Span, Unary, UnaryOp, ValueType,
+    VectorSelector,
 };
 use crate::lexer::Lexer;
 use crate::token::{Token, TokenKind, is_reserved, word_operator};
@@ -27,6 +28,7 @@ mod modifiers;
 mod selector;
 
 pub(crate) use matching::MatchingModifiers;
+use selector::SelectorRules;
 
 /// Most parentheses, calls and signs inside each other. Parsing recurses once for each; a person
 /// writes a dozen.
@@ -52,6 +54,26 @@ pub(crate) fn parse_text(text: &str, options: &ParseOptions) -> Result<Expr, Vec
             parser.problems.push(problem);
             Err(parser.problems)
         }
+    }
+}
+
+/// Reads the selector at the start of a text; what follows it is not looked at. Any word may be
+/// the metric's name, and no matchers at all are fine.
+pub(crate) fn parse_metric_selector(text: &str) -> Result<(VectorSelector, Span), Problem> {
+    let mut parser = Parser::new(text, ParseOptions::all());
+    if !matches!(
+        parser.current.kind,
+        TokenKind::Identifier | TokenKind::MetricIdentifier | TokenKind::LeftBrace
+    ) {
+        return Err(parser.unexpected("", "metric"));
+    }
+    let parsed = parser.selector(SelectorRules::Metric)?;
+    if let Some(problem) = parser.type_problems.pop() {
+        return Err(problem);
+    }
+    match parsed.expr.kind {
+        ExprKind::Vector(selector) => Ok((*selector, parsed.expr.span)),
+        _ => unreachable!("a selector was read"),
     }
 }
 
@@ -127,13 +149,13 @@ impl<'a> Parser<'a> {
         while let Some(op) = self.binary_operator()
             && op.precedence() >= precedence_min
         {
-            left = self.binary(left, op)?;
+            left = self.binary(*left, op)?;
         }
         self.nesting -= 1;
         Ok(left)
     }
 
-    fn binary(&mut self, left: Box<Parsed>, op: BinaryOp) -> Result<Box<Parsed>, Problem> {
+    fn binary(&mut self, left: Parsed, op: BinaryOp) -> Result<Box<Parsed>, Problem> {
         let op_span = self.advance().span;
         let modifiers = self.matching_modifiers()?;
         let is_right_associative = op == BinaryOp::Pow;
@@ -194,7 +216,9 @@ impl<'a> Parser<'a> {
                 Ok(Box::new(Parsed::leaf(token.span, kind, ValueType::String)))
             }
             TokenKind::LeftParen => self.parenthesised(),
-            TokenKind::LeftBrace | TokenKind::MetricIdentifier => self.vector_selector(false),
+            TokenKind::LeftBrace | TokenKind::MetricIdentifier => {
+                self.selector(SelectorRules::Query)
+            }
             TokenKind::Identifier => self.named_operand(),
             _ => Err(self.unexpected("", "")),
         }
@@ -312,7 +336,7 @@ impl<'a> Parser<'a> {
         if self.following.kind == TokenKind::LeftParen && !is_reserved(word) {
             return self.call();
         }
-        self.vector_selector(false)
+        self.selector(SelectorRules::Query)
     }
 }
 

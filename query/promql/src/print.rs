@@ -131,7 +131,13 @@ fn write_expr(out: &mut dyn Write, expr: &Expr) -> fmt::Result {
             write_expr(out, &unary.operand)
         }
         ExprKind::Binary(binary) => {
-            write_expr(out, &binary.left)?;
+            match &binary.left.kind {
+                // `+Inf ^ 2` would read as a sign before a power.
+                ExprKind::Number(number) if number.value == f64::INFINITY => {
+                    out.write_str("Inf")?
+                }
+                _ => write_expr(out, &binary.left)?,
+            }
             out.write_char(' ')?;
             write_operator(out, binary)?;
             out.write_char(' ')?;

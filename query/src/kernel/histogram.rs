@@ -59,11 +59,7 @@ pub fn quantile(phi: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised>) {
     } else if found == 0 && buckets[0].upper <= 0.0 {
         buckets[0].upper
     } else {
-        let below = if found == 0 {
-            Bucket { upper: 0.0, count: 0.0 }
-        } else {
-            buckets[found - 1]
-        };
+        let below = if found == 0 { Bucket { upper: 0.0, count: 0.0 } } else { buckets[found - 1] };
         let width = buckets[found].upper - below.upper;
         below.upper + width * ((rank - below.count) / (buckets[found].count - below.count))
     };

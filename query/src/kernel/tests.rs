@@ -99,9 +99,7 @@ const DEFINITIONS: &[(RangeFunction, Definition)] = &[
     (RangeFunction::Last, |_, v| v.last().copied()),
     (RangeFunction::Stdvar, |_, v| at_least(1, v, || variance(v))),
     (RangeFunction::Stddev, |_, v| at_least(1, v, || variance(v).sqrt())),
-    (RangeFunction::Quantile, |_, v| {
-        at_least(1, v, || order::quantile_of_sorted(0.3, &sorted(v)))
-    }),
+    (RangeFunction::Quantile, |_, v| at_least(1, v, || order::quantile_of_sorted(0.3, &sorted(v)))),
     (RangeFunction::Changes, |_, v| {
         at_least(1, v, || v.windows(2).filter(|p| counter::is_change(p[0], p[1])).count() as f64)
     }),

@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: part of `parser`; the argument rules are in `check`.
 
-use super::{Parsed, Parser};
+use super::{Parsed, Parser, SelectorRules};
 use crate::ast::{Aggregate, AggregateOp, Call, Expr, ExprKind, Grouping, Span, ValueType};
 use crate::token::TokenKind;
 use crate::{Problem, check, functions};
@@ -130,7 +130,7 @@ impl Parser<'_> {
             let is_matchers =
                 is_info && found.args.len() == 1 && self.current.kind == TokenKind::LeftBrace;
             let parsed = match is_matchers {
-                true => self.vector_selector(true)?,
+                true => self.selector(SelectorRules::Info)?,
                 false => self.expression(0)?,
             };
             found.depth = found.depth.max(parsed.depth);

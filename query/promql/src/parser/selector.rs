@@ -12,9 +12,19 @@ use crate::token::{TokenKind, is_reserved};
 
 const PLACE: &str = "label matching";
 
+/// What a selector is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SelectorRules {
+    /// An operand: it must not match every series.
+    Query,
+    /// The second argument of `info`, which only narrows a choice.
+    Info,
+    /// A metric of test data: every word is a name.
+    Metric,
+}
+
 impl Parser<'_> {
-    /// `may_match_all`: the matchers in the second argument of `info` only narrow a choice.
-    pub(super) fn vector_selector(&mut self, may_match_all: bool) -> Result<Box<Parsed>, Problem> {
+    pub(super) fn selector(&mut self, rules: SelectorRules) -> Result<Box<Parsed>, Problem> {
         let start_byte = self.current.span.start_byte;
         let mut selector = VectorSelector {
             name: None,
@@ -24,18 +34,24 @@ impl Parser<'_> {
         };
         if self.current.kind != TokenKind::LeftBrace {
             let word = self.text_of(self.current);
-            if self.current.kind == TokenKind::Identifier && is_reserved(word) {
+            if self.current.kind == TokenKind::Identifier
+                && rules != SelectorRules::Metric
+                && is_reserved(word)
+            {
                 return Err(self.unexpected("", ""));
             }
             self.advance();
             selector.name = Some(word.to_owned());
         }
-        if self.current.kind == TokenKind::LeftBrace {
+        // Two braces begin a histogram behind a metric of test data.
+        let is_histogram = rules == SelectorRules::Metric
+            && self.text[self.current.span.start_byte..].starts_with("{{");
+        if self.current.kind == TokenKind::LeftBrace && !is_histogram {
             self.matchers(&mut selector)?;
         }
         let span = Span::new(start_byte, self.previous_end_byte);
         self.check_name(&mut selector, span);
-        if !may_match_all && selector.matchers.iter().all(Matcher::matches_empty) {
+        if rules == SelectorRules::Query && selector.matchers.iter().all(Matcher::matches_empty) {
             let message = "vector selector must contain at least one non-empty matcher";
             self.type_problems.push(Problem::at(span, message));
         }

@@ -165,7 +165,10 @@ fn selectors() {
     check("rate(up[5m] anchored offset 1m)", "rate(up[5m] anchored offset 1m)");
     check("up smoothed", "up smoothed");
     check("{x=\"inf\"} # comment\n", "{x=\"inf\"}");
+}
 
+#[test]
+fn refused_selectors() {
     check_refused("", "1:1: parse error: no expression found in input");
     check_refused("# only\n\n", "3:1: parse error: no expression found in input");
     check_refused(
@@ -248,6 +251,8 @@ fn operators() {
     check("a + fill", "a + fill");
     check("h >/ -1 </ 2", "h >/ -1 </ 2");
     check("-1 ^ 2", "-1 ^ 2");
+    check("-Inf ^ a", "-Inf ^ a");
+    check("-Inf * a", "-Inf * a");
 
     check_refused("1 +", "1:4: parse error: unexpected end of input");
     check_refused("*1", "1:1: parse error: unexpected <op:*>");
@@ -343,6 +348,126 @@ fn calls_and_aggregations() {
         "info(up, target_info)",
         "1:10: parse error: expected label selectors only, got vector selector instead",
     );
+}
+
+/// Texts that a reader might let through; what matters is that they are refused.
+const REFUSED: &[&str] = &[
+    "2.5.",
+    "1 /",
+    "((1)",
+    "1 or 1",
+    "1 unless 1",
+    "-test[5m]",
+    "*test",
+    "1 and foo",
+    "foo unless 1",
+    "1 or on(bar) foo",
+    "foo == on(bar) 10",
+    "foo > group_left(baz) bar",
+    "foo and on(bar) group_left(baz) bar",
+    "foo + bool 10",
+    "foo and bool bar",
+    "foo @ +Inf",
+    "foo @ NaN",
+    "foo @ -Inf",
+    "foo @ start",
+    "foo @ bar",
+    "{",
+    "}",
+    "foo{1}",
+    "foo{a:b=\"c\"}",
+    "foo{a*\"b\"}",
+    "foo{a>=\"b\"}",
+    "foo{a=\"\\xff\"}",
+    "{x=\"\"}",
+    "{x!~\".+\"}",
+    "{x!=\"a\"}",
+    "foo{__name__= =}",
+    "foo{__name__ == \"bar\"}",
+    "foo{__name__=\"bar\" lol}",
+    "foo{\"bar\"}",
+    "{\"foo\", \"bar\"}",
+    "{\"\"}",
+    "foo{bar=~\"(\"}",
+    "foo[5m1]",
+    "foo[5m:1m1]",
+    "foo[5y1hs]",
+    "foo[5m1h]",
+    "foo[5m1m]",
+    "foo[0m]",
+    "foo[0]",
+    "foo[-5m]",
+    "foo[\"5m\"]",
+    "foo[5m",
+    "foo[5m:0]",
+    "foo[5m:5m-10m]",
+    "foo[5m[",
+    "foo[[5m]]",
+    "foo[inf]",
+    "foo[5m] OFFSET",
+    "foo OFFSET 1m[5m]",
+    "foo offset bar",
+    "foo offset (5m",
+    "5m[5m]",
+    "sum by ()",
+    "sum some_metric by (test)",
+    "sum (some_metric) by test",
+    "sum (some_metric) without (test) by (test)",
+    "sum without (test) (some_metric) by (test)",
+    "sum by (1) (foo)",
+    "topk(foo,)",
+    "topk(foo)",
+    "count_values(5, foo)",
+    "sum(foo, bar)",
+    "rate(foo[5m]) by (x)",
+    "rate(foo[5m]) offset 5m",
+    "floor(1)",
+    "vector(foo)",
+    "time(1)",
+    "label_replace(a, `b`, `c`, `d`)",
+    "absent(foo[5m])",
+    "rate(foo[5m:1m)",
+    "foo[5m] + 1",
+    "foo[5m:1m] + 1",
+    "\"a\" == \"a\"",
+    "\"a\"[5m]",
+    "\"a\" offset 5m",
+    "foo bar",
+    "foo 1",
+    "1 2",
+    "a{b='c'} d",
+    "foo{a='b'}}",
+    "++",
+    "e-+=/(0)",
+    "bool",
+    "ignoring",
+    "group_left(a)",
+    "foo + fill(a) bar",
+    "foo + fill(1) fill_left(2) bar",
+    "1 + fill(1) 2",
+    "foo </ \"a\"",
+    "foo smoothed smoothed",
+    "sum(foo) smoothed",
+    "foo[5m:1m] anchored",
+    "info(foo, bar)",
+    "info(foo, 1)",
+    "info(foo, {a=\"b\"}, {c=\"d\"})",
+    "Rate(foo[5m])",
+    "$foo",
+    "foo;",
+    "foo | bar",
+    "@ 5",
+    "offset 5m",
+    "[5m]",
+    "histogram_quantiles(foo, \"q\")",
+];
+
+#[test]
+fn refuses_what_prometheus_refuses() {
+    let long_number = "9".repeat(400);
+    for text in REFUSED.iter().chain([&long_number.as_str()]) {
+        assert!(parse(text, &all()).is_err(), "{text:?} is accepted");
+    }
 }
 
 #[test]

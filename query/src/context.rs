@@ -1,0 +1,79 @@
+//! What all parts of one query share.
+//!
+//! Place in the flow: `engine` fills it → **`Context`** → every `Evaluator` of the query.
+//!
+//! Not here: the steps; a subquery has steps of its own (`evaluate`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use datafusion_execution::TaskContext;
+use promql::ast::Span;
+use promql::duration::DurationContext;
+
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::notes::Notes;
+use crate::settings::Settings;
+use crate::source::Source;
+use crate::value::NodeStats;
+
+/// Bytes that one step costs beyond the blocks: its instants, windows and scalars.
+const STEP_BYTES: usize = 64;
+
+/// The shared parts of one query.
+pub struct Context {
+    /// The query's text, for positions and the explain view.
+    pub text: String,
+    /// Where samples come from.
+    pub source: Arc<dyn Source>,
+    /// The engine's settings.
+    pub settings: Arc<Settings>,
+    /// How far instant selectors look back.
+    pub lookback_ms: i64,
+    /// The first instant of the whole query.
+    pub start_ms: i64,
+    /// The last instant of the whole query.
+    pub end_ms: i64,
+    /// Its step and range; zero for an instant query.
+    pub durations: DurationContext,
+    /// The account.
+    pub ledger: Ledger,
+    /// Warnings and infos.
+    pub notes: Notes,
+    /// DataFusion's context: memory pool and settings.
+    pub task: Arc<TaskContext>,
+    /// The runtime that drives the leaf's streams.
+    pub runtime: tokio::runtime::Handle,
+    /// Threads that one leaf may use.
+    pub threads: usize,
+    /// What each selector cost.
+    pub nodes: Mutex<Vec<NodeStats>>,
+    /// Samples looked at, once per step.
+    pub samples_total: AtomicU64,
+    /// Series selected.
+    pub series_total: AtomicU64,
+}
+
+impl Context {
+    /// The part of the query a node was read from.
+    pub fn text_of(&self, span: Span) -> &str {
+        self.text.get(span.start_byte..span.end_byte).unwrap_or_default()
+    }
+
+    /// Refuses more steps than the query's budget or a list column holds, before anything of their
+    /// size is made.
+    pub fn charge_steps(&self, steps: usize) -> Result<(), Error> {
+        if i32::try_from(steps).is_err() {
+            return Err(Error::TooManySamples { samples_max: self.settings.samples_max });
+        }
+        self.ledger.charge(0, steps.saturating_mul(STEP_BYTES)).map(drop)
+    }
+
+    /// Remembers what a selector cost.
+    pub fn record(&self, node: NodeStats, samples_total: u64) {
+        self.samples_total.fetch_add(samples_total, Ordering::Relaxed);
+        self.series_total.fetch_add(node.series, Ordering::Relaxed);
+        self.nodes.lock().unwrap_or_else(|held| held.into_inner()).push(node);
+    }
+}

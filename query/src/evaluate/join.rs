@@ -1,0 +1,254 @@
+//! Matching two vectors: labels are matched once, then whole rows meet.
+//!
+//! Place in the flow: `binary` → **`join`** → a block of results.
+//!
+//! Series of equal signature (the labels that must agree) form a match group. On the "one" side at
+//! most one of a group may have a value at a step; each of the "many" meets it. `fill` stands in for
+//! whoever is missing.
+//!
+//! Not here: `and`, `or`, `unless` (`set`).
+
+use std::collections::HashMap;
+
+use model::Labels;
+use promql::ast::{Binary, Cardinality, Matching, Span};
+
+use super::Evaluator;
+use super::binary::{Combined, combine};
+use super::range::any_valid;
+use crate::block::{Block, Key, MergingBuilder};
+use crate::error::Error;
+use crate::kernel::Row;
+use crate::names;
+
+/// The labels of a series that must agree with the other side's.
+pub fn signature(matching: &Matching, labels: &Labels) -> Labels {
+    let listed = |label: &str| matching.labels.iter().any(|own| own == label);
+    if matching.on {
+        labels.filtered(listed)
+    } else {
+        labels.filtered(|label| !listed(label) && !names::is_reserved(label))
+    }
+}
+
+/// Series of both sides with one signature.
+#[derive(Debug, Default)]
+struct MatchGroup {
+    signature: Labels,
+    many: Vec<usize>,
+    one: Vec<usize>,
+}
+
+/// One join in the making.
+struct Join<'a> {
+    evaluator: &'a Evaluator<'a>,
+    span: Span,
+    binary: &'a Binary,
+    matching: &'a Matching,
+    many: Block,
+    one: Block,
+    fill_many: Option<f64>,
+    fill_one: Option<f64>,
+}
+
+impl Evaluator<'_> {
+    /// Joins two vectors.
+    pub fn join(
+        &self,
+        span: Span,
+        binary: &Binary,
+        matching: &Matching,
+        sides: (Block, Block),
+    ) -> Result<Block, Error> {
+        let fill = |literal: &Option<promql::ast::NumberLiteral>| literal.map(|own| own.value);
+        let (left, right) = (fill(&matching.fill_left), fill(&matching.fill_right));
+        let swap = matching.cardinality == Cardinality::OneToMany;
+        let (many, one) = if swap { (sides.1, sides.0) } else { sides };
+        let (fill_many, fill_one) = if swap { (right, left) } else { (left, right) };
+        if (many.is_empty() && fill_many.is_none()) || (one.is_empty() && fill_one.is_none()) {
+            return Ok(self.empty_block());
+        }
+        Join { evaluator: self, span, binary, matching, many, one, fill_many, fill_one }.run()
+    }
+}
+
+impl Join<'_> {
+    fn run(&self) -> Result<Block, Error> {
+        let ledger = &self.evaluator.context.ledger;
+        let steps = self.many.steps();
+        let many_present = any_valid(&self.many);
+        let mut builder = MergingBuilder::new(steps, ledger);
+        for group in self.groups() {
+            ledger.check()?;
+            self.refuse_duplicates(&group, &many_present)?;
+            self.join_group(&group, &mut builder)?;
+        }
+        builder.finish(ledger)
+    }
+
+    /// The match groups: those of the many side in its order, then those of the one side alone.
+    fn groups(&self) -> Vec<MatchGroup> {
+        let mut groups: Vec<MatchGroup> = Vec::new();
+        let mut positions: HashMap<Labels, usize> = HashMap::new();
+        for (block, is_many) in [(&self.many, true), (&self.one, false)] {
+            for (series, key) in block.keys().iter().enumerate() {
+                let signature = signature(self.matching, &key.labels);
+                let position = *positions.entry(signature).or_insert_with_key(|signature| {
+                    let signature = signature.clone();
+                    groups.push(MatchGroup { signature, ..MatchGroup::default() });
+                    groups.len() - 1
+                });
+                let group = &mut groups[position];
+                if is_many { group.many.push(series) } else { group.one.push(series) }
+            }
+        }
+        groups
+    }
+
+    /// At a step where anything can match, the one side must be one.
+    fn refuse_duplicates(&self, group: &MatchGroup, many_present: &[bool]) -> Result<(), Error> {
+        if group.one.len() < 2 {
+            return Ok(());
+        }
+        for (step, present) in many_present.iter().enumerate() {
+            let mut valid = group.one.iter().filter(|series| self.one.is_valid(**series, step));
+            let (Some(first), Some(second)) = (valid.next(), valid.next()) else { continue };
+            if !present && self.fill_many.is_none() {
+                continue;
+            }
+            let side = if self.is_swapped() { "left" } else { "right" };
+            let mut pair = [first, second].map(|series| &self.one.keys()[*series].labels);
+            pair.sort();
+            return Err(Error::Execution(format!(
+                "found duplicate series for the match group {} on the {side} hand-side of the \
+                 operation: [{}, {}];many-to-many matching not allowed: matching labels must be \
+                 unique on one side",
+                names::braced(&group.signature),
+                names::braced(pair[0]),
+                names::braced(pair[1]),
+            )));
+        }
+        Ok(())
+    }
+
+    fn is_swapped(&self) -> bool {
+        self.matching.cardinality == Cardinality::OneToMany
+    }
+
+    fn join_group(&self, group: &MatchGroup, builder: &mut MergingBuilder) -> Result<(), Error> {
+        let mut results: Vec<(Key, Row)> = Vec::new();
+        let steps = self.many.steps();
+        for &many in &group.many {
+            let mut rest = Row::new(steps); // Where no partner was found yet.
+            self.many.read_row(many, &mut rest);
+            for &one in &group.one {
+                let mut row = Row::new(steps);
+                for step in 0..steps {
+                    let Some(value) = rest.get(step) else { continue };
+                    let Some(partner) = self.one.get(one, step) else { continue };
+                    rest.valid[step] = false;
+                    self.put(&mut row, step, value, partner);
+                }
+                let key = self.result_key(&self.many.keys()[many], &self.one.keys()[one].labels);
+                results.push((key, row));
+            }
+            if let Some(fill) = self.fill_one {
+                let mut row = Row::new(steps);
+                for step in 0..steps {
+                    if let Some(value) = rest.get(step) {
+                        self.put(&mut row, step, value, fill);
+                    }
+                }
+                let key = self.result_key(&self.many.keys()[many], &group.signature);
+                results.push((key, row));
+            }
+        }
+        if let Some(fill) = self.fill_many {
+            self.fill_many(group, fill, &mut results);
+        }
+        self.refuse_ambiguity(&results)?;
+        results.into_iter().try_for_each(|(key, row)| builder.push(key, &row))
+    }
+
+    /// Elements of the one side whose group has nobody on the many side.
+    fn fill_many(&self, group: &MatchGroup, fill: f64, results: &mut Vec<(Key, Row)>) {
+        let steps = self.many.steps();
+        for &one in &group.one {
+            let mut row = Row::new(steps);
+            for step in 0..steps {
+                let alone = !group.many.iter().any(|many| self.many.is_valid(*many, step));
+                if let Some(partner) = self.one.get(one, step).filter(|_| alone) {
+                    self.put(&mut row, step, fill, partner);
+                }
+            }
+            let own = &self.one.keys()[one];
+            let stand_in = Key::new(group.signature.clone());
+            results.push((self.result_key(&stand_in, &own.labels), row));
+        }
+    }
+
+    /// Puts the operator's result into a row, unless it filters it out.
+    fn put(&self, row: &mut Row, step: usize, many: f64, one: f64) {
+        let (left, right) = if self.is_swapped() { (one, many) } else { (many, one) };
+        match combine(self.binary.op, left, right) {
+            Combined::Number(number) => row.set(step, number),
+            Combined::Holds(holds) if self.binary.return_bool => {
+                row.set(step, f64::from(u8::from(holds)));
+            }
+            // Of a filter the left value stays, whichever side is the many one.
+            Combined::Holds(true) => row.set(step, left),
+            Combined::Holds(false) => {}
+            Combined::Nothing => {
+                let (notes, sign) = (&self.evaluator.context.notes, self.binary.op.sign());
+                notes.incompatible_types(self.span, sign, "float", "float");
+            }
+        }
+    }
+
+    /// The labels of a result: the many side's, with what `group_left` copies from the one side.
+    fn result_key(&self, many: &Key, one: &Labels) -> Key {
+        let is_new_metric = !self.binary.op.is_comparison();
+        let listed = |label: &str| self.matching.labels.iter().any(|own| own == label);
+        let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
+        let mut labels = many.labels.filtered(|label| {
+            let is_kept = !one_to_one || listed(label) == self.matching.on;
+            is_kept && !(is_new_metric && names::is_reserved(label))
+        });
+        if !self.matching.include.is_empty() {
+            let mut builder = labels.to_builder();
+            for label in &self.matching.include {
+                builder.set(label, one.get(label).unwrap_or(""));
+            }
+            labels = builder.build();
+        }
+        let key = Key { labels, drop_name: many.drop_name };
+        if self.binary.return_bool { self.evaluator.nameless(&key) } else { key }
+    }
+
+    /// Inside one match group, no two results may stand at the same step: with one-to-one matching
+    /// at all, otherwise with the same labels.
+    fn refuse_ambiguity(&self, results: &[(Key, Row)]) -> Result<(), Error> {
+        let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
+        if results.len() < 2 {
+            return Ok(());
+        }
+        let mut taken: HashMap<Option<&Labels>, Vec<bool>> = HashMap::new();
+        for (key, row) in results {
+            let class = (!one_to_one).then_some(&key.labels);
+            let steps = taken.entry(class).or_insert_with(|| vec![false; row.valid.len()]);
+            for (taken, valid) in steps.iter_mut().zip(&row.valid) {
+                if *taken && *valid {
+                    let problem = if one_to_one {
+                        "multiple matches for labels: many-to-one matching must be explicit \
+                         (group_left/group_right)"
+                    } else {
+                        "multiple matches for labels: grouping labels must ensure unique matches"
+                    };
+                    return Err(Error::Execution(problem.to_owned()));
+                }
+                *taken |= *valid;
+            }
+        }
+        Ok(())
+    }
+}

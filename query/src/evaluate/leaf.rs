@@ -1,0 +1,175 @@
+//! Running the leaf operator: partitions on threads, batches back into blocks or folds.
+//!
+//! Place in the flow: a prepared leaf → **`leaf`** → `PromFragmentExec` → `Block` or `Fold`.
+//!
+//! A small selection runs on the query's own thread; a large one on several, all of which are
+//! waited for, and one failure stops the others.
+//!
+//! Not here: what a partition does (`fragment::partition`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use arrow::array::{Array, AsArray, BooleanBufferBuilder, FixedSizeListArray};
+use arrow::buffer::{BooleanBuffer, ScalarBuffer};
+use arrow::datatypes::{Float64Type, UInt32Type};
+use arrow::record_batch::RecordBatch;
+use datafusion_common::DataFusionError;
+use datafusion_physical_plan::ExecutionPlan;
+use futures::TryStreamExt;
+
+use super::Evaluator;
+use super::selector::PreparedLeaf;
+use crate::block::{Block, Key};
+use crate::error::Error;
+use crate::fold::{Cell, Fold};
+use crate::fragment::{Fragment, PromFragmentExec, Tally};
+use crate::value::NodeStats;
+
+/// Series that one partition has at least; fewer are not worth a thread.
+const SERIES_PER_PARTITION_MIN: usize = 64;
+
+impl Evaluator<'_> {
+    /// Runs a leaf without aggregate.
+    pub fn run_plain(&self, prepared: PreparedLeaf) -> Result<Block, Error> {
+        let (batches, fragment) = self.run(prepared)?;
+        let steps = self.grid.steps;
+        let mut rows = Vec::new();
+        for batch in &batches {
+            rows.extend(batch.column(0).as_primitive::<UInt32Type>().values().iter().copied());
+        }
+        let labels = &fragment.selection.labels;
+        let keys = rows.iter().map(|series| Key::new(labels[*series as usize].clone())).collect();
+        let (values, valid) = join_lists(batches)?;
+        Block::new(keys, steps, values, valid, &self.context.ledger)
+    }
+
+    /// Runs a leaf with its partial aggregate, and merges the partitions' folds.
+    pub fn run_folded(&self, prepared: PreparedLeaf) -> Result<(Fold, Arc<Fragment>), Error> {
+        let partial = prepared.partial.as_ref().expect("a folded leaf has an aggregate");
+        let (op, groups, steps) = (partial.op, partial.groups, self.grid.steps);
+        let mut fold = Fold::new(op, groups, steps);
+        let (batches, fragment) = self.run(prepared)?;
+        for batch in &batches {
+            let numbers = batch.column(0).as_primitive::<UInt32Type>().values().clone();
+            let column = |index: usize| {
+                batch
+                    .column(index)
+                    .as_fixed_size_list()
+                    .values()
+                    .as_primitive::<Float64Type>()
+                    .clone()
+            };
+            let (a, b, count) = (column(1), column(2), column(3));
+            for (row, group) in numbers.iter().enumerate() {
+                let cells = (row * steps..(row + 1) * steps).map(|index| Cell {
+                    a: a.value(index),
+                    b: b.value(index),
+                    count: count.value(index),
+                });
+                fold.merge_row(*group as usize, cells);
+            }
+        }
+        Ok((fold, fragment))
+    }
+
+    /// Runs a leaf; the batches come in partition order.
+    fn run(&self, prepared: PreparedLeaf) -> Result<(Vec<RecordBatch>, Arc<Fragment>), Error> {
+        let started = Instant::now();
+        let context = self.context;
+        let series = prepared.selection.ids.len();
+        let fragment = Arc::new(Fragment {
+            source: Arc::clone(&context.source),
+            selection: prepared.selection,
+            range: prepared.range,
+            times: prepared.times,
+            leaf: prepared.leaf,
+            partial: prepared.partial,
+            ledger: context.ledger.clone(),
+            tally: Tally::new(series),
+        });
+        let mut batches = Vec::new();
+        if series > 0 {
+            let partitions = (series / SERIES_PER_PARTITION_MIN).clamp(1, context.threads.max(1));
+            let exec = Arc::new(PromFragmentExec::new(Arc::clone(&fragment), partitions));
+            batches = self.collect(&exec, partitions)?;
+        }
+        let tally = &fragment.tally;
+        let node = NodeStats {
+            text: context.text_of(prepared.span).to_owned(),
+            series: series as u64,
+            samples: tally.samples_read.load(Ordering::Relaxed),
+            bytes: tally.bytes.load(Ordering::Relaxed),
+            time_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        };
+        context.record(node, tally.samples_total.load(Ordering::Relaxed));
+        for warning in tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).drain(..) {
+            context.notes.partial(warning);
+        }
+        Ok((batches, fragment))
+    }
+
+    fn collect(
+        &self,
+        exec: &Arc<PromFragmentExec>,
+        partitions: usize,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let context = self.context;
+        let drain = |partition: usize| {
+            let (exec, task) = (Arc::clone(exec), Arc::clone(&context.task));
+            let runtime = context.runtime.clone();
+            move || -> Result<Vec<RecordBatch>, DataFusionError> {
+                let stream = exec.execute(partition, task)?;
+                runtime.block_on(stream.try_collect())
+            }
+        };
+        // The first partition runs here; the others on threads that are all waited for.
+        let others: Vec<_> = (1..partitions)
+            .map(|partition| context.runtime.spawn_blocking(drain(partition)))
+            .collect();
+        let mut results = vec![drain(0)()];
+        for other in others {
+            results.push(context.runtime.block_on(other).unwrap_or_else(|problem| {
+                Err(DataFusionError::Execution(format!("a partition ended early: {problem}")))
+            }));
+        }
+        let mut batches = Vec::new();
+        for result in results {
+            batches.extend(result.map_err(from_datafusion)?);
+        }
+        Ok(batches)
+    }
+}
+
+/// The error of ours inside DataFusion's, or its text.
+fn from_datafusion(problem: DataFusionError) -> Error {
+    match problem {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(other) => Error::Execution(other.to_string()),
+        },
+        other => Error::Execution(other.to_string()),
+    }
+}
+
+/// The list columns of all batches as one; a single batch is taken as it is.
+fn join_lists(batches: Vec<RecordBatch>) -> Result<(ScalarBuffer<f64>, BooleanBuffer), Error> {
+    let lists: Vec<FixedSizeListArray> =
+        batches.into_iter().map(|batch| batch.column(1).as_fixed_size_list().clone()).collect();
+    let bits_of = |list: &FixedSizeListArray| {
+        let nulls = list.values().nulls().map(|nulls| nulls.inner().clone());
+        nulls.unwrap_or_else(|| BooleanBuffer::new_set(list.values().len()))
+    };
+    if let [list] = &lists[..] {
+        let values = list.values().as_primitive::<Float64Type>().values().clone();
+        return Ok((values, bits_of(list)));
+    }
+    let mut values = Vec::with_capacity(lists.iter().map(|list| list.values().len()).sum());
+    let mut valid = BooleanBufferBuilder::new(values.capacity());
+    for list in &lists {
+        values.extend_from_slice(list.values().as_primitive::<Float64Type>().values());
+        valid.append_buffer(&bits_of(list));
+    }
+    Ok((ScalarBuffer::from(values), valid.finish()))
+}

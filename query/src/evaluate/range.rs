@@ -1,0 +1,184 @@
+//! Range functions over selectors and subqueries.
+//!
+//! Place in the flow: `function::call` → **`range`** → `leaf` or `subquery`.
+//!
+//! Not here: the functions themselves (`kernel`).
+
+use promql::ast::{Call, Expr, ExprKind, Extension, MatrixSelector, Span};
+
+use super::Evaluator;
+use super::selector::PreparedLeaf;
+use crate::block::Block;
+use crate::error::Error;
+use crate::fold::FoldOp;
+use crate::fragment::{Leaf, Partial};
+use crate::kernel::RangeFunction;
+use crate::names::METRIC_TYPE;
+
+/// A range function with its scalar parameters evaluated.
+#[derive(Debug)]
+pub struct RangeCall<'a> {
+    /// The function.
+    pub function: RangeFunction,
+    /// The range vector.
+    pub argument: &'a Expr,
+    /// One value per step for each scalar parameter.
+    pub params: Vec<Vec<f64>>,
+    /// Where the first scalar parameter stands.
+    pub param_span: Span,
+}
+
+impl Evaluator<'_> {
+    /// Reads a call as a range function; `None` when it is another kind of function.
+    pub fn range_call<'e>(&self, call: &'e Call) -> Result<Option<RangeCall<'e>>, Error> {
+        let Some(function) = RangeFunction::from_name(call.function.name) else { return Ok(None) };
+        let is_range = |arg: &&Expr| {
+            matches!(arg.without_parens().kind, ExprKind::Matrix(_) | ExprKind::Subquery(_))
+        };
+        let argument = call.args.iter().find(is_range);
+        let argument = argument.ok_or_else(|| Error::Execution("a range is missing".to_owned()))?;
+        let scalars: Vec<&Expr> = call.args.iter().filter(|arg| !is_range(arg)).collect();
+        let param_span = scalars.first().map_or(argument.span, |scalar| scalar.span);
+        let params = scalars.into_iter().map(|arg| self.eval_scalar(arg));
+        let params = params.collect::<Result<Vec<_>, _>>()?;
+        check_factors(function, &params)?;
+        Ok(Some(RangeCall { function, argument, params, param_span }))
+    }
+
+    /// Evaluates a range function.
+    pub fn range_function(&self, range: RangeCall) -> Result<Block, Error> {
+        let argument = range.argument.without_parens();
+        let block = match &argument.kind {
+            ExprKind::Matrix(matrix) => {
+                let prepared = self.prepare_range(&range, matrix)?;
+                self.run_plain(prepared)?
+            }
+            ExprKind::Subquery(subquery) => self.subquery_function(&range, subquery)?,
+            _ => return Err(Error::Execution("a range is missing".to_owned())),
+        };
+        self.note_range(&range, &block);
+        if range.function.keeps_name() { Ok(block) } else { self.drop_names(block) }
+    }
+
+    /// The leaf of a range function over a selector.
+    pub fn prepare_range(
+        &self,
+        range: &RangeCall,
+        matrix: &MatrixSelector,
+    ) -> Result<PreparedLeaf, Error> {
+        let extension = matrix.selector.extension;
+        if let Some(extension) = extension {
+            check_extension(extension, range.function)?;
+        }
+        let leaf = Leaf::Range {
+            function: range.function,
+            range_ms: self.length_ms(&matrix.range)?,
+            params: range.params.clone(),
+            extension: extension.map(|extension| (extension, self.context.lookback_ms)),
+        };
+        self.prepare(range.argument.without_parens().span, &matrix.selector, leaf)
+    }
+
+    /// The length of a window in milliseconds.
+    pub fn length_ms(&self, duration: &promql::ast::Duration) -> Result<i64, Error> {
+        let length = duration.length_ms(self.context.durations);
+        length.map_err(|problem| Error::Execution(problem.message))
+    }
+
+    /// Warns about what the function was given, once it gave something.
+    fn note_range(&self, range: &RangeCall, block: &Block) {
+        let span = range.argument.span;
+        for (series, key) in block.keys().iter().enumerate() {
+            self.note_counter(range.function, span, &key.labels);
+            if range.function == RangeFunction::Quantile {
+                for (step, _) in block.points(series) {
+                    let phi = range.params[0][step];
+                    if !(0.0..=1.0).contains(&phi) {
+                        self.context.notes.invalid_quantile(range.param_span, phi);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says so when `rate` or `increase` was asked of something that is no counter by its name.
+    pub fn note_counter(&self, function: RangeFunction, span: Span, labels: &model::Labels) {
+        if !matches!(function, RangeFunction::Rate | RangeFunction::Increase) {
+            return;
+        }
+        let name = labels.metric_name();
+        if name.is_empty() {
+            return;
+        }
+        match labels.get(METRIC_TYPE) {
+            Some("counter" | "histogram") => {}
+            Some(_) => self.context.notes.type_is_not_a_counter(span, name),
+            None => {
+                let suffixes = ["_total", "_sum", "_count", "_bucket"];
+                if !suffixes.iter().any(|suffix| name.ends_with(suffix)) {
+                    self.context.notes.possibly_not_a_counter(span, name);
+                }
+            }
+        }
+    }
+
+    /// At which steps a range vector holds any sample at all.
+    pub fn any_in_range(&self, argument: &Expr) -> Result<Vec<bool>, Error> {
+        let (function, param_span) = (RangeFunction::Present, argument.span);
+        let range = RangeCall { function, argument, params: Vec::new(), param_span };
+        if let ExprKind::Matrix(matrix) = &argument.without_parens().kind {
+            let prepared = self.prepare_range(&range, matrix)?;
+            return self.any_in_leaf(prepared);
+        }
+        Ok(any_valid(&self.range_function(range)?))
+    }
+
+    /// At which steps a leaf gives any value at all.
+    pub fn any_in_leaf(&self, mut prepared: PreparedLeaf) -> Result<Vec<bool>, Error> {
+        let group_of = vec![0; prepared.selection.ids.len()];
+        prepared.partial = Some(Partial { op: FoldOp::Group, group_of, groups: 1 });
+        let (fold, _) = self.run_folded(prepared)?;
+        Ok(fold.cells(0).iter().map(|cell| cell.count > 0.0).collect())
+    }
+}
+
+/// At which steps any series of a block has a value.
+pub fn any_valid(block: &Block) -> Vec<bool> {
+    let mut any = vec![false; block.steps()];
+    for series in 0..block.len() {
+        for (step, any) in any.iter_mut().enumerate() {
+            *any |= block.is_valid(series, step);
+        }
+    }
+    any
+}
+
+fn check_factors(function: RangeFunction, params: &[Vec<f64>]) -> Result<(), Error> {
+    if function != RangeFunction::DoubleExponentialSmoothing {
+        return Ok(());
+    }
+    for (values, name, short) in [(&params[0], "smoothing", "sf"), (&params[1], "trend", "tf")] {
+        if let Some(value) = values.iter().find(|value| !(**value > 0.0 && **value < 1.0)) {
+            return Err(Error::Execution(format!(
+                "invalid {name} factor. Expected: 0 < {short} < 1, got: {value:.6}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_extension(extension: Extension, function: RangeFunction) -> Result<(), Error> {
+    let allowed: &[&str] = match extension {
+        Extension::Anchored => &["changes", "delta", "increase", "rate", "resets"],
+        Extension::Smoothed => &["delta", "increase", "rate"],
+    };
+    if allowed.contains(&function.name()) {
+        return Ok(());
+    }
+    Err(Error::Execution(format!(
+        "{} modifier can only be used with: {} - not with {}",
+        extension.keyword(),
+        allowed.join(", "),
+        function.name()
+    )))
+}

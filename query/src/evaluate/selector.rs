@@ -1,0 +1,125 @@
+//! Instant selectors, and when selectors are evaluated.
+//!
+//! Place in the flow: `Evaluator::eval` → **`selector`** → index → `leaf`.
+//!
+//! Not here: range selectors (`range`).
+
+use std::sync::Arc;
+
+use model::{TimeRange, TimestampMs};
+use promql::ast::{AtTime, Extension, Modifiers, Span, VectorSelector};
+
+use super::Evaluator;
+use crate::block::Block;
+use crate::error::Error;
+use crate::fragment::{Leaf, Partial, Selection, Times};
+use crate::kernel::lookback::Output;
+
+/// A leaf that is ready to run, but for its aggregate.
+pub struct PreparedLeaf {
+    /// Where the selector stands.
+    pub span: Span,
+    /// The series.
+    pub selection: Arc<Selection>,
+    /// Which samples can matter.
+    pub range: TimeRange,
+    /// When it is evaluated.
+    pub times: Times,
+    /// What is computed.
+    pub leaf: Leaf,
+    /// What it is folded into.
+    pub partial: Option<Partial>,
+}
+
+impl Evaluator<'_> {
+    /// When a selector or subquery with these modifiers is evaluated.
+    pub fn times(&self, modifiers: &Modifiers) -> Result<Times, Error> {
+        let context = self.context;
+        let offset_ms = match &modifiers.offset {
+            Some(offset) => {
+                let problem = |problem: promql::Problem| Error::Execution(problem.message);
+                offset.offset_ms(context.durations).map_err(problem)?
+            }
+            None => 0,
+        };
+        let at_ms = modifiers.at.map(|at| match at.time {
+            AtTime::Fixed(at) => at.0,
+            AtTime::Start => context.start_ms,
+            AtTime::End => context.end_ms,
+        });
+        let eval_ms: Vec<i64> = self.grid.instants().collect();
+        let right_ms = match at_ms {
+            Some(at_ms) => vec![at_ms.saturating_sub(offset_ms); eval_ms.len()],
+            None => eval_ms.iter().map(|at| at.saturating_sub(offset_ms)).collect(),
+        };
+        Ok(Times { right_ms, eval_ms, is_fixed: at_ms.is_some() })
+    }
+
+    /// Chooses the series of a selector and makes its leaf ready.
+    pub fn prepare(
+        &self,
+        span: Span,
+        selector: &VectorSelector,
+        leaf: Leaf,
+    ) -> Result<PreparedLeaf, Error> {
+        let times = self.times(&selector.modifiers)?;
+        let (before_ms, after_ms) = leaf.reach_ms();
+        let edges = times.right_ms.first().zip(times.right_ms.last());
+        let range = edges.and_then(|(first, last)| {
+            let start_ms = TimestampMs(first.saturating_sub(before_ms)).plus_ms(1);
+            TimeRange::closed(start_ms, TimestampMs(last.saturating_add(after_ms)))
+        });
+        let selection = match range {
+            Some(range) => self.context.source.series(&selector.matchers, range)?,
+            None => Vec::new(),
+        };
+        self.context.ledger.check()?;
+        let (ids, labels) = selection.into_iter().unzip();
+        Ok(PreparedLeaf {
+            span,
+            selection: Arc::new(Selection { ids, labels }),
+            range: range.unwrap_or(TimeRange::ALL),
+            times,
+            leaf,
+            partial: None,
+        })
+    }
+
+    /// The leaf of an instant selector.
+    pub fn prepare_instant(
+        &self,
+        span: Span,
+        selector: &VectorSelector,
+    ) -> Result<PreparedLeaf, Error> {
+        let lookback_ms = self.context.lookback_ms;
+        let leaf = match selector.extension {
+            Some(Extension::Smoothed) => Leaf::Smoothed { lookback_ms },
+            Some(Extension::Anchored) => {
+                let problem = "anchored modifier can only be used with a range selector";
+                return Err(Error::Execution(problem.to_owned()));
+            }
+            None => Leaf::LookBack { lookback_ms, output: Output::Value },
+        };
+        self.prepare(span, selector, leaf)
+    }
+
+    /// The newest sample of each series at each step.
+    pub fn instant_selector(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
+        let prepared = self.prepare_instant(span, selector)?;
+        self.run_plain(prepared)
+    }
+
+    /// The instants of the newest samples, in seconds, as a new metric.
+    pub fn sample_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
+        let block = self.sample_times_of(span, selector)?;
+        self.drop_names(block)
+    }
+
+    /// The instants of the newest samples, in seconds, under the series' own labels.
+    pub fn sample_times_of(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
+        let lookback_ms = self.context.lookback_ms;
+        let leaf = Leaf::LookBack { lookback_ms, output: Output::Timestamp };
+        let prepared = self.prepare(span, selector, leaf)?;
+        self.run_plain(prepared)
+    }
+}

@@ -1,0 +1,73 @@
+//! Samples as they are stored: the answer to a bare range selector.
+//!
+//! Place in the flow: `answer` → **`stored`** → the store's scan.
+//!
+//! Not here: anything that computes; that is the leaf's.
+
+use arrow::array::AsArray;
+use arrow::datatypes::{Float64Type, Int64Type, UInt32Type};
+use arrow::record_batch::RecordBatch;
+use model::TimestampMs;
+use model::sample::is_stale_nan;
+use promql::ast::{Expr, ExprKind};
+
+use super::Evaluator;
+use crate::error::Error;
+use crate::fragment::Leaf;
+use crate::kernel::RangeFunction;
+use crate::value::MatrixSeries;
+
+impl Evaluator<'_> {
+    /// The samples of a range selector, stale markers left out.
+    pub fn stored(&self, expr: &Expr) -> Result<Vec<MatrixSeries>, Error> {
+        let ExprKind::Matrix(matrix) = &expr.kind else { return Ok(Vec::new()) };
+        let leaf = Leaf::Range {
+            function: RangeFunction::Last,
+            range_ms: self.length_ms(&matrix.range)?,
+            params: Vec::new(),
+            extension: None,
+        };
+        let prepared = self.prepare(expr.span, &matrix.selector, leaf)?;
+        let mut found = Vec::new();
+        if prepared.selection.ids.is_empty() {
+            return Ok(found);
+        }
+        let mut charge = self.context.ledger.nothing();
+        let mut scan = self.context.source.scan(&prepared.selection.ids, prepared.range)?;
+        for batch in scan.by_ref() {
+            self.context.ledger.check()?;
+            let batch = batch?;
+            charge.grow(batch.num_rows(), batch.num_rows() * size_of::<(TimestampMs, f64)>())?;
+            for (position, points) in series_of(&batch)? {
+                let labels = prepared.selection.labels[position as usize].clone();
+                found.push(MatrixSeries { labels, points });
+            }
+        }
+        for warning in scan.warnings() {
+            self.context.notes.partial(warning);
+        }
+        Ok(found)
+    }
+}
+
+/// Position and points of each series of a batch.
+type SeriesPoints = Vec<(u32, Vec<(TimestampMs, f64)>)>;
+
+fn series_of(batch: &RecordBatch) -> Result<SeriesPoints, Error> {
+    let wrong = || Error::Storage("the scan has a column of a wrong type".to_owned());
+    let column = |name: &str| batch.column_by_name(name).ok_or_else(wrong);
+    let series = column("series")?.as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
+    let ts = column("ts")?.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+    let values = column("value")?.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?;
+    let mut found: SeriesPoints = Vec::new();
+    for row in 0..batch.num_rows() {
+        let position = series.value(row);
+        if found.last().is_none_or(|last| last.0 != position) {
+            found.push((position, Vec::new()));
+        }
+        if let Some((_, points)) = found.last_mut().filter(|_| !is_stale_nan(values.value(row))) {
+            points.push((TimestampMs(ts.value(row)), values.value(row)));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,91 @@
+//! Expressions with steps of their own, and range functions over them.
+//!
+//! Place in the flow: `range` → **`subquery`** → an inner `Evaluator` → kernels.
+//!
+//! The inner steps are multiples of the subquery's step since the epoch, whatever the evaluation
+//! time, so that neighbouring steps of the outer query share inner points.
+//!
+//! Not here: selectors (`leaf`).
+
+use promql::ast::Subquery;
+
+use super::Evaluator;
+use super::range::RangeCall;
+use crate::block::{Block, BlockBuilder, Grid};
+use crate::error::Error;
+use crate::fragment::Times;
+use crate::kernel::window::{Reach, find};
+use crate::kernel::{Frames, Input, Row, Samples};
+
+/// A subquery's inner values and when they are looked at.
+pub struct Inner {
+    /// The inner instants.
+    pub grid: Grid,
+    /// The inner values.
+    pub block: Block,
+    /// The windows over them.
+    pub times: Times,
+    /// The windows' length.
+    pub range_ms: i64,
+}
+
+impl Evaluator<'_> {
+    /// Evaluates the inner expression at all instants that any step needs.
+    pub fn inner(&self, subquery: &Subquery) -> Result<Inner, Error> {
+        let times = self.times(&subquery.modifiers)?;
+        let range_ms = self.length_ms(&subquery.range)?;
+        let step_ms = match &subquery.step {
+            Some(step) => self.length_ms(step)?,
+            None => self.context.settings.default_subquery_step_ms.max(1),
+        };
+        let (first_ms, last_ms) = match times.right_ms.first().zip(times.right_ms.last()) {
+            Some((first, last)) => (*first, *last),
+            None => (0, -1),
+        };
+        let left_ms = first_ms.saturating_sub(range_ms);
+        let start_ms = (left_ms.div_euclid(step_ms) + 1).saturating_mul(step_ms);
+        let grid = Grid::range(start_ms, last_ms, step_ms);
+        if grid.steps == 0 {
+            let block = Block::empty(0, &self.context.ledger);
+            return Ok(Inner { grid, block, times, range_ms });
+        }
+        self.context.charge_steps(grid.steps)?;
+        let inner = Evaluator { context: self.context, grid };
+        let block = inner.eval_vector(&subquery.expr)?;
+        Ok(Inner { grid, block, times, range_ms })
+    }
+
+    /// A range function over a subquery.
+    pub fn subquery_function(
+        &self,
+        range: &RangeCall,
+        subquery: &Subquery,
+    ) -> Result<Block, Error> {
+        let inner = self.inner(subquery)?;
+        let ledger = &self.context.ledger;
+        let mut builder = BlockBuilder::new(self.grid.steps, ledger);
+        let mut row = Row::new(self.grid.steps);
+        let mut windows = Vec::new();
+        let reach = Reach { before_ms: inner.range_ms, after_ms: 0 };
+        for (series, key) in inner.block.keys().iter().enumerate() {
+            ledger.check()?;
+            let (ts, values): (Vec<i64>, Vec<f64>) = inner
+                .block
+                .points(series)
+                .map(|(step, value)| (inner.grid.at(step), value))
+                .unzip();
+            find(&ts, &inner.times.right_ms, reach, &mut windows);
+            row.clear();
+            let frames = Frames {
+                right_ms: &inner.times.right_ms,
+                eval_ms: &inner.times.eval_ms,
+                range_ms: inner.range_ms,
+            };
+            let samples = Samples { ts: &ts, values: &values };
+            let input = Input { samples, windows: &windows, frames, params: &range.params };
+            range.function.evaluate(&input, &mut row);
+            builder.push(key.clone(), &row)?;
+        }
+        Ok(builder.finish())
+    }
+}

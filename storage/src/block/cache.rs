@@ -1,0 +1,86 @@
+//! Footers and indexes of blocks in memory, within a budget of bytes.
+//!
+//! Place in the flow: blocks ask it before they read a file.
+//!
+//! Invariant: the sum of sizes stays within the budget, but for the entry put last.
+//!
+//! Not here: pages of samples (the operating system caches those).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::reader::Footer;
+use crate::index::BlockIndex;
+
+/// What of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Which series it holds.
+    Index,
+    /// Where the pages of its samples are.
+    Footer,
+}
+
+/// The name of a block, and what of it.
+pub type Key = (String, Kind);
+
+/// Something kept.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// Which series the block holds.
+    Index(Arc<BlockIndex>),
+    /// Where the pages of its samples are.
+    Footer(Arc<Footer>),
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    entries: HashMap<Key, (Entry, u64, u64)>, // entry, bytes, when used last
+    bytes: u64,
+    uses: u64,
+}
+
+/// The cache of one store.
+#[derive(Debug)]
+pub struct Cache {
+    kept: Mutex<Kept>,
+    bytes_max: u64,
+}
+
+impl Cache {
+    /// A cache with a budget.
+    pub fn new(bytes_max: u64) -> Cache {
+        Cache { kept: Mutex::default(), bytes_max }
+    }
+
+    /// Something kept, if it still is.
+    pub fn get(&self, key: &Key) -> Option<Entry> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.uses += 1;
+        let now = kept.uses;
+        let (entry, _, used) = kept.entries.get_mut(key)?;
+        *used = now;
+        Some(entry.clone())
+    }
+
+    /// Keeps something, and lets go of what was used least recently.
+    pub fn put(&self, key: Key, entry: Entry, bytes: u64) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.uses += 1;
+        let now = kept.uses;
+        if let Some((_, before, _)) = kept.entries.insert(key.clone(), (entry, bytes, now)) {
+            kept.bytes -= before;
+        }
+        kept.bytes += bytes;
+        while kept.bytes > self.bytes_max && kept.entries.len() > 1 {
+            let others = kept.entries.iter().filter(|(other, _)| **other != key);
+            let Some(oldest) = others.min_by_key(|(_, kept)| kept.2).map(|(key, _)| key.clone())
+            else {
+                return;
+            };
+            if let Some((_, bytes, _)) = kept.entries.remove(&oldest) {
+                kept.bytes -= bytes;
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The columns of a block and how each is encoded.
+//!
+//! Place in the flow: writer and reader agree here. docs/format/block.md says the same for people
+//! and other programs.
+//!
+//! Not here: the values (`writer`, `reader`).
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::{ColumnPath, TypePtr};
+
+/// The ordinal of the series in the block.
+pub const SID: usize = 0;
+/// The instant.
+pub const TS: usize = 1;
+/// The decimal mantissa.
+pub const V_INT: usize = 2;
+/// The digits after the point.
+pub const V_EXP: usize = 3;
+/// A value that is no decimal.
+pub const V_FLOAT: usize = 4;
+/// What is special about the row.
+pub const FLAGS: usize = 5;
+
+/// The row is a stale marker.
+pub const FLAG_STALE: i32 = 1;
+
+/// Rows after which a page ends, at the next series boundary.
+pub const PAGE_ROWS: usize = 8 * 1024;
+/// Rows after which a page ends inside a series.
+pub const PAGE_ROWS_MAX: usize = 2 * PAGE_ROWS;
+/// Rows after which a row group ends, at the next series boundary.
+pub const ROW_GROUP_ROWS: usize = 256 * 1024;
+
+const SAMPLES: &str = "message samples {
+    required int32 sid (INTEGER(32,false));
+    required int64 ts (TIMESTAMP(MILLIS,true));
+    optional int64 v_int;
+    required int32 v_exp (INTEGER(8,true));
+    optional double v_float;
+    required int32 flags (INTEGER(8,false));
+}";
+
+/// The schema of `samples.parquet`.
+pub fn samples() -> TypePtr {
+    Arc::new(parse_message_type(SAMPLES).expect("the schema is a constant"))
+}
+
+fn zstd(level: i32) -> Compression {
+    Compression::ZSTD(ZstdLevel::try_new(level).expect("zstd knows levels 1 to 22"))
+}
+
+fn common() -> WriterPropertiesBuilder {
+    WriterProperties::builder().set_created_by("belfry".to_owned())
+}
+
+/// Encodings of `samples.parquet`; the one of `v_float` was chosen by trial.
+pub fn samples_properties(v_float: Encoding) -> WriterProperties {
+    let column = |name: &str| ColumnPath::from(name);
+    common()
+        // One call to the column writer makes one page: the block writer cuts pages.
+        .set_write_batch_size(1 << 20)
+        .set_data_page_row_count_limit(1)
+        .set_dictionary_enabled(true)
+        .set_compression(zstd(1))
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(column("sid"), EnabledStatistics::Page)
+        .set_column_statistics_enabled(column("ts"), EnabledStatistics::Page)
+        .set_column_dictionary_enabled(column("ts"), false)
+        .set_column_encoding(column("ts"), Encoding::DELTA_BINARY_PACKED)
+        .set_column_dictionary_enabled(column("v_int"), false)
+        .set_column_encoding(column("v_int"), Encoding::DELTA_BINARY_PACKED)
+        .set_column_dictionary_enabled(column("v_float"), false)
+        .set_column_encoding(column("v_float"), v_float)
+        .set_column_compression(column("v_float"), zstd(3))
+        .build()
+}
+
+/// Encodings of `series.parquet`.
+pub fn series_properties() -> WriterProperties {
+    common().set_compression(zstd(3)).set_statistics_enabled(EnabledStatistics::Chunk).build()
+}
+
+/// The columns of `series.parquet`.
+pub fn series() -> SchemaRef {
+    let instant = || DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let label = Fields::from(vec![
+        Field::new("keys", DataType::Utf8, false),
+        Field::new("values", DataType::Utf8, true),
+    ]);
+    let entries = Arc::new(Field::new("entries", DataType::Struct(label), false));
+    Arc::new(Schema::new(vec![
+        Field::new("sid", DataType::UInt32, false),
+        Field::new("series_id", DataType::UInt64, false),
+        Field::new("fingerprint", DataType::FixedSizeBinary(16), false),
+        Field::new("name", DataType::Utf8, false),
+        Field::new("labels", DataType::Map(entries, false), false),
+        Field::new("job", DataType::Utf8, true),
+        Field::new("instance", DataType::Utf8, true),
+        Field::new("type", DataType::Utf8, true),
+        Field::new("unit", DataType::Utf8, true),
+        Field::new("help", DataType::Utf8, true),
+        Field::new("min_ts", instant(), false),
+        Field::new("max_ts", instant(), false),
+        Field::new("rows", DataType::UInt64, false),
+        Field::new("first_row", DataType::UInt64, false),
+        Field::new("row_group", DataType::UInt32, false),
+    ]))
+}

@@ -1,0 +1,202 @@
+//! Blocks written and read back, whole and damaged.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use journal::disk::Disk;
+use model::append::SeriesId;
+use model::sample::stale_nan;
+use model::{Labels, MatchOp, Matcher, TimeRange, TimestampMs};
+use proptest::prelude::*;
+
+use super::cache::Cache;
+use super::meta::{META_FILE, Meta, SAMPLES_FILE, SERIES_FILE};
+use super::writer::Heading;
+use super::{Block, BlockWriter, Columns, INDEX_FILE};
+use crate::Error;
+
+fn labels(number: u64) -> Labels {
+    Labels::from_pairs([("__name__", "m"), ("i", &format!("{number:05}"))])
+}
+
+fn write(dir: &Path, series: &[(Vec<i64>, Vec<f64>)]) -> Meta {
+    let mut writer = BlockWriter::create(&Disk::real(), dir).unwrap();
+    for (number, (instants, values)) in (0..).zip(series) {
+        writer.add(SeriesId(1000 - number), &labels(number), instants, values).unwrap();
+    }
+    let heading = Heading {
+        block_id: "B".to_owned(),
+        level: 0,
+        created: TimestampMs(5),
+        sources: Vec::new(),
+    };
+    writer.finish(heading).unwrap()
+}
+
+fn open(dir: &Path) -> Result<Block, Error> {
+    Block::open(&Disk::real(), dir, &Arc::new(Cache::new(1 << 20)))
+}
+
+fn read(block: &Block, count: usize, range: TimeRange) -> (Vec<Columns>, Vec<String>) {
+    let index = block.index().unwrap();
+    let wanted: Vec<_> = index.series().iter().copied().zip(0..).collect();
+    let (mut out, mut warnings) = (vec![Columns::default(); count], Vec::new());
+    block.read(&wanted, range, &mut out, &mut warnings).unwrap();
+    (out, warnings)
+}
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+fn regular(count: usize, value: impl Fn(usize) -> f64) -> (Vec<i64>, Vec<f64>) {
+    ((0..count as i64).map(|at| at * 1000).collect(), (0..count).map(value).collect())
+}
+
+#[test]
+fn many_series_over_several_row_groups_and_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let series: Vec<_> = (0..150)
+        .map(|number| {
+            // One is longer than a page, one needs floats, one is mixed.
+            let count = if number == 70 { 40_000 } else { 2500 };
+            regular(count, |at| match number {
+                3 => (at as f64).sin(),
+                4 if at % 100 == 0 => stale_nan(),
+                4 => at as f64 / 8.0,
+                _ => (at * number) as f64,
+            })
+        })
+        .collect();
+    let meta = write(dir.path(), &series);
+    assert_eq!((meta.series, meta.min_ms, meta.max_ms), (150, 0, 39_999_000));
+    let block = open(dir.path()).unwrap();
+    let (all, warnings) = read(&block, 150, TimeRange::ALL);
+    assert_eq!(warnings, Vec::<String>::new());
+    for (number, (columns, (instants, values))) in all.iter().zip(&series).enumerate() {
+        assert_eq!(&columns.instants_ms, instants, "series {number}");
+        assert_eq!(bits(&columns.values), bits(values), "series {number}");
+    }
+    let range = TimeRange::new(TimestampMs(2_400_000), TimestampMs(2_410_000)).unwrap();
+    let (part, _) = read(&block, 150, range);
+    assert!(part.iter().all(|columns| columns.instants_ms.len() == 10), "ten rows of each series");
+    let index = block.index().unwrap();
+    let matcher = Matcher::new("i", MatchOp::Regex, "0007.").unwrap();
+    assert_eq!(index.index().select(&[matcher]).len(), 10);
+    assert_eq!(index.sid_of(SeriesId(930)), Some(70));
+}
+
+#[test]
+fn a_damaged_page_costs_its_row_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let series: Vec<_> =
+        (0..200).map(|number| regular(2000, |at| (at * at * number) as f64)).collect();
+    write(dir.path(), &series);
+    let path = dir.path().join(SAMPLES_FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[50_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let block = open(dir.path()).unwrap();
+    let (all, warnings) = read(&block, 200, TimeRange::ALL);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(block.damage(), warnings);
+    let whole: Vec<usize> = (0..200).filter(|n| all[*n].values.len() == 2000).collect();
+    assert_eq!(whole, (132..200).collect::<Vec<_>>(), "the second row group serves");
+    for number in whole {
+        assert_eq!(bits(&all[number].values), bits(&series[number].1));
+    }
+}
+
+#[test]
+fn damage_of_each_file() {
+    let series: Vec<_> = (0..20).map(|number| regular(50, |at| (at * number) as f64)).collect();
+    for (file, place, opens, index_works, reads) in [
+        (INDEX_FILE, 0, true, true, true),
+        (INDEX_FILE, 100, true, true, true),
+        (SERIES_FILE, 200, true, true, true), // Only needed when the index is gone.
+        (SAMPLES_FILE, usize::MAX, true, true, false), // The footer.
+        (META_FILE, 0, false, false, false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &series);
+        let path = dir.path().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let place = place.min(bytes.len() - 20);
+        bytes[place] ^= 0x55;
+        std::fs::write(&path, &bytes).unwrap();
+        let block = open(dir.path());
+        assert_eq!(block.is_ok(), opens, "{file}");
+        let Ok(block) = block else { continue };
+        assert_eq!(block.index().is_ok(), index_works, "{file}");
+        let index = block.index().unwrap();
+        let wanted: Vec<_> = index.series().iter().copied().zip(0..).collect();
+        let mut out = vec![Columns::default(); 20];
+        let result = block.read(&wanted, TimeRange::ALL, &mut out, &mut Vec::new());
+        assert_eq!(result.is_ok(), reads, "{file}");
+        if file == INDEX_FILE {
+            assert_ne!(std::fs::read(&path).unwrap(), bytes, "the index was written again");
+        }
+    }
+}
+
+#[test]
+fn index_and_series_file_both_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[regular(5, |at| at as f64)]);
+    std::fs::remove_file(dir.path().join(INDEX_FILE)).unwrap();
+    assert!(open(dir.path()).unwrap().index().is_ok());
+    std::fs::remove_file(dir.path().join(INDEX_FILE)).unwrap();
+    let path = dir.path().join(SERIES_FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = open(dir.path()).unwrap().index().unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    std::fs::remove_file(path).unwrap();
+    assert!(open(dir.path()).is_err());
+}
+
+#[test]
+fn a_newer_block_is_refused_by_its_version() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[regular(5, |at| at as f64)]);
+    let path = dir.path().join(META_FILE);
+    std::fs::write(&path, "{\"format_version\": 2, \"unknown\": []}").unwrap();
+    let error = open(dir.path()).unwrap_err();
+    assert!(matches!(error, Error::NewerFormat { found_version: 2, .. }), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn every_value_comes_back(
+        series in proptest::collection::vec(
+            proptest::collection::vec((1i64..1 << 40, any::<u64>(), 0u8..4), 1..60),
+            1..5,
+        )
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut plain = Vec::new();
+        for samples in series {
+            let (mut at, mut instants, mut values) = (-(1i64 << 41), Vec::new(), Vec::new());
+            for (step, bits, kind) in samples {
+                at += step;
+                instants.push(at);
+                values.push(match kind {
+                    0 => f64::from_bits(bits),
+                    1 => (bits % 100_000) as f64 / 1000.0,
+                    2 => f64::from_bits(0x7ff0_0000_0000_0000 | bits % 4),
+                    _ => bits as i32 as f64,
+                });
+            }
+            plain.push((instants, values));
+        }
+        write(dir.path(), &plain);
+        let (all, warnings) = read(&open(dir.path()).unwrap(), plain.len(), TimeRange::ALL);
+        prop_assert!(warnings.is_empty());
+        for (columns, (instants, values)) in all.iter().zip(&plain) {
+            prop_assert_eq!(&columns.instants_ms, instants);
+            prop_assert_eq!(bits(&columns.values), bits(values));
+        }
+    }
+}

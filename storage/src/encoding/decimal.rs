@@ -1,0 +1,138 @@
+//! Decimal numbers as a whole number (the mantissa) and a power of ten, when that is exact.
+//!
+//! Place in the flow: memtable chunks, journal records, and the columns `v_int` and `v_exp` of a
+//! block.
+//!
+//! Nearly every value a machine reports was written with few digits. `0.25` is 25 / 10², and
+//! differences of such whole numbers pack far better than any code for floats.
+//!
+//! Invariant: `value(mantissa(v, e), e)` has the bits of `v`, or `mantissa` gives `None`. The value
+//! is rebuilt by *division*; multiplying by 10⁻ᵉ would round twice.
+//!
+//! Not here: values that are no decimals (`float`).
+
+use super::varint::{Reader, put_i64, put_u64};
+
+/// Most digits after the point. More of them fit only by accident, with random mantissas.
+pub const EXPONENT_MAX: u8 = 6;
+/// Mantissas stay below this magnitude, so that each is exact as an f64 too.
+pub const MANTISSA_MAX: i64 = 1 << 53;
+
+const POWERS: [f64; EXPONENT_MAX as usize + 1] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
+
+/// The mantissa of a value with `exponent` digits after the point, if that is exact.
+#[inline]
+pub fn mantissa(value: f64, exponent: u8) -> Option<i64> {
+    let scaled = value * POWERS[usize::from(exponent)];
+    if !(scaled.abs() < MANTISSA_MAX as f64) {
+        return None; // Too large, infinite, or not a number.
+    }
+    let whole = scaled as i64;
+    let half_up = (scaled + 0.5f64.copysign(scaled)) as i64;
+    let rounded = if whole as f64 == scaled { whole } else { half_up };
+    if rounded.abs() >= MANTISSA_MAX {
+        return None;
+    }
+    (self::value(rounded, exponent).to_bits() == value.to_bits()).then_some(rounded)
+}
+
+/// The value of a mantissa.
+#[inline]
+pub fn value(mantissa: i64, exponent: u8) -> f64 {
+    mantissa as f64 / POWERS[usize::from(exponent)]
+}
+
+/// The fewest digits after the point that are exact.
+#[inline]
+pub fn exponent_of(value: f64) -> Option<u8> {
+    (0..=EXPONENT_MAX).find(|&exponent| mantissa(value, exponent).is_some())
+}
+
+/// Finds mantissas for all values with one exponent. `None` when there is none.
+pub fn mantissas(values: &[f64], out: &mut Vec<i64>) -> Option<u8> {
+    let mut exponent = 0;
+    let mut index = 0;
+    out.clear();
+    while index < values.len() {
+        match mantissa(values[index], exponent) {
+            Some(mantissa) => {
+                out.push(mantissa);
+                index += 1;
+            }
+            None => {
+                exponent = (exponent + 1..=EXPONENT_MAX)
+                    .find(|&larger| mantissa(values[index], larger).is_some())?;
+                out.clear();
+                index = 0;
+            }
+        }
+    }
+    Some(exponent)
+}
+
+/// Appends mantissas: the first one, then the differences packed to the bits the widest needs.
+pub fn encode(mantissas: &[i64], out: &mut Vec<u8>) {
+    let Some(&first) = mantissas.first() else { return };
+    put_i64(out, first);
+    let deltas = || mantissas.windows(2).map(|pair| pair[1] - pair[0]);
+    let Some(smallest) = deltas().min() else { return };
+    let largest = deltas().max().unwrap_or(smallest);
+    let width = 64 - ((largest - smallest) as u64).leading_zeros();
+    assert!(width <= 55, "differences of mantissas need at most 55 bits");
+    put_i64(out, smallest);
+    put_u64(out, u64::from(width));
+    let (mut pending, mut pending_bits) = (0u64, 0u32);
+    for delta in deltas() {
+        pending |= ((delta - smallest) as u64) << pending_bits;
+        pending_bits += width;
+        while pending_bits >= 8 {
+            out.push(pending as u8);
+            pending >>= 8;
+            pending_bits -= 8;
+        }
+    }
+    if pending_bits > 0 {
+        out.push(pending as u8);
+    }
+}
+
+/// Reads `count` mantissas and appends their values.
+pub fn decode(
+    reader: &mut Reader<'_>,
+    count: usize,
+    exponent: u8,
+    out: &mut Vec<f64>,
+) -> Option<()> {
+    if exponent > EXPONENT_MAX {
+        return None;
+    }
+    if count == 0 {
+        return Some(());
+    }
+    let mut current = reader.i64()?;
+    out.push(value(current, exponent));
+    if count == 1 {
+        return Some(());
+    }
+    let smallest = reader.i64()?;
+    let width = u32::from(reader.u8()?);
+    if width > 55 {
+        return None;
+    }
+    let packed = reader.take(((count - 1) * width as usize).div_ceil(8))?;
+    let mask = (1u64 << width) - 1;
+    let mut bytes = packed.iter();
+    let (mut pending, mut pending_bits) = (0u64, 0u32);
+    for _ in 1..count {
+        while pending_bits < width {
+            pending |= u64::from(*bytes.next()?) << pending_bits;
+            pending_bits += 8;
+        }
+        let delta = (pending & mask) as i64;
+        pending >>= width;
+        pending_bits -= width;
+        current = current.wrapping_add(smallest).wrapping_add(delta);
+        out.push(value(current, exponent));
+    }
+    Some(())
+}

@@ -1,0 +1,222 @@
+//! The index file of a block: which series it holds, where their rows stand, which labels they
+//! carry.
+//!
+//! Place in the flow: flush writes it; the first question to a block reads it; when it is missing
+//! or damaged it is built again from `series.parquet`.
+//!
+//! Layout: 8 bytes `BLFRYIDX`, u32 version, u32 zero, u64 length of the body, u64 xxh3 of the body,
+//! then the body (docs/format/index.md). All fixed numbers are little-endian.
+//!
+//! Not here: choosing series by matchers (`index`).
+
+use std::collections::BTreeMap;
+
+use model::append::SeriesId;
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Index, LabelValues, Postings};
+use crate::encoding::varint::{Reader, put_bytes, put_i64, put_u64};
+
+const MAGIC: &[u8; 8] = b"BLFRYIDX";
+/// The version this release writes.
+pub const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 32;
+
+/// Where one series of a block stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockSeries {
+    /// The store's number of it.
+    pub id: SeriesId,
+    /// Rows before it in the block.
+    pub first_row: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// The row group they stand in.
+    pub row_group: u32,
+    /// Its first instant.
+    pub min_ms: i64,
+    /// Its last instant.
+    pub max_ms: i64,
+}
+
+/// The index of one block. A series' ordinal (`sid`) is its position in `series`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BlockIndex {
+    series: Vec<BlockSeries>,
+    by_id: Vec<(SeriesId, u32)>,
+    index: Index,
+}
+
+/// Why an index file was not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// Its bytes are not what was written.
+    Damaged,
+    /// A newer release wrote it.
+    Newer,
+}
+
+impl BlockIndex {
+    /// An index over series in order of their ordinals.
+    pub fn new(series: Vec<BlockSeries>, index: Index) -> BlockIndex {
+        let mut by_id: Vec<(SeriesId, u32)> =
+            series.iter().zip(0..).map(|(series, sid)| (series.id, sid)).collect();
+        by_id.sort_unstable();
+        BlockIndex { series, by_id, index }
+    }
+
+    /// The postings over ordinals.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The series in order of ordinals.
+    pub fn series(&self) -> &[BlockSeries] {
+        &self.series
+    }
+
+    /// The ordinal of a series.
+    pub fn sid_of(&self, id: SeriesId) -> Option<u32> {
+        let found = self.by_id.binary_search_by_key(&id, |entry| entry.0).ok()?;
+        Some(self.by_id[found].1)
+    }
+
+    /// Memory, roughly.
+    pub fn bytes(&self) -> u64 {
+        let per_series = size_of::<BlockSeries>() + size_of::<(SeriesId, u32)>();
+        (self.series.len() * per_series) as u64 + self.index.bytes()
+    }
+
+    /// The bytes of the file.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.encode_series(&mut body);
+        put_u64(&mut body, self.index.labels.len() as u64);
+        for (name, label) in &self.index.labels {
+            put_bytes(&mut body, name.as_bytes());
+            put_u64(&mut body, label.values.len() as u64);
+            let mut previous = "";
+            for (value, postings) in &label.values {
+                let shared = shared_prefix_bytes(previous, value);
+                put_u64(&mut body, shared as u64);
+                put_bytes(&mut body, &value.as_bytes()[shared..]);
+                encode_postings(postings, &mut body);
+                previous = value;
+            }
+        }
+        let mut out = Vec::with_capacity(HEADER_BYTES + body.len());
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&(body.len() as u64).to_le_bytes());
+        out.extend_from_slice(&xxh3_64(&body).to_le_bytes());
+        out.extend_from_slice(&body);
+        out
+    }
+
+    fn encode_series(&self, body: &mut Vec<u8>) {
+        put_u64(body, self.series.len() as u64);
+        let (mut previous_id, mut previous_min, mut row_group) = (0i64, 0i64, 0u32);
+        for series in &self.series {
+            put_i64(body, (series.id.0 as i64).wrapping_sub(previous_id));
+            put_u64(body, series.rows);
+            put_i64(body, series.min_ms.wrapping_sub(previous_min));
+            put_u64(body, series.max_ms.wrapping_sub(series.min_ms) as u64);
+            put_u64(body, u64::from(series.row_group - row_group));
+            (previous_id, previous_min) = (series.id.0 as i64, series.min_ms);
+            row_group = series.row_group;
+        }
+    }
+
+    /// Reads the bytes of a file.
+    pub fn decode(bytes: &[u8]) -> Result<BlockIndex, Unusable> {
+        let (header, body) = bytes.split_at_checked(HEADER_BYTES).ok_or(Unusable::Damaged)?;
+        let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+        if &header[..8] != MAGIC {
+            return Err(Unusable::Damaged);
+        }
+        if version > VERSION {
+            return Err(Unusable::Newer);
+        }
+        let expected = [&(body.len() as u64).to_le_bytes()[..], &xxh3_64(body).to_le_bytes()];
+        if header[16..] != expected.concat() {
+            return Err(Unusable::Damaged);
+        }
+        decode_body(&mut Reader::new(body)).ok_or(Unusable::Damaged)
+    }
+}
+
+fn shared_prefix_bytes(one: &str, other: &str) -> usize {
+    let shared = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    (0..=shared).rev().find(|&end| other.is_char_boundary(end)).unwrap_or(0)
+}
+
+fn encode_postings(postings: &Postings, body: &mut Vec<u8>) {
+    match postings {
+        Postings::One(number) => {
+            body.push(0);
+            put_u64(body, u64::from(*number));
+        }
+        Postings::Many(set) => {
+            body.push(1);
+            put_u64(body, set.serialized_size() as u64);
+            set.serialize_into(&mut *body).expect("writing to memory can't fail");
+        }
+    }
+}
+
+fn decode_body(reader: &mut Reader<'_>) -> Option<BlockIndex> {
+    let count = reader.count()?;
+    let mut series = Vec::with_capacity(count);
+    let (mut id, mut min_ms, mut row_group, mut first_row) = (0i64, 0i64, 0u32, 0u64);
+    for _ in 0..count {
+        id = id.wrapping_add(reader.i64()?);
+        let rows = reader.u64()?;
+        min_ms = min_ms.wrapping_add(reader.i64()?);
+        let max_ms = min_ms.wrapping_add(reader.u64()? as i64);
+        row_group = row_group.checked_add(reader.u32()?)?;
+        let id = SeriesId(id as u64);
+        series.push(BlockSeries { id, first_row, rows, row_group, min_ms, max_ms });
+        first_row = first_row.checked_add(rows)?;
+    }
+    let series_count = u32::try_from(count).ok()?;
+    let mut labels = BTreeMap::new();
+    for _ in 0..reader.count()? {
+        let name = std::str::from_utf8(reader.bytes()?).ok()?;
+        labels.insert(name.into(), decode_label(reader, series_count)?);
+    }
+    let all = RoaringBitmap::from_sorted_iter(0..series_count).ok()?;
+    reader.is_empty().then(|| BlockIndex::new(series, Index { labels, all }))
+}
+
+fn decode_label(reader: &mut Reader<'_>, series_count: u32) -> Option<LabelValues> {
+    let mut label = LabelValues::default();
+    let mut previous = String::new();
+    for _ in 0..reader.count()? {
+        let shared = usize::try_from(reader.u64()?).ok()?;
+        if !previous.is_char_boundary(shared) || shared > previous.len() {
+            return None;
+        }
+        previous.truncate(shared);
+        previous.push_str(std::str::from_utf8(reader.bytes()?).ok()?);
+        let postings = match reader.u8()? {
+            0 => Postings::One(reader.u32()?),
+            1 => {
+                let set = RoaringBitmap::deserialize_from(reader.bytes()?).ok()?;
+                Postings::Many(Box::new(set))
+            }
+            _ => return None,
+        };
+        let largest = match &postings {
+            Postings::One(number) => Some(*number),
+            Postings::Many(set) => set.max(),
+        };
+        if largest? >= series_count {
+            return None;
+        }
+        postings.add_to(&mut label.all);
+        label.values.insert(previous.as_str().into(), postings);
+    }
+    Some(label)
+}

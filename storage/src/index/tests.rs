@@ -1,0 +1,129 @@
+//! Matchers against label sets, one row each, and the index file.
+
+use std::collections::BTreeSet;
+
+use model::append::SeriesId;
+use model::{Labels, MatchOp, Matcher};
+
+use super::file::{BlockSeries, Unusable};
+use super::{BlockIndex, Index};
+
+fn sets() -> Vec<Labels> {
+    [
+        vec![("__name__", "up"), ("job", "a"), ("i", "1")],
+        vec![("__name__", "up"), ("job", "a"), ("i", "2")],
+        vec![("__name__", "up"), ("job", "b"), ("i", "1")],
+        vec![("__name__", "up")],
+        vec![("__name__", "down"), ("job", "abc"), ("zone", "ä")],
+        vec![("__name__", "down"), ("zone", "äö")],
+    ]
+    .into_iter()
+    .map(Labels::from_pairs)
+    .collect()
+}
+
+fn index() -> Index {
+    let mut index = Index::default();
+    for (number, labels) in sets().iter().enumerate() {
+        index.insert(number as u32, labels);
+    }
+    index
+}
+
+fn matcher(text: (&str, &str, &str)) -> Matcher {
+    let op = match text.1 {
+        "=" => MatchOp::Equal,
+        "!=" => MatchOp::NotEqual,
+        "=~" => MatchOp::Regex,
+        _ => MatchOp::NotRegex,
+    };
+    Matcher::new(text.0, op, text.2).unwrap()
+}
+
+#[track_caller]
+fn check(matchers: &[(&str, &str, &str)], expected: &[u32]) {
+    let matchers: Vec<Matcher> = matchers.iter().map(|text| matcher(*text)).collect();
+    let found: Vec<u32> = index().select(&matchers).iter().collect();
+    assert_eq!(found, expected, "{matchers:?}");
+    let passes = |labels: &Labels| matchers.iter().all(|matcher| matcher.matches_labels(labels));
+    let naive: Vec<u32> =
+        sets().iter().zip(0..).filter(|(labels, _)| passes(labels)).map(|pair| pair.1).collect();
+    assert_eq!(found, naive, "the table and the label sets disagree: {matchers:?}");
+}
+
+#[test]
+fn matchers_select() {
+    check(&[], &[0, 1, 2, 3, 4, 5]);
+    check(&[("__name__", "=", "up")], &[0, 1, 2, 3]);
+    check(&[("__name__", "=", "gone")], &[]);
+    check(&[("job", "=", "")], &[3, 5]);
+    check(&[("job", "!=", "")], &[0, 1, 2, 4]);
+    check(&[("job", "!=", "a")], &[2, 3, 4, 5]);
+    check(&[("job", "=~", "a")], &[0, 1]);
+    check(&[("job", "=~", "a.*")], &[0, 1, 4]);
+    check(&[("job", "=~", "a|b")], &[0, 1, 2]);
+    check(&[("job", "=~", "b|")], &[2, 3, 5]);
+    check(&[("job", "=~", "a*b?c?")], &[0, 1, 2, 3, 4, 5]);
+    check(&[("job", "=~", ".*")], &[0, 1, 2, 3, 4, 5]);
+    check(&[("job", "=~", ".+")], &[0, 1, 2, 4]);
+    check(&[("job", "!~", ".+")], &[3, 5]);
+    check(&[("job", "!~", ".*")], &[]);
+    check(&[("job", "!~", "a|")], &[2, 4]);
+    check(&[("job", "!~", "a.*")], &[2, 3, 5]);
+    check(&[("none", "=", "")], &[0, 1, 2, 3, 4, 5]);
+    check(&[("none", "!=", "x")], &[0, 1, 2, 3, 4, 5]);
+    check(&[("none", "!=", "")], &[]);
+    check(&[("none", "=~", "x?")], &[0, 1, 2, 3, 4, 5]);
+    check(&[("zone", "=~", "ä.")], &[5]);
+    check(&[("__name__", "=", "up"), ("job", "!=", "a"), ("i", "=~", "1|2")], &[2]);
+    check(&[("__name__", "=", "up"), ("job", "=", "a"), ("job", "=", "b")], &[]);
+}
+
+#[test]
+fn names_and_values() {
+    let index = index();
+    let among = index.select(&[matcher(("__name__", "=", "up"))]);
+    let (mut names, mut values) = (BTreeSet::new(), BTreeSet::new());
+    index.add_names(&among, &mut names);
+    index.add_values("job", &among, &mut values);
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["__name__", "i", "job"]);
+    assert_eq!(values.into_iter().collect::<Vec<_>>(), ["a", "b"]);
+}
+
+fn block_index() -> BlockIndex {
+    let series = (0..6u64).map(|sid| BlockSeries {
+        id: SeriesId(100 - sid * 7),
+        first_row: sid * 10,
+        rows: 10,
+        row_group: (sid / 4) as u32,
+        min_ms: -50 + sid as i64,
+        max_ms: 1_700_000_000_000,
+    });
+    BlockIndex::new(series.collect(), index())
+}
+
+#[test]
+fn the_file_comes_back() {
+    let before = block_index();
+    let bytes = before.encode();
+    let back = BlockIndex::decode(&bytes).unwrap();
+    assert_eq!(back, before);
+    assert_eq!(back.sid_of(SeriesId(93)), Some(1));
+    assert_eq!(back.sid_of(SeriesId(94)), None);
+}
+
+#[test]
+fn damage_is_noticed() {
+    let bytes = block_index().encode();
+    for index in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[index] ^= 0x10;
+        if !(12..16).contains(&index) {
+            assert!(BlockIndex::decode(&damaged).is_err(), "byte {index}");
+        }
+        assert!(BlockIndex::decode(&bytes[..index]).is_err(), "cut at {index}");
+    }
+    let mut newer = bytes;
+    newer[8] = 2;
+    assert_eq!(BlockIndex::decode(&newer), Err(Unusable::Newer));
+}

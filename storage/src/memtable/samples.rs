@@ -1,0 +1,201 @@
+//! The samples of one series in memory: sealed chunks, then up to 32 raw ones.
+//!
+//! Place in the flow: the memtable keeps one of these per series.
+//!
+//! Invariants: instants ascend over all chunks and the raw ones; `newest` is never older than any.
+//!
+//! Not here: sums over all series (`memtable`).
+
+use model::TimeRange;
+
+use super::chunk::{Chunk, FRAME_SAMPLES_MAX, Sample};
+
+/// What is known about the newest sample of a series, here or in a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Newest {
+    /// Nobody has looked yet: after a restart the blocks may hold older samples.
+    #[default]
+    Unknown,
+    /// The series has no sample anywhere.
+    None,
+    /// This one.
+    At(Sample),
+}
+
+/// The samples of one series.
+#[derive(Debug, Default)]
+pub struct SeriesSamples {
+    chunks: Vec<Chunk>,
+    open: Vec<Sample>,
+    newest: Newest,
+}
+
+/// A reader's share of one series: whole chunks that touch its range, raw samples inside it.
+#[derive(Debug, Clone, Default)]
+pub struct Piece {
+    /// Sealed runs; the first and the last may reach beyond the range.
+    pub chunks: Vec<Chunk>,
+    /// Samples behind them.
+    pub open: Vec<Sample>,
+}
+
+impl Piece {
+    /// How many samples at most.
+    pub fn count(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.count() as usize).sum::<usize>() + self.open.len()
+    }
+
+    /// Appends the samples inside the range to the two columns.
+    pub fn decode(&self, range: TimeRange, instants_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
+        let start = instants_ms.len();
+        for chunk in &self.chunks {
+            chunk.decode(instants_ms, values);
+        }
+        for sample in &self.open {
+            instants_ms.push(sample.at_ms);
+            values.push(sample.value);
+        }
+        let own = &instants_ms[start..];
+        let end = start + own.partition_point(|&at_ms| at_ms < range.end_ms().0);
+        instants_ms.truncate(end);
+        values.truncate(end);
+        let skip = instants_ms[start..].partition_point(|&at_ms| at_ms < range.start_ms().0);
+        instants_ms.drain(start..start + skip);
+        values.drain(start..start + skip);
+    }
+}
+
+impl SeriesSamples {
+    /// How many samples.
+    pub fn count(&self) -> u64 {
+        let sealed: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.count())).sum();
+        sealed + self.open.len() as u64
+    }
+
+    /// The memory they take.
+    pub fn bytes(&self) -> u64 {
+        let raw = self.open.capacity() * size_of::<Sample>();
+        self.chunks.iter().map(Chunk::bytes).sum::<u64>() + raw as u64
+    }
+
+    /// The newest sample anywhere.
+    pub fn newest(&self) -> Newest {
+        self.newest
+    }
+
+    /// The first and last instant here.
+    pub fn span_ms(&self) -> Option<(i64, i64)> {
+        let first = self.chunks.first().map(Chunk::first_ms);
+        let last = self.chunks.last().map(Chunk::last_ms);
+        let first = first.or_else(|| self.open.first().map(|sample| sample.at_ms))?;
+        let last = self.open.last().map(|sample| sample.at_ms).or(last)?;
+        Some((first, last))
+    }
+
+    /// Appends a sample that is newer than all.
+    pub fn append(&mut self, sample: Sample) {
+        if let Some((_, last_ms)) = self.span_ms() {
+            assert!(sample.at_ms > last_ms, "instants of a series ascend");
+        }
+        if self.open.len() == self.open.capacity() {
+            // 4, 8, 16, 32: most series have few raw samples at any time.
+            let more = if self.open.is_empty() { 4 } else { self.open.len() };
+            self.open.reserve_exact(more.min(FRAME_SAMPLES_MAX));
+        }
+        self.open.push(sample);
+        self.newest = Newest::At(sample);
+        if self.open.len() == FRAME_SAMPLES_MAX {
+            self.seal();
+        }
+    }
+
+    fn seal(&mut self) {
+        match self.chunks.last_mut() {
+            Some(last) if last.has_room() => *last = last.extended(&self.open),
+            _ => self.chunks.push(Chunk::seal(&self.open)),
+        }
+        self.open = Vec::new();
+    }
+
+    /// Puts a sample where it belongs; it takes the place of one at the same instant.
+    pub fn insert(&mut self, sample: Sample) {
+        match self.span_ms() {
+            Some((_, last_ms)) if sample.at_ms <= last_ms => {}
+            _ => return self.append(sample),
+        }
+        let mut all = self.all();
+        match all.binary_search_by_key(&sample.at_ms, |other| other.at_ms) {
+            Ok(index) => all[index] = sample,
+            Err(index) => all.insert(index, sample),
+        }
+        self.rebuild(&all);
+    }
+
+    fn all(&self) -> Vec<Sample> {
+        let sealed = self.chunks.iter().flat_map(Chunk::samples);
+        sealed.chain(self.open.iter().copied()).collect()
+    }
+
+    fn rebuild(&mut self, samples: &[Sample]) {
+        self.chunks.clear();
+        self.open = Vec::new();
+        for sample in samples {
+            self.append(*sample);
+        }
+    }
+
+    /// The value at an instant.
+    pub fn at(&self, at_ms: i64) -> Option<f64> {
+        let in_open = self.open.iter().find(|sample| sample.at_ms == at_ms);
+        if let Some(sample) = in_open {
+            return Some(sample.value);
+        }
+        let touches = |chunk: &&Chunk| chunk.first_ms() <= at_ms && at_ms <= chunk.last_ms();
+        let samples = self.chunks.iter().find(touches)?.samples();
+        samples.iter().find(|sample| sample.at_ms == at_ms).map(|sample| sample.value)
+    }
+
+    /// Remembers the newest sample of a series whose samples are elsewhere.
+    pub fn set_newest(&mut self, newest: Newest) {
+        assert!(self.count() == 0, "a series with samples knows its newest one");
+        self.newest = newest;
+    }
+
+    /// Forgets samples up to an instant, itself included; the newest one stays known.
+    pub fn drop_until(&mut self, last_ms: i64) {
+        let Some((_, newest_ms)) = self.span_ms() else { return };
+        if newest_ms <= last_ms {
+            self.chunks = Vec::new();
+            self.open = Vec::new();
+            return;
+        }
+        self.chunks.retain(|chunk| chunk.last_ms() > last_ms);
+        self.chunks.shrink_to_fit();
+        match self.chunks.first_mut() {
+            Some(first) if first.first_ms() <= last_ms => {
+                let mut kept = first.samples();
+                kept.retain(|sample| sample.at_ms > last_ms);
+                *first = Chunk::seal(&kept);
+            }
+            Some(_) => {}
+            None => self.open.retain(|sample| sample.at_ms > last_ms),
+        }
+    }
+
+    /// What a reader of the range needs; `None` when nothing touches it.
+    pub fn piece(&self, range: TimeRange) -> Option<Piece> {
+        let (start_ms, end_ms) = (range.start_ms().0, range.end_ms().0);
+        let touches = |chunk: &&Chunk| chunk.first_ms() < end_ms && chunk.last_ms() >= start_ms;
+        let chunks: Vec<Chunk> = self.chunks.iter().filter(touches).cloned().collect();
+        let start = self.open.partition_point(|sample| sample.at_ms < start_ms);
+        let end = self.open.partition_point(|sample| sample.at_ms < end_ms);
+        let open = if start < end { self.open[start..end].to_vec() } else { Vec::new() };
+        (!chunks.is_empty() || !open.is_empty()).then_some(Piece { chunks, open })
+    }
+
+    /// Whether samples may lie in the range.
+    pub fn touches(&self, range: TimeRange) -> bool {
+        self.span_ms()
+            .is_some_and(|(first, last)| first < range.end_ms().0 && last >= range.start_ms().0)
+    }
+}

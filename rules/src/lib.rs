@@ -11,32 +11,32 @@
 //!
 //! Not here: who is told and how (alertmanager), which knows nothing of rules either.
 
-/// Rows to alerts: the state machine.
-pub mod alerting;
 /// Rule files, read and checked.
 pub mod config;
+/// Rule files that come with Belfry.
+pub mod packs;
 /// What can go wrong, by what the caller does next.
 pub mod error;
 /// The door to the query engine.
 pub mod evaluate;
-/// Templates of alerting rules.
-mod expand;
-/// One group's evaluation.
-mod group;
-/// Rule files that come with Belfry.
-pub mod packs;
-/// Rows to the series of a recording rule.
-mod recording;
-/// A rule while it runs.
-mod rule;
-/// All groups: open, start, reload, stop.
-mod rules;
 /// When a group is evaluated.
 pub mod schedule;
+/// Rows to the series of a recording rule.
+mod recording;
+/// Templates of alerting rules.
+mod expand;
+/// Rows to alerts: the state machine.
+pub mod alerting;
 /// Alert state that survives a restart.
 mod state;
+/// A rule while it runs.
+mod rule;
+/// One group's evaluation.
+mod group;
 /// What the API shows.
 pub mod status;
+/// All groups: open, start, reload, stop.
+mod rules;
 
 pub use config::{GroupConfig, RuleConfig, RuleKind};
 pub use error::Error;

@@ -9,46 +9,46 @@
 //! Not here: queries and links that need the world (they come through [`Functions`]), the data
 //! (rules, alertmanager).
 
-/// Alertmanager's functions.
-pub mod alertmanager;
-/// Base64 with the URL-safe alphabet.
-mod base64;
+/// What a template computes with.
+pub mod value;
+/// The door through which a template calls what Go's built-ins don't have.
+pub mod functions;
+/// Text to tokens.
+mod lexer;
+/// The parsed form.
+mod tree;
+/// Tokens to trees.
+mod parser;
+/// A set of templates that can call one another.
+pub mod templates;
+/// Trees to text.
+mod execute;
 /// Go's built-in functions.
 mod builtin;
 /// Methods of instants and spans.
 mod clock_members;
-/// Instants as text.
-mod clock_text;
-/// Trees to text.
-mod execute;
-/// The door through which a template calls what Go's built-ins don't have.
-pub mod functions;
-/// Escaping by context.
-mod html;
-/// Numbers for people.
-mod humanize;
-/// Values as JSON.
-mod json;
-/// Label sets with Alertmanager's methods.
-pub mod key_values;
-/// Text to tokens.
-mod lexer;
-/// Floats as text.
-mod number;
-/// Tokens to trees.
-mod parser;
-/// Values as text.
-mod print;
 /// Prometheus' functions.
 pub mod prometheus;
-/// A set of templates that can call one another.
-pub mod templates;
-/// The parsed form.
-mod tree;
-/// What a template computes with.
-pub mod value;
+/// Alertmanager's functions.
+pub mod alertmanager;
+/// Label sets with Alertmanager's methods.
+pub mod key_values;
+/// Numbers for people.
+mod humanize;
 /// Text functions of both dialects.
 mod words;
+/// Base64 with the URL-safe alphabet.
+mod base64;
+/// Values as JSON.
+mod json;
+/// Escaping by context.
+mod html;
+/// Values as text.
+mod print;
+/// Instants as text.
+mod clock_text;
+/// Floats as text.
+mod number;
 
 pub use alertmanager::AlertmanagerFunctions;
 pub use functions::{Dialect, Functions, NoFunctions};

@@ -65,7 +65,7 @@ impl Deliver {
     }
 
     /// Commits a batch, or lets it wait; `None` when it waits.
-    pub(crate) async fn send(&self, target: &str, batch: Batch) -> Option<Appended> {
+    pub(crate) async fn send(&self, target: &str, batch: &Batch) -> Option<Appended> {
         if batch.is_empty() {
             return Some(Appended::default());
         }
@@ -75,7 +75,7 @@ impl Deliver {
                 Err(reason) => self.note_unavailable(target, &reason),
             }
         }
-        self.enqueue(target, batch);
+        self.enqueue(target, batch.clone());
         None
     }
 

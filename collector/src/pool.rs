@@ -124,7 +124,7 @@ impl Pool {
             let url = gone.target.url.clone();
             if let Some(markers) = gone.end().await.ended(workshop.clock.now()) {
                 // Markers need no answer.
-                let _ = workshop.deliver.send(&url, markers).await;
+                let _ = workshop.deliver.send(&url, &markers).await;
             }
         }
     }

@@ -143,7 +143,7 @@ impl Worker {
             extra: job.scraping.extra_metrics.then(|| extra(&job, &target, &page)),
         };
         self.session.report(&mut sheet, &reading, &report);
-        self.commit(&reading, page.as_ref().ok(), &mut sheet).await;
+        self.commit(&reading, page.as_ref().ok(), &sheet).await;
         self.count(&page, &sheet);
         self.board.write(Shown {
             health: if report.up { Health::Up } else { Health::Down },
@@ -154,19 +154,18 @@ impl Worker {
         });
     }
 
-    async fn commit(&mut self, reading: &Reading<'_>, page: Option<&Page>, sheet: &mut Sheet) {
+    async fn commit(&mut self, reading: &Reading<'_>, page: Option<&Page>, sheet: &Sheet) {
         let name = self.target.url.as_str();
-        let batch = sheet.batch.clone();
-        let Some(appended) = self.deliver.send(name, batch).await else { return };
+        let Some(appended) = self.deliver.send(name, &sheet.batch).await else { return };
         if let Some(again) = self.session.learn(reading, page, sheet, &appended)
-            && let Some(appended) = self.deliver.send(name, again.batch.clone()).await
+            && let Some(appended) = self.deliver.send(name, &again.batch).await
         {
             // What the store forgets twice in a row is sent with its labels at the next scrape.
             let _ = self.session.learn(reading, page, &again, &appended);
         }
         if let Some(ended) = self.session.take_ended_orphans() {
             // Markers need no answer: a series that is gone from the store needs none.
-            let _ = self.deliver.send(name, ended).await;
+            let _ = self.deliver.send(name, &ended).await;
         }
     }
 

@@ -112,7 +112,10 @@ fn read_root(root: &Node, name: &str, folder: &Path, text: String) -> Result<Con
     let notifies = alertmanager_file.is_some();
     gathered.alertmanager(alertmanager_file.as_deref());
     let packs = read_packs(&mut fields, &mut gathered);
-    let exporters = exporters::config::read(fields.fields("exporters"), folder, &problems);
+    let nothing = Node::null();
+    let section = fields.fields("exporters");
+    let section = section.unwrap_or_else(|| Fields::new(&nothing, "exporters", &problems));
+    let exporters = exporters::config::read(section);
     let store = read_store(&mut fields);
     let query = read_query(&mut fields);
     fields.finish();
@@ -180,13 +183,13 @@ fn read_query(fields: &mut Fields<'_>) -> query::Settings {
     let mut settings = query::Settings::default();
     let Some(mut query) = fields.fields("query") else { return settings };
     if let Some(samples) = query.unsigned("samples_max") {
-        settings.samples_max = samples;
+        settings.samples_max = usize::try_from(samples).unwrap_or(usize::MAX);
     }
     if let Some(ms) = query.duration_ms("timeout") {
         settings.timeout_ms = ms;
     }
     if let Some(bytes) = query.bytes("memory_max") {
-        settings.memory_bytes_max = bytes;
+        settings.memory_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
     if let Some(ms) = query.duration_ms("lookback") {
         settings.lookback_ms = i64::try_from(ms).unwrap_or(i64::MAX);

@@ -1,35 +1,12 @@
-//! The command line: refusals, checks, reload, stop.
+//! Starting without a configuration, reload, stop.
 
 use std::process::{Command, Output};
 
 use tests::appliance::{Appliance, binary};
 use tests::process::eventually;
 
-fn belfry(arguments: &[&str], folder: &std::path::Path) -> Output {
-    Command::new(binary()).args(arguments).current_dir(folder).output().expect("run belfry")
-}
-
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[test]
-fn told_no_services_it_refuses_and_lists_them() {
-    let folder = tempfile::tempdir().expect("folder");
-    let output = belfry(&["run"], folder.path());
-    assert!(!output.status.success());
-    for service in ["collect", "exporters", "store", "query", "rules", "alert", "web"] {
-        assert!(stderr(&output).contains(service), "{}", stderr(&output));
-    }
-    assert_eq!(std::fs::read_dir(folder.path()).expect("list").count(), 0, "nothing was touched");
-}
-
-#[test]
-fn version_and_help() {
-    let folder = tempfile::tempdir().expect("folder");
-    let output = belfry(&["version"], folder.path());
-    assert!(String::from_utf8_lossy(&output.stdout).starts_with("belfry "));
-    assert!(belfry(&["--help"], folder.path()).status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 
 /// Bad configurations, bad targets, bad queries, a full disk: a clear error each, nothing lost.
 mod bad_input;
-/// The command line: refusals, checks, reload, stop.
+/// Starting without a configuration, reload, stop.
 mod command_line;
 /// The same node_exporter by Prometheus and by Belfry: the same answers.
 mod compare;

@@ -9,7 +9,8 @@ use model::{MetricKind, TimestampMs};
 use super::*;
 use crate::config::Pace;
 use crate::testing::{
-    Running, data, data_text, fetch, free_port, page_series, series, wait_for_port,
+    Running, check_pack, data, data_text, fetch, free_port, names, page_series, series,
+    wait_for_port,
 };
 
 fn fixture() -> Files {
@@ -240,4 +241,19 @@ async fn debian_node_exporter_shows_the_same_series() {
         .filter(|key| !newer.iter().any(|start| key.starts_with(start)))
         .collect();
     assert!(extra.is_empty(), "we have and node_exporter has not: {extra:#?}");
+}
+
+#[test]
+fn the_alarm_pack_uses_only_names_that_are_emitted() {
+    let (mut families, _) = read_kernel(&fixture());
+    let mount = filesystem::parse("/dev/sda1 / ext4 rw 0 0\n").remove(0);
+    let space = filesystem::Space {
+        size_bytes: 9.0,
+        free_bytes: 5.0,
+        avail_bytes: 4.0,
+        files: 3.0,
+        files_free: 2.0,
+    };
+    filesystem::map(&[filesystem::Mounted { mount, space: Ok(space) }], &mut families);
+    check_pack("host", "node_", &names(&series(&families.into_list())));
 }

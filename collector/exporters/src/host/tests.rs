@@ -141,6 +141,28 @@ fn a_mount_that_failed_shows_its_error_and_no_size() {
     assert_eq!(series(&families.into_list()), expected.into());
 }
 
+#[tokio::test]
+async fn a_mount_that_hangs_costs_one_thread_and_comes_back() {
+    let mounts = Mounts::new("/".into());
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let long = Duration::from_secs(30);
+    let timed_out = Err("mountpoint timeout".to_owned());
+    let hangs = mounts.ask_by("/mnt/nfs", Duration::from_millis(50), move || {
+        held.recv_timeout(long).map_err(|error| error.to_string())?;
+        Err("too late".to_owned())
+    });
+    assert_eq!(hangs.await, timed_out);
+    let second = mounts.ask_by("/mnt/nfs", long, || panic!("the first has not come back"));
+    assert_eq!(second.await, timed_out);
+    release.send(()).expect("the first still waits");
+    let empty = || Err("asked again".to_owned());
+    let started = Instant::now();
+    while mounts.ask_by("/mnt/nfs", long, empty).await == timed_out {
+        assert!(started.elapsed() < long, "the mount never came back");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[track_caller]
 fn check_raid(mdstat: &str, expected: &[(&str, f64)]) {
     let mut families = Families::new();

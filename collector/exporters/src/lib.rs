@@ -121,6 +121,27 @@ mod tests {
     use super::*;
     use crate::config::{HaproxyConfig, HostConfig, Pace};
 
+    /// Every alarm of the packs fires, stays silent and clears where its test says so.
+    #[test]
+    fn the_alarm_packs_pass_promtool() {
+        for pack in ["host", "postgres", "redis", "haproxy", "belfry"] {
+            let rules = testing::packs().join(format!("{pack}.yml"));
+            let test = testing::data(&format!("../packs/{pack}.test.yml"));
+            for (what, file) in [("check", rules), ("test", test)] {
+                let run = std::process::Command::new("promtool")
+                    .args([what, "rules"])
+                    .arg(&file)
+                    .output();
+                let output = run.unwrap_or_else(|error| {
+                    panic!("run promtool: {error}; install the Debian package prometheus")
+                });
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = format!("{}{said}", String::from_utf8_lossy(&output.stdout));
+                assert!(output.status.success(), "{}: {said}", file.display());
+            }
+        }
+    }
+
     #[test]
     fn a_haproxy_with_a_page_is_scraped_and_one_with_a_socket_is_read() {
         let haproxy = |name: &str, source| HaproxyConfig {

@@ -4,7 +4,7 @@
 //!
 //! Not here: any expectation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,33 @@ fn page_line(line: &str) -> (String, f64) {
         rest = &after[end + 1..];
     }
     (Labels::from_pairs(pairs).to_string(), value)
+}
+
+/// The names in front of the labels.
+pub(crate) fn names(series: &BTreeMap<String, f64>) -> BTreeSet<String> {
+    let name = |key: &String| key.split('{').next().unwrap_or("").to_owned();
+    series.keys().map(name).collect()
+}
+
+/// An alarm on a name that nobody emits never fires: each name of a pack must be one of ours.
+#[track_caller]
+pub(crate) fn check_pack(pack: &str, prefix: &str, emitted: &BTreeSet<String>) {
+    let path = packs().join(format!("{pack}.yml"));
+    let text = std::fs::read_to_string(&path).expect("read the pack");
+    let expressions = text.lines().filter(|line| line.trim_start().starts_with("expr: "));
+    let words = expressions.flat_map(|line| {
+        line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+    });
+    let used: BTreeSet<String> =
+        words.filter(|word| word.starts_with(prefix)).map(str::to_owned).collect();
+    assert!(!used.is_empty(), "{pack} uses no {prefix}");
+    let unknown: Vec<&String> = used.difference(emitted).collect();
+    assert!(unknown.is_empty(), "{} uses names that we do not emit: {unknown:?}", path.display());
+}
+
+/// Where the alarm packs are.
+pub(crate) fn packs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/src/packs")
 }
 
 /// A loopback port that was free a moment ago.

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use super::*;
 use crate::testing::{
-    Running, data_text, fetch, free_port, page_series, series, wait_for, wait_for_port,
+    Running, check_pack, data_text, fetch, free_port, names, page_series, series, wait_for,
+    wait_for_port,
 };
 
 #[test]
@@ -37,6 +38,14 @@ fn the_socket_gives_what_the_native_page_gives() {
     };
     let extra: Vec<&&String> = extra.iter().filter(newer).collect();
     assert!(extra.is_empty(), "not on the native page: {extra:#?}");
+}
+
+#[test]
+fn the_alarm_pack_uses_only_names_of_the_native_page_and_of_the_socket() {
+    check_pack("haproxy", "haproxy_", &names(&page_series(&data_text("haproxy-2.6/metrics.prom"))));
+    let mut families = Families::new();
+    map::stat(&data_text("haproxy-2.6/show-stat.csv"), &mut families).expect("stat maps");
+    check_pack("haproxy", "haproxy_", &names(&series(&families.into_list())));
 }
 
 #[track_caller]

@@ -110,14 +110,24 @@ impl Mounts {
     }
 
     async fn ask(&self, mountpoint: &str, timeout: Duration) -> Result<Space, String> {
+        let path = self.rootfs.join(mountpoint.trim_start_matches('/'));
+        self.ask_by(mountpoint, timeout, move || statvfs(&path)).await
+    }
+
+    /// Asks by a function that may block for as long as it likes.
+    pub(super) async fn ask_by(
+        &self,
+        mountpoint: &str,
+        timeout: Duration,
+        question: impl FnOnce() -> Result<Space, String> + Send + 'static,
+    ) -> Result<Space, String> {
         if !lock(&self.waiting).insert(mountpoint.to_owned()) {
             return Err("mountpoint timeout".to_owned());
         }
-        let path = self.rootfs.join(mountpoint.trim_start_matches('/'));
         let waiting = self.waiting.clone();
         let name = mountpoint.to_owned();
         let answer = tokio::task::spawn_blocking(move || {
-            let space = statvfs(&path);
+            let space = question();
             lock(&waiting).remove(&name);
             space
         });

@@ -9,7 +9,8 @@ use model::{MetricKind, TimestampMs};
 use super::*;
 use crate::config::Pace;
 use crate::testing::{
-    Running, data, data_text, fetch, free_port, page_series, series, wait_for_port,
+    Running, check_pack, data, data_text, fetch, free_port, names, page_series, series,
+    wait_for_port,
 };
 
 fn fixture() -> Files {
@@ -140,6 +141,28 @@ fn a_mount_that_failed_shows_its_error_and_no_size() {
     assert_eq!(series(&families.into_list()), expected.into());
 }
 
+#[tokio::test]
+async fn a_mount_that_hangs_costs_one_thread_and_comes_back() {
+    let mounts = Mounts::new("/".into());
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let long = Duration::from_secs(30);
+    let timed_out = Err("mountpoint timeout".to_owned());
+    let hangs = mounts.ask_by("/mnt/nfs", Duration::from_millis(50), move || {
+        held.recv_timeout(long).map_err(|error| error.to_string())?;
+        Err("too late".to_owned())
+    });
+    assert_eq!(hangs.await, timed_out);
+    let second = mounts.ask_by("/mnt/nfs", long, || panic!("the first has not come back"));
+    assert_eq!(second.await, timed_out);
+    release.send(()).expect("the first still waits");
+    let empty = || Err("asked again".to_owned());
+    let started = Instant::now();
+    while mounts.ask_by("/mnt/nfs", long, empty).await == timed_out {
+        assert!(started.elapsed() < long, "the mount never came back");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[track_caller]
 fn check_raid(mdstat: &str, expected: &[(&str, f64)]) {
     let mut families = Families::new();
@@ -240,4 +263,19 @@ async fn debian_node_exporter_shows_the_same_series() {
         .filter(|key| !newer.iter().any(|start| key.starts_with(start)))
         .collect();
     assert!(extra.is_empty(), "we have and node_exporter has not: {extra:#?}");
+}
+
+#[test]
+fn the_alarm_pack_uses_only_names_that_are_emitted() {
+    let (mut families, _) = read_kernel(&fixture());
+    let mount = filesystem::parse("/dev/sda1 / ext4 rw 0 0\n").remove(0);
+    let space = filesystem::Space {
+        size_bytes: 9.0,
+        free_bytes: 5.0,
+        avail_bytes: 4.0,
+        files: 3.0,
+        files_free: 2.0,
+    };
+    filesystem::map(&[filesystem::Mounted { mount, space: Ok(space) }], &mut families);
+    check_pack("host", "node_", &names(&series(&families.into_list())));
 }

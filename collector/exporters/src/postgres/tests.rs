@@ -4,12 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use super::queries::Mapping;
 use super::rows::Rows;
 use super::*;
 use crate::config::Pace;
 use crate::secret::Password;
 use crate::testing::{
-    Running, data_text, free_port, series, silent_server, wait_for, wait_for_port,
+    Running, check_pack, data_text, free_port, names, series, silent_server, wait_for,
+    wait_for_port,
 };
 
 /// Reads what `psql --csv` wrote; an empty cell is NULL.
@@ -122,6 +124,29 @@ fn every_version_has_one_query_per_collector() {
         collectors.dedup();
         assert_eq!(collectors.len(), count, "version {version}");
     }
+}
+
+#[test]
+fn the_alarm_packs_use_only_names_that_are_emitted() {
+    let mut emitted = std::collections::BTreeSet::new();
+    let mut families = Families::new();
+    for query in QUERIES {
+        match query.mapping {
+            Mapping::Settings => {
+                let rows = csv(&data_text("postgres-15/primary.pg_settings.csv"));
+                map::rows(query, &rows, &mut families).expect("the settings map");
+            }
+            Mapping::Columns(groups) => {
+                let metrics = groups.iter().flat_map(|group| group.metrics);
+                emitted.extend(metrics.map(|metric| metric.name.to_owned()));
+            }
+        }
+    }
+    map::outcome("wal", Duration::ZERO, true, &mut families);
+    emitted.extend(names(&series(&families.into_list())));
+    emitted.insert("pg_up".to_owned());
+    check_pack("postgres", "pg_", &emitted);
+    check_pack("belfry", "pg_", &emitted);
 }
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";

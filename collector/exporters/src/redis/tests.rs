@@ -8,7 +8,8 @@ use super::*;
 use crate::config::Pace;
 use crate::secret::Password;
 use crate::testing::{
-    Running, data, data_text, free_port, page_series, series, silent_server, wait_for_port,
+    Running, check_pack, data, data_text, free_port, names, page_series, series, silent_server,
+    wait_for_port,
 };
 
 fn mapped(fixture: &str) -> std::collections::BTreeMap<String, f64> {
@@ -84,6 +85,14 @@ fn a_replica_shows_its_primary() {
     let replica = "{slave_ip=\"127.0.0.1\", slave_port=\"26380\", slave_state=\"online\"}";
     assert_eq!(primary[&format!("redis_connected_slave_lag_seconds{replica}")], 1.0);
     assert_eq!(primary["redis_latency_percentiles_usec{cmd=\"scard\", quantile=\"99.9\"}"], 3.007);
+}
+
+#[test]
+fn the_alarm_pack_uses_only_names_that_are_emitted() {
+    let mut emitted = names(&mapped("primary"));
+    emitted.extend(names(&mapped("replica")));
+    emitted.insert("redis_up".to_owned());
+    check_pack("redis", "redis_", &emitted);
 }
 
 #[test]

@@ -73,13 +73,13 @@ impl Cell {
                 _ => Cell { a: value, b: 0.0, count: 1.0 },
             },
             FoldOp::Sum => {
-                let sum = self.sum().add(value);
+                let sum = self.sum().with(value);
                 Cell { a: sum.total, b: sum.lost, count: self.count + 1.0 }
             }
-            FoldOp::Avg => Cell::from_mean(self.mean().add(value)),
+            FoldOp::Avg => Cell::from_mean(self.mean().with(value)),
             FoldOp::Min => Cell { a: pick(self.a, value, f64::lt), ..self.counted(1.0) },
             FoldOp::Max => Cell { a: pick(self.a, value, f64::gt), ..self.counted(1.0) },
-            FoldOp::Stddev | FoldOp::Stdvar => Cell::from_spread(self.spread().add(value)),
+            FoldOp::Stddev | FoldOp::Stdvar => Cell::from_spread(self.spread().with(value)),
         }
     }
 

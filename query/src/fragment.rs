@@ -90,6 +90,15 @@ pub enum Leaf {
 }
 
 impl Leaf {
+    /// Whether steps with equal windows may still have different results.
+    pub fn varies_in_equal_windows(&self) -> bool {
+        let Leaf::Range { function, params, .. } = self else { return false };
+        let is_even = |values: &Vec<f64>| {
+            values.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits())
+        };
+        function.depends_on_eval_time() || !params.iter().all(is_even)
+    }
+
     /// How far its windows reach: back (outside), and on (inside).
     pub fn reach_ms(&self) -> (i64, i64) {
         match self {

@@ -118,6 +118,13 @@ impl Registry {
         self.known.push(Known { id, labels });
         slot
     }
+
+    /// Gives a series another number that nobody has.
+    pub fn renumber(&mut self, slot: u32, id: SeriesId) {
+        assert!(self.by_id.insert(id.0, slot).is_none(), "a series number is never given twice");
+        let before = std::mem::replace(&mut self.known[slot as usize].id, id);
+        self.by_id.remove(&before.0);
+    }
 }
 
 /// Builds the label set of a new series; `None` when the key breaks a rule of label sets or a limit.

@@ -2,16 +2,34 @@
 //!
 //! Place in the flow: collector and rules append to it, query asks it, belfry opens and closes it.
 //!
-//! Not here: how each part works (`series`, `memtable`, `block`, `index`, `scan`).
+//! Two threads belong to it: the committer, which makes batches durable, and the flusher, which
+//! moves closed ranges to blocks. Both end in [`Store::close`], at the latest when the store is
+//! dropped.
+//!
+//! Not here: how each part works (`commit`, `flush`, `select`, `scan`).
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use journal::disk::Disk;
+use model::TimestampMs;
 use model::append::SeriesId;
 use model::{Append, AppendError, Appended, Batch, BoxFuture, Clock, Labels, Matcher, TimeRange};
 
-use crate::{Error, Scan, Settings, Stats};
+use crate::block::Block;
+use crate::block::cache::Cache;
+use crate::commit::Committer;
+use crate::error::{at, chain};
+use crate::flush::{self, Reach};
+use crate::queue::Queue;
+use crate::shared::{Counters, Shared, Wakeup, lock};
+use crate::{Error, Scan, Settings, Stats, open, select};
+
+/// How long the flusher waits after a failure before it tries again.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One series that matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +41,15 @@ pub struct SeriesEntry {
 }
 
 /// The store of one node.
+#[derive(Debug)]
 pub struct Store {
-    settings: Settings,
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Store {
-    /// Opens the store in `dir`, replays its journal, and starts its threads.
+    /// Opens the store in `dir`, which is created when it is not there, replays its journal, and
+    /// starts its threads. Holds the thread until then.
     pub fn open(
         disk: Disk,
         dir: &Path,
@@ -36,8 +57,43 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Store>, Error> {
         settings.validate()?;
-        let _ = (disk, dir, clock);
-        Ok(Arc::new(Store { settings }))
+        let cache = Arc::new(Cache::new(settings.cache_bytes_max));
+        let opened = open::open(&disk, dir, &settings, &cache)?;
+        let counters = Counters { damaged: opened.damaged, ..Counters::default() };
+        let shared = Arc::new(Shared {
+            queue: Queue::new(settings.queue_bytes_max),
+            settings,
+            clock,
+            disk,
+            dir: dir.to_owned(),
+            journal: opened.journal,
+            series_log: opened.series_log,
+            cache,
+            flushing: Mutex::new(opened.flushing),
+            eras: Mutex::new(opened.eras),
+            cut_ms: AtomicI64::new(i64::MIN),
+            head: RwLock::new(opened.head),
+            blocks: RwLock::new(Arc::new(opened.blocks)),
+            counters: Mutex::new(counters),
+            wakeup: Mutex::new(Wakeup { due: true, stop: false }),
+            woken: Condvar::new(),
+        });
+        let store = Arc::new(Store { shared, threads: Mutex::default() });
+        store.start(opened.next_series_id)?;
+        Ok(store)
+    }
+
+    fn start(&self, next_series_id: u64) -> Result<(), Error> {
+        let committer = Committer::new(Arc::clone(&self.shared), next_series_id);
+        let shared = Arc::clone(&self.shared);
+        let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+            thread.map_err(at("start a thread for", &self.shared.dir))
+        };
+        let mut threads = lock(&self.threads);
+        threads.push(start("store-commit", Box::new(move || committer.run()))?);
+        threads.push(start("store-flush", Box::new(move || run_flusher(&shared)))?);
+        Ok(())
     }
 
     /// Series that pass every matcher and have samples in the range, sorted by labels; at most
@@ -48,8 +104,7 @@ impl Store {
         range: TimeRange,
         limit: usize,
     ) -> Result<Vec<SeriesEntry>, Error> {
-        let _ = (matchers, range, limit);
-        Ok(Vec::new())
+        Ok(select::series(&self.shared, matchers, range, limit))
     }
 
     /// Names of labels of the series that pass, sorted; at most `limit` (0: all).
@@ -59,8 +114,7 @@ impl Store {
         range: TimeRange,
         limit: usize,
     ) -> Result<Vec<String>, Error> {
-        let _ = (matchers, range, limit);
-        Ok(Vec::new())
+        Ok(select::label_names(&self.shared, matchers, range, limit))
     }
 
     /// Values of one label among the series that pass, sorted; at most `limit` (0: all).
@@ -71,37 +125,120 @@ impl Store {
         range: TimeRange,
         limit: usize,
     ) -> Result<Vec<String>, Error> {
-        let _ = (name, matchers, range, limit);
-        Ok(Vec::new())
+        Ok(select::label_values(&self.shared, name, matchers, (range, limit)))
     }
 
-    /// Samples of the series in the range, as of this call.
+    /// Samples of the series in the range, as of this call. Numbers that the store does not know
+    /// have no samples.
     pub fn scan(&self, series: &[SeriesId], range: TimeRange) -> Result<Scan, Error> {
-        let _ = (series, range);
-        Ok(Scan::empty())
+        Ok(Scan::new(&self.shared, series, range))
     }
 
     /// Figures about the store now.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let shared = &self.shared;
+        let blocks = shared.blocks();
+        let serving: Vec<&Arc<Block>> =
+            blocks.iter().filter(|block| !block.is_set_aside()).collect();
+        let mut stats = Stats {
+            blocks: serving.len() as u64,
+            block_bytes: serving.iter().map(|block| block.meta().size_bytes()).sum(),
+            block_samples: serving.iter().map(|block| block.meta().rows).sum(),
+            journal_bytes: shared.journal.size_bytes() + shared.series_log.size_bytes(),
+            queue_bytes: shared.queue.bytes(),
+            ..Stats::default()
+        };
+        let mut oldest_ms = serving.iter().map(|block| block.meta().min_ms).min();
+        let mut newest_ms = serving.iter().map(|block| block.meta().max_ms).max();
+        {
+            let head = shared.head();
+            stats.series = head.registry.len() as u64;
+            stats.series_active = head.memtable.active().len();
+            stats.samples_in_memtable = head.memtable.samples();
+            stats.memtable_bytes = head.memtable.bytes();
+            let in_memory = head.memtable.oldest_ms();
+            oldest_ms = [oldest_ms, in_memory].into_iter().flatten().min();
+            newest_ms = newest_ms.max(head.memtable.newest_ms());
+        }
+        stats.oldest_ms = oldest_ms.map(TimestampMs);
+        stats.newest_ms = newest_ms.map(TimestampMs);
+        let counters = lock(&shared.counters);
+        stats.samples_accepted_count = counters.accepted;
+        stats.commits_count = counters.commits;
+        stats.series_created_count = counters.series_created;
+        stats.refused = counters.refused.clone();
+        stats.blocks_written_count = counters.blocks_written;
+        stats.flush_failures_count = counters.flush_failures;
+        stats.unavailable = counters.unavailable.clone();
+        stats.damaged = counters.damaged.clone();
+        stats.damaged.extend(blocks.iter().flat_map(|block| block.damage()));
+        stats
     }
 
-    /// Writes everything in memory to blocks. Waits until it is done.
+    /// Writes everything in memory to blocks. Holds the thread until it is done.
     pub fn flush(&self) -> Result<(), Error> {
-        Ok(())
+        flush::flush(&self.shared, Reach::All)
     }
 
     /// Takes no further batches, waits for those taken, and stops the threads. What is in memory
-    /// comes back from the journal at the next open.
+    /// comes back from the journal at the next open. Holds the thread until then.
     pub fn close(&self) -> Result<(), Error> {
-        let _ = self.settings.seed;
+        self.shared.queue.close();
+        lock(&self.shared.wakeup).stop = true;
+        self.shared.woken.notify_all();
+        let threads: Vec<_> = lock(&self.threads).drain(..).collect();
+        let mut panicked = false;
+        for thread in threads {
+            panicked |= thread.join().is_err();
+        }
+        self.shared.journal.close();
+        self.shared.series_log.close();
+        if panicked {
+            tracing::error!("a thread of the store panicked; see the message before this one");
+        }
         Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Closing never fails; it only waits.
+        let _ = self.close();
     }
 }
 
 impl Append for Store {
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        let _ = batch;
-        Box::pin(async { Err(AppendError::Stopping) })
+        let answer: BoxFuture<'_, Result<Appended, AppendError>> =
+            Box::pin(self.shared.queue.append(batch));
+        answer
+    }
+}
+
+/// Flushes what is due until the store closes.
+fn run_flusher(shared: &Shared) {
+    loop {
+        {
+            let mut wakeup = lock(&shared.wakeup);
+            while !wakeup.due && !wakeup.stop {
+                wakeup = shared.woken.wait(wakeup).unwrap_or_else(|error| error.into_inner());
+            }
+            if wakeup.stop {
+                return;
+            }
+            wakeup.due = false;
+        }
+        let Some(reach) = flush::due(shared) else { continue };
+        let Err(error) = flush::flush(shared, reach) else { continue };
+        lock(&shared.counters).flush_failures += 1;
+        tracing::warn!(error = %chain(&error), "can't flush to a block; trying again");
+        let mut wakeup = lock(&shared.wakeup);
+        wakeup.due = true;
+        if !wakeup.stop {
+            // Whoever wakes us earlier than that only makes the next try come sooner.
+            let waited =
+                shared.woken.wait_timeout_while(wakeup, RETRY_WAIT_MAX, |wakeup| !wakeup.stop);
+            drop(waited);
+        }
     }
 }

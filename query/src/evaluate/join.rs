@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use model::Labels;
+use model::labels::METRIC_NAME;
 use promql::ast::{Binary, Cardinality, Matching, Span};
 
 use super::Evaluator;
@@ -27,7 +28,7 @@ pub fn signature(matching: &Matching, labels: &Labels) -> Labels {
     if matching.on {
         labels.filtered(listed)
     } else {
-        labels.filtered(|label| !listed(label) && !names::is_reserved(label))
+        labels.filtered(|label| !listed(label) && label != METRIC_NAME)
     }
 }
 
@@ -37,6 +38,13 @@ struct MatchGroup {
     signature: Labels,
     many: Vec<usize>,
     one: Vec<usize>,
+}
+
+/// What came of one pair of series.
+struct Met {
+    key: Key,
+    row: Row,
+    at: Vec<bool>, // At which steps both were there.
 }
 
 /// One join in the making.
@@ -61,10 +69,10 @@ impl Evaluator<'_> {
         sides: (Block, Block),
     ) -> Result<Block, Error> {
         let fill = |literal: &Option<promql::ast::NumberLiteral>| literal.map(|own| own.value);
-        let (left, right) = (fill(&matching.fill_left), fill(&matching.fill_right));
+        // As upstream has it, the left filler fills the many side even under `group_right`.
+        let (fill_many, fill_one) = (fill(&matching.fill_left), fill(&matching.fill_right));
         let swap = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swap { (sides.1, sides.0) } else { sides };
-        let (fill_many, fill_one) = if swap { (right, left) } else { (left, right) };
         if (many.is_empty() && fill_many.is_none()) || (one.is_empty() && fill_one.is_none()) {
             return Ok(self.empty_block());
         }
@@ -136,59 +144,64 @@ impl Join<'_> {
     }
 
     fn join_group(&self, group: &MatchGroup, builder: &mut MergingBuilder) -> Result<(), Error> {
-        let mut results: Vec<(Key, Row)> = Vec::new();
+        let mut results: Vec<Met> = Vec::new();
         let steps = self.many.steps();
+        let mut rest = Row::new(steps); // Where no partner was found yet.
         for &many in &group.many {
-            let mut rest = Row::new(steps); // Where no partner was found yet.
+            let key = &self.many.keys()[many];
             self.many.read_row(many, &mut rest);
             for &one in &group.one {
-                let mut row = Row::new(steps);
+                let mut met = self.met(key, &self.one.keys()[one].labels);
                 for step in 0..steps {
                     let Some(value) = rest.get(step) else { continue };
                     let Some(partner) = self.one.get(one, step) else { continue };
                     rest.valid[step] = false;
-                    self.put(&mut row, step, value, partner);
+                    self.meet(&mut met, step, value, partner);
                 }
-                let key = self.result_key(&self.many.keys()[many], &self.one.keys()[one].labels);
-                results.push((key, row));
+                results.push(met);
             }
             if let Some(fill) = self.fill_one {
-                let mut row = Row::new(steps);
+                let mut met = self.met(key, &group.signature);
                 for step in 0..steps {
                     if let Some(value) = rest.get(step) {
-                        self.put(&mut row, step, value, fill);
+                        self.meet(&mut met, step, value, fill);
                     }
                 }
-                let key = self.result_key(&self.many.keys()[many], &group.signature);
-                results.push((key, row));
+                results.push(met);
             }
         }
         if let Some(fill) = self.fill_many {
             self.fill_many(group, fill, &mut results);
         }
         self.refuse_ambiguity(&results)?;
-        results.into_iter().try_for_each(|(key, row)| builder.push(key, &row))
+        results.into_iter().try_for_each(|met| builder.push(met.key, &met.row))
     }
 
     /// Elements of the one side whose group has nobody on the many side.
-    fn fill_many(&self, group: &MatchGroup, fill: f64, results: &mut Vec<(Key, Row)>) {
+    fn fill_many(&self, group: &MatchGroup, fill: f64, results: &mut Vec<Met>) {
         let steps = self.many.steps();
+        let stand_in = Key::new(group.signature.clone());
         for &one in &group.one {
-            let mut row = Row::new(steps);
+            let mut met = self.met(&stand_in, &self.one.keys()[one].labels);
             for step in 0..steps {
                 let alone = !group.many.iter().any(|many| self.many.is_valid(*many, step));
                 if let Some(partner) = self.one.get(one, step).filter(|_| alone) {
-                    self.put(&mut row, step, fill, partner);
+                    self.meet(&mut met, step, fill, partner);
                 }
             }
-            let own = &self.one.keys()[one];
-            let stand_in = Key::new(group.signature.clone());
-            results.push((self.result_key(&stand_in, &own.labels), row));
+            results.push(met);
         }
     }
 
-    /// Puts the operator's result into a row, unless it filters it out.
-    fn put(&self, row: &mut Row, step: usize, many: f64, one: f64) {
+    fn met(&self, many: &Key, one: &Labels) -> Met {
+        let steps = self.many.steps();
+        Met { key: self.result_key(many, one), row: Row::new(steps), at: vec![false; steps] }
+    }
+
+    /// Puts the operator's result into the row, unless it filters it out.
+    fn meet(&self, met: &mut Met, step: usize, many: f64, one: f64) {
+        let row = &mut met.row;
+        met.at[step] = true;
         let (left, right) = if self.is_swapped() { (one, many) } else { (many, one) };
         match combine(self.binary.op, left, right) {
             Combined::Number(number) => row.set(step, number),
@@ -225,19 +238,19 @@ impl Join<'_> {
         if self.binary.return_bool { self.evaluator.nameless(&key) } else { key }
     }
 
-    /// Inside one match group, no two results may stand at the same step: with one-to-one matching
-    /// at all, otherwise with the same labels.
-    fn refuse_ambiguity(&self, results: &[(Key, Row)]) -> Result<(), Error> {
+    /// Inside one match group, no two pairs may meet at the same step: with one-to-one matching at
+    /// all, otherwise under the same labels. It does not matter whether a filter drops the result.
+    fn refuse_ambiguity(&self, results: &[Met]) -> Result<(), Error> {
         let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
         if results.len() < 2 {
             return Ok(());
         }
         let mut taken: HashMap<Option<&Labels>, Vec<bool>> = HashMap::new();
-        for (key, row) in results {
-            let class = (!one_to_one).then_some(&key.labels);
-            let steps = taken.entry(class).or_insert_with(|| vec![false; row.valid.len()]);
-            for (taken, valid) in steps.iter_mut().zip(&row.valid) {
-                if *taken && *valid {
+        for met in results {
+            let class = (!one_to_one).then_some(&met.key.labels);
+            let steps = taken.entry(class).or_insert_with(|| vec![false; met.at.len()]);
+            for (taken, meets) in steps.iter_mut().zip(&met.at) {
+                if *taken && *meets {
                     let problem = if one_to_one {
                         "multiple matches for labels: many-to-one matching must be explicit \
                          (group_left/group_right)"
@@ -246,7 +259,7 @@ impl Join<'_> {
                     };
                     return Err(Error::Execution(problem.to_owned()));
                 }
-                *taken |= *valid;
+                *taken |= *meets;
             }
         }
         Ok(())

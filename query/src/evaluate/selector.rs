@@ -35,13 +35,7 @@ impl Evaluator<'_> {
     /// When a selector or subquery with these modifiers is evaluated.
     pub fn times(&self, modifiers: &Modifiers) -> Result<Times, Error> {
         let context = self.context;
-        let offset_ms = match &modifiers.offset {
-            Some(offset) => {
-                let problem = |problem: promql::Problem| Error::Execution(problem.message);
-                offset.offset_ms(context.durations).map_err(problem)?
-            }
-            None => 0,
-        };
+        let offset_ms = self.offset_ms(modifiers)?;
         let at_ms = modifiers.at.map(|at| match at.time {
             AtTime::Fixed(at) => at.0,
             AtTime::Start => context.start_ms,
@@ -53,6 +47,13 @@ impl Evaluator<'_> {
             None => eval_ms.iter().map(|at| at.saturating_sub(offset_ms)).collect(),
         };
         Ok(Times { right_ms, eval_ms, is_fixed: at_ms.is_some() })
+    }
+
+    /// The offset of a selector or subquery; zero when there is none.
+    pub fn offset_ms(&self, modifiers: &Modifiers) -> Result<i64, Error> {
+        let Some(offset) = &modifiers.offset else { return Ok(0) };
+        let offset_ms = offset.offset_ms(self.context.durations);
+        offset_ms.map_err(|problem| Error::Execution(problem.message))
     }
 
     /// Chooses the series of a selector and makes its leaf ready.

@@ -130,8 +130,7 @@ impl Work {
         let times = &fragment.times;
         self.row.clear();
         // Under `@` every step has the same window, so the first one answers for all.
-        let once = times.is_fixed
-            && !matches!(&fragment.leaf, Leaf::Range { function, .. } if function.depends_on_eval_time());
+        let once = times.is_fixed && !fragment.leaf.varies_in_equal_windows();
         let steps = if once { 1 } else { times.right_ms.len() };
         let right_ms = &times.right_ms[..steps];
         let (before_ms, after_ms) = fragment.leaf.reach_ms();

@@ -115,10 +115,16 @@ fn push_by_phi(
     }
     for (bits, row) in rows {
         let mut labels = key.labels.to_builder();
-        labels.set(label, &short(f64::from_bits(bits)));
+        labels.set(label, &as_label(f64::from_bits(bits)));
         builder.push(Key { labels: labels.build(), drop_name: key.drop_name }, &row)?;
     }
     Ok(())
+}
+
+/// A number as OpenMetrics writes it in labels: `0.5`, `1.0`, `+Inf`.
+fn as_label(value: f64) -> String {
+    let text = short(value);
+    if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
 fn check_phis(own: &Evaluator, span: Span, phis: &[f64]) {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use model::labels::METRIC_NAME;
 use model::{Labels, MatchOp, Matcher};
-use promql::ast::{At, AtTime, Expr, ExprKind, Modifiers, Span, VectorSelector};
+use promql::ast::{Duration, Expr, ExprKind, Modifiers, Span, VectorSelector};
 
 use crate::block::{Block, Key, MergingBuilder};
 use crate::error::Error;
@@ -114,7 +114,7 @@ impl Infos {
         let selector = VectorSelector {
             name: None,
             matchers,
-            modifiers: modifiers_of(own, &args[0]),
+            modifiers: modifiers_of(own, &args[0])?,
             extension: None,
         };
         let span = args.get(1).map_or(Span::default(), |arg| arg.span);
@@ -178,16 +178,28 @@ fn values_of(label: &str, base: &Block) -> Result<Matcher, Error> {
     matcher.map_err(|problem| Error::Execution(problem.to_string()))
 }
 
-/// Info series are looked at when the first selector of the base expression is.
-fn modifiers_of(own: &Evaluator, base: &Expr) -> Modifiers {
-    let mut modifiers = base.selectors().first().map(|first| first.modifiers.clone());
-    if let Some(At { time, .. }) = modifiers.as_mut().and_then(|own| own.at.as_mut()) {
-        let fixed = match time {
-            AtTime::Fixed(at) => at.0,
-            AtTime::Start => own.context.start_ms,
-            AtTime::End => own.context.end_ms,
+/// Info series are looked at when the first selector of the base expression is: the modifiers of
+/// the subqueries around it and its own add up.
+fn modifiers_of(own: &Evaluator, base: &Expr) -> Result<Modifiers, Error> {
+    let mut at = None;
+    let mut offset_ms = 0_i64;
+    let mut next = Some(base);
+    while let Some(expr) = next {
+        let modifiers = match &expr.kind {
+            ExprKind::Vector(selector) => Some(&selector.modifiers),
+            ExprKind::Matrix(matrix) => Some(&matrix.selector.modifiers),
+            ExprKind::Subquery(subquery) => Some(&subquery.modifiers),
+            _ => None,
         };
-        *time = AtTime::Fixed(model::TimestampMs(fixed));
+        if let Some(modifiers) = modifiers {
+            let own_ms = own.offset_ms(modifiers)?;
+            let is_fixed = modifiers.at.is_some();
+            at = modifiers.at.or(at);
+            offset_ms = if is_fixed { own_ms } else { offset_ms.saturating_add(own_ms) };
+        }
+        let has_selector = |child: &&Expr| !child.selectors().is_empty();
+        next = expr.children().into_iter().find(has_selector);
     }
-    modifiers.unwrap_or_default()
+    let offset = Duration::Fixed { ms: offset_ms, span: base.span };
+    Ok(Modifiers { offset: Some(offset), at })
 }

@@ -34,7 +34,8 @@ fn edges(input: &Input, step: usize, window: Window, smoothed: bool) -> Option<E
     } else {
         window.hi - 1
     };
-    (input.samples.ts[last] > left_ms).then_some(Edges { first, last, left_ms, right_ms })
+    let touches = input.samples.ts[last] > left_ms && input.samples.ts[first] <= right_ms;
+    touches.then_some(Edges { first, last, left_ms, right_ms })
 }
 
 /// `rate`, `increase` and `delta` over extended windows.

@@ -78,12 +78,13 @@ pub fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     if lower >= upper {
         return 0.0;
     }
-    let below = |value: f64| rank_of(value, buckets).min(count);
-    (below(upper) - below(lower)) / count
+    let (below_upper, below_lower) = (rank_of(upper, buckets, 0.0), rank_of(lower, buckets, 1.0));
+    (below_upper.min(count) - below_lower.min(count)) / count
 }
 
-/// How many observations lie below a value, by the line through its bucket.
-fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
+/// How many observations lie below a value, by the line through its bucket. There is no line
+/// through a bucket that begins at -Inf: `endless_share` of it counts.
+fn rank_of(value: f64, buckets: &[Bucket], endless_share: f64) -> f64 {
     let mut rank = 0.0;
     for (index, bucket) in buckets.iter().enumerate() {
         let bucket_lower = match index {
@@ -95,7 +96,11 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
             return rank;
         }
         if bucket.upper > value {
-            let share = (value - bucket_lower) / (bucket.upper - bucket_lower);
+            let share = if bucket_lower.is_infinite() {
+                endless_share
+            } else {
+                (value - bucket_lower) / (bucket.upper - bucket_lower)
+            };
             return rank + (bucket.count - rank) * share;
         }
         rank = bucket.count;

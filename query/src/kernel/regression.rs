@@ -49,7 +49,7 @@ impl Line {
         let x_squared = (self.x_squared_ms - 2 * at * self.x_ms + count * at * at) as f64 / 1e6;
         let y = self.y.value();
         let shift = at_ms as f64 / 1000.0;
-        let xy = self.xy.add(-shift * self.y.total).add(-shift * self.y.lost).value();
+        let xy = self.xy.with(-shift * self.y.total).with(-shift * self.y.lost).value();
         let n = self.count as f64;
         let slope = (xy - x * y / n) / (x_squared - x * x / n);
         (slope, y / n - slope * x / n)

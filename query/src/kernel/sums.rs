@@ -26,7 +26,7 @@ impl Sum {
     }
 
     /// Adds a value.
-    pub fn add(self, value: f64) -> Sum {
+    pub fn with(self, value: f64) -> Sum {
         let total = self.total + value;
         let lost = if total.is_infinite() {
             0.0
@@ -46,7 +46,7 @@ impl Sum {
 
 impl Fold for Sum {
     fn then(self, later: Sum) -> Sum {
-        let sum = self.add(later.total);
+        let sum = self.with(later.total);
         if sum.total.is_infinite() { sum } else { Sum { lost: sum.lost + later.lost, ..sum } }
     }
 }
@@ -69,11 +69,11 @@ impl Mean {
     }
 
     /// Takes in a value.
-    pub fn add(self, value: f64) -> Mean {
+    pub fn with(self, value: f64) -> Mean {
         let count = self.count + 1.0;
         let mut sum = self.sum;
         if !self.is_running {
-            let next = sum.add(value);
+            let next = sum.with(value);
             if !next.total.is_infinite() {
                 return Mean { sum: next, count, is_running: false };
             }
@@ -81,7 +81,7 @@ impl Mean {
         }
         let share = self.count / count;
         let scaled = Sum { total: sum.total * share, lost: sum.lost * share };
-        Mean { sum: scaled.add(value / count), count, is_running: true }
+        Mean { sum: scaled.with(value / count), count, is_running: true }
     }
 
     /// The mean of all values of both.
@@ -117,7 +117,7 @@ impl Mean {
 
 impl Fold for Mean {
     fn then(self, later: Mean) -> Mean {
-        if later.count == 1.0 { self.add(later.sum.total) } else { self.join(later) }
+        if later.count == 1.0 { self.with(later.sum.total) } else { self.join(later) }
     }
 }
 
@@ -135,11 +135,12 @@ pub struct Spread {
 impl Spread {
     /// The spread of one value. An infinite value has none: its distance is not a number.
     pub fn of(value: f64) -> Spread {
-        Spread { count: 1.0, mean: value, squares: value - value }
+        let squares = if value.is_finite() { 0.0 } else { f64::NAN };
+        Spread { count: 1.0, mean: value, squares }
     }
 
     /// Takes in a value.
-    pub fn add(self, value: f64) -> Spread {
+    pub fn with(self, value: f64) -> Spread {
         self.then(Spread::of(value))
     }
 

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 
 impl Arguments {
     fn read(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-        let plan = Plan { all_features: false, backing: Backing::Store, once: false };
+        let plan = Plan { all_features: false, backing: Backing::Table, once: false };
         let mut found = Arguments { paths: Vec::new(), plan, only: None, is_filtered_out: false };
         let mut words = words.peekable();
         while let Some(word) = words.next() {

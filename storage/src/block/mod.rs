@@ -80,13 +80,18 @@ impl Block {
                 return Err(Error::Damaged { path, what });
             }
         }
-        Ok(Block {
+        Ok(Block::written(meta, disk, dir, cache))
+    }
+
+    /// The block that was just written to a folder.
+    pub fn written(meta: Meta, disk: &Disk, dir: &Path, cache: &Arc<Cache>) -> Block {
+        Block {
             meta,
             dir: dir.to_owned(),
             disk: disk.clone(),
             cache: Arc::clone(cache),
             damage: Mutex::default(),
-        })
+        }
     }
 
     /// What it says about itself.

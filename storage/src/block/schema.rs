@@ -23,8 +23,6 @@ pub const V_INT: usize = 2;
 pub const V_EXP: usize = 3;
 /// A value that is no decimal.
 pub const V_FLOAT: usize = 4;
-/// What is special about the row.
-pub const FLAGS: usize = 5;
 
 /// The row is a stale marker.
 pub const FLAG_STALE: i32 = 1;

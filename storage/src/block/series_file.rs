@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, FixedSizeBinaryBuilder, MapArray, MapBuilder, StringArray, StringBuilder,
+    ArrayRef, FixedSizeBinaryBuilder, MapArray, MapBuilder, StringArray, StringBuilder,
     TimestampMillisecondArray, UInt32Array, UInt64Array,
 };
 use arrow::array::{AsArray, new_null_array};
@@ -128,8 +128,7 @@ pub fn read(bytes: Bytes, path: &Path) -> Result<SeriesRows, Error> {
 
 fn read_batch(batch: &RecordBatch, rows: &mut SeriesRows) -> Option<()> {
     let long = |name| batch.column_by_name(name)?.as_primitive_opt::<UInt64Type>();
-    let instant =
-        |name| batch.column_by_name(name)?.as_primitive_opt::<TimestampMillisecondType>();
+    let instant = |name| batch.column_by_name(name)?.as_primitive_opt::<TimestampMillisecondType>();
     let (ids, counts, firsts) = (long("series_id")?, long("rows")?, long("first_row")?);
     let (mins, maxs) = (instant("min_ts")?, instant("max_ts")?);
     let groups = batch.column_by_name("row_group")?.as_primitive_opt::<UInt32Type>()?;

@@ -25,8 +25,8 @@ use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedW
 use parquet::schema::types::SchemaDescriptor;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::meta::{FORMAT_VERSION, FileMeta, META_FILE, Meta, SAMPLES_FILE, SERIES_FILE};
 use super::meta::checksum_text;
+use super::meta::{FORMAT_VERSION, FileMeta, META_FILE, Meta, SAMPLES_FILE, SERIES_FILE};
 use super::page_crc::with_page_crcs;
 use super::series_file::{self, SeriesRows};
 use super::{INDEX_FILE, schema};
@@ -377,4 +377,3 @@ fn close_column(
         _ => unreachable!("the schema has no other kinds of columns"),
     }
 }
-

@@ -42,12 +42,6 @@ pub fn value(mantissa: i64, exponent: u8) -> f64 {
     mantissa as f64 / POWERS[usize::from(exponent)]
 }
 
-/// The fewest digits after the point that are exact.
-#[inline]
-pub fn exponent_of(value: f64) -> Option<u8> {
-    (0..=EXPONENT_MAX).find(|&exponent| mantissa(value, exponent).is_some())
-}
-
 /// Finds mantissas for all values with one exponent. `None` when there is none.
 pub fn mantissas(values: &[f64], out: &mut Vec<i64>) -> Option<u8> {
     let mut exponent = 0;

@@ -59,11 +59,6 @@ impl Index {
         }
     }
 
-    /// Every series.
-    pub fn all(&self) -> &RoaringBitmap {
-        &self.all
-    }
-
     /// The series that pass every matcher.
     pub fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
         let (subtracting, adding): (Vec<_>, Vec<_>) =

@@ -17,7 +17,7 @@ pub mod samples;
 
 use roaring::RoaringBitmap;
 
-pub use chunk::{Chunk, Sample};
+pub use chunk::Sample;
 pub use samples::{Newest, Piece, SeriesSamples};
 
 /// The samples of all series, by the registry's slot.

@@ -20,6 +20,8 @@ pub enum Newest {
     None,
     /// This one.
     At(Sample),
+    /// One in a block, at this instant; its value was not read.
+    InBlock(i64),
 }
 
 /// The samples of one series.
@@ -45,10 +47,44 @@ impl Piece {
         self.chunks.iter().map(|chunk| chunk.count() as usize).sum::<usize>() + self.open.len()
     }
 
+    /// The last instant.
+    pub fn last_ms(&self) -> Option<i64> {
+        let sealed = self.chunks.last().map(Chunk::last_ms);
+        self.open.last().map(|sample| sample.at_ms).or(sealed)
+    }
+
+    /// Forgets samples from an instant on, so that nothing reaches beyond it.
+    pub fn cut(&mut self, before_ms: i64) {
+        self.open.retain(|sample| sample.at_ms < before_ms);
+        let Some(last) = self.chunks.last().filter(|last| last.last_ms() >= before_ms) else {
+            return;
+        };
+        let mut kept = last.samples();
+        kept.retain(|sample| sample.at_ms < before_ms);
+        self.chunks.pop();
+        if !kept.is_empty() {
+            self.chunks.push(Chunk::seal(&kept));
+        }
+    }
+
+    /// Shows every instant.
+    pub fn each_instant(&self, mut show: impl FnMut(i64)) {
+        let (mut instants_ms, mut values) = (Vec::new(), Vec::new());
+        for chunk in &self.chunks {
+            instants_ms.clear();
+            values.clear();
+            chunk.decode(&mut instants_ms, &mut values);
+            instants_ms.iter().for_each(|at_ms| show(*at_ms));
+        }
+        self.open.iter().for_each(|sample| show(sample.at_ms));
+    }
+
     /// Appends the samples inside the range to the two columns.
     pub fn decode(&self, range: TimeRange, instants_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
         let start = instants_ms.len();
-        for chunk in &self.chunks {
+        let (start_ms, end_ms) = (range.start_ms().0, range.end_ms().0);
+        let touches = |chunk: &&Chunk| chunk.first_ms() < end_ms && chunk.last_ms() >= start_ms;
+        for chunk in self.chunks.iter().filter(touches) {
             chunk.decode(instants_ms, values);
         }
         for sample in &self.open {

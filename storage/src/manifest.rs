@@ -1,0 +1,178 @@
+//! The manifest: which blocks there are, and what of the journal they hold. The one truth.
+//!
+//! Place in the flow: flush (later compaction, retention) replaces it as a whole; opening the store
+//! begins with it.
+//!
+//! The file is one line of text (`BELFRY-MANIFEST`, version, checksum of the rest) and JSON.
+//!
+//! Invariants: a block is part of the store exactly when it is named here. A flush is named together
+//! with its blocks in one replacement, so a crash leaves the state before it or after it.
+//!
+//! Not here: the blocks' own figures (`block::meta`).
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use journal::disk::Disk;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::block::meta::checksum_text;
+use crate::error::at;
+
+/// The name of the file in the store's folder.
+pub const MANIFEST_FILE: &str = "manifest";
+const MAGIC: &str = "BELFRY-MANIFEST";
+/// The version this release writes.
+pub const FORMAT_VERSION: u32 = 1;
+const BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// One block of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockEntry {
+    /// Its name.
+    pub block_id: String,
+    /// xxh3 of its `meta.json`.
+    pub meta_xxh3: String,
+}
+
+/// One flush whose samples may still stand in the journal too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlushEntry {
+    /// Samples in journal segments before this one …
+    pub before_segment: u64,
+    /// … and before this instant are in the blocks.
+    pub before_ms: i64,
+    /// The blocks.
+    pub block_ids: Vec<String>,
+}
+
+/// The content of the manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// No series number from here on was ever given when this was written.
+    pub next_series_id: u64,
+    /// Series in the series log when this was written.
+    pub series_logged: u64,
+    /// Blocks ever written; makes their names differ.
+    pub blocks_created: u64,
+    /// The blocks.
+    pub blocks: Vec<BlockEntry>,
+    /// Flushes whose journal segments may not be removed yet.
+    pub flushes: Vec<FlushEntry>,
+}
+
+/// What was found in place of a manifest.
+pub enum Found {
+    /// It is whole.
+    Whole(Manifest),
+    /// There is none.
+    Nothing,
+    /// Its bytes are not what was written.
+    Damaged(String),
+}
+
+impl Manifest {
+    /// Where it lies in the store's folder.
+    pub fn path(dir: &Path) -> PathBuf {
+        dir.join(MANIFEST_FILE)
+    }
+
+    /// Reads it.
+    pub fn read(disk: &Disk, dir: &Path) -> Result<Found, Error> {
+        let path = Manifest::path(dir);
+        if !disk.exists(&path).map_err(at("look for", &path))? {
+            return Ok(Found::Nothing);
+        }
+        let bytes = disk.read(&path, BYTES_MAX).map_err(at("read", &path))?;
+        decode(&bytes, &path)
+    }
+
+    /// Replaces it; the new one is durable when this returns.
+    pub fn write(&self, disk: &Disk, dir: &Path) -> Result<(), Error> {
+        let path = Manifest::path(dir);
+        disk.write_atomic(&path, &self.encode()).map_err(at("write", &path))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut body = serde_json::to_vec_pretty(self).expect("plain fields become JSON");
+        body.push(b'\n');
+        let head = format!("{MAGIC} {FORMAT_VERSION} {}\n", checksum_text(&body));
+        [head.as_bytes(), &body].concat()
+    }
+
+    /// Takes out flushes that say nothing any more: no segment before theirs is left.
+    pub fn forget_flushes(&mut self, first_segment: u64) {
+        self.flushes.retain(|flush| flush.before_segment > first_segment);
+    }
+
+    /// Whether a sample of the journal is in a block that serves.
+    pub fn is_flushed(&self, segment: u64, at_ms: i64, serving: &BTreeSet<String>) -> bool {
+        self.flushes.iter().any(|flush| {
+            segment < flush.before_segment
+                && at_ms < flush.before_ms
+                && flush.block_ids.iter().all(|block_id| serving.contains(block_id))
+        })
+    }
+}
+
+fn decode(bytes: &[u8], path: &Path) -> Result<Found, Error> {
+    let damaged = |what: &str| Ok(Found::Damaged(what.to_owned()));
+    let Some(line_end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        return damaged("it has no first line");
+    };
+    let (head, body) = (&bytes[..line_end], &bytes[line_end + 1..]);
+    let words: Vec<&str> = std::str::from_utf8(head).unwrap_or("").split(' ').collect();
+    let [MAGIC, version, checksum] = words[..] else {
+        return damaged("its first line is not that of a manifest");
+    };
+    if checksum != checksum_text(body) {
+        return damaged("its checksum does not fit");
+    }
+    match version.parse() {
+        Ok(FORMAT_VERSION) => {}
+        Ok(found_version) => {
+            return Err(Error::NewerFormat {
+                path: path.to_owned(),
+                found_version,
+                known_version: FORMAT_VERSION,
+            });
+        }
+        Err(_) => return damaged("its version is not a number"),
+    }
+    match serde_json::from_slice(body) {
+        Ok(manifest) => Ok(Found::Whole(manifest)),
+        Err(error) => damaged(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_comes_back_or_is_refused() {
+        let manifest = Manifest {
+            next_series_id: 7,
+            flushes: vec![FlushEntry {
+                before_segment: 4,
+                before_ms: 100,
+                block_ids: vec!["B".into()],
+            }],
+            ..Manifest::default()
+        };
+        let path = Path::new("m");
+        let bytes = manifest.encode();
+        assert!(matches!(decode(&bytes, path), Ok(Found::Whole(back)) if back == manifest));
+        for index in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[index] ^= 1;
+            let found = decode(&damaged, path);
+            assert!(!matches!(found, Ok(Found::Whole(_))), "byte {index}");
+        }
+        let serving = BTreeSet::from(["B".to_owned()]);
+        assert!(manifest.is_flushed(3, 99, &serving));
+        assert!(!manifest.is_flushed(4, 99, &serving) && !manifest.is_flushed(3, 100, &serving));
+        assert!(!manifest.is_flushed(3, 99, &BTreeSet::new()));
+    }
+}

@@ -1,0 +1,420 @@
+//! Opening a store: what is on disk becomes what is in memory.
+//!
+//! Place in the flow: [`crate::Store::open`] → manifest → blocks → series log → journal → memory.
+//!
+//! What is damaged is set aside and named; the store opens with the rest. Only what a newer release
+//! wrote, and a disk that can't be read or written, keep it from opening.
+//!
+//! A write that failed may come back here, since the disk may have kept it. Its samples were never
+//! acknowledged; where they contradict later ones, the later ones win. A series that it created may
+//! have been created again under another number; then the later number is the right one.
+//!
+//! Not here: starting threads (`store`).
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use journal::disk::Disk;
+use journal::{Damage, DamageKind, Journal, JournalOptions, Replay};
+use model::Labels;
+use model::append::SeriesId;
+
+use crate::block::Block;
+use crate::block::cache::Cache;
+use crate::block::meta::{META_FILE, checksum_text};
+use crate::block::name::is_ulid;
+use crate::error::{at, chain};
+use crate::flush::{BLOCKS_DIR, append_series, sort_blocks};
+use crate::head::Head;
+use crate::manifest::{BlockEntry, Found, Manifest};
+use crate::memtable::Sample;
+use crate::record::{KIND_SAMPLES, KIND_SERIES, decode_samples, decode_series};
+use crate::shared::{Era, Flushing};
+use crate::{Error, Settings};
+
+/// The folder of blocks that were set aside.
+pub const QUARANTINE_DIR: &str = "quarantine";
+const JOURNAL_DIR: &str = "journal";
+const SERIES_LOG_DIR: &str = "series";
+const META_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What opening found.
+pub struct Opened {
+    /// Registry, index and memtable.
+    pub head: Head,
+    /// Blocks that serve.
+    pub blocks: Vec<Arc<Block>>,
+    /// The state of the flush.
+    pub flushing: Flushing,
+    /// The journal's parts.
+    pub eras: Vec<Era>,
+    /// The journal, for new records.
+    pub journal: Journal,
+    /// The series log.
+    pub series_log: Journal,
+    /// The first number for new series.
+    pub next_series_id: u64,
+    /// What was set aside.
+    pub damaged: Vec<String>,
+}
+
+/// Reads everything below a store's folder.
+pub fn open(
+    disk: &Disk,
+    dir: &Path,
+    settings: &Settings,
+    cache: &Arc<Cache>,
+) -> Result<Opened, Error> {
+    let blocks_dir = dir.join(BLOCKS_DIR);
+    disk.create_dir_all(&blocks_dir).map_err(at("create", &blocks_dir))?;
+    let mut folder = Folder { disk, dir, damaged: Vec::new() };
+    folder.name_quarantined()?;
+    let mut manifest = folder.manifest()?;
+    let blocks = folder.blocks(&mut manifest, cache)?;
+    let mut damaged = folder.damaged;
+
+    let (series_log, log_replay) =
+        Journal::open(disk.clone(), &dir.join(SERIES_LOG_DIR), options(settings))?;
+    let mut memory = Memory::new(&manifest);
+    let log_is_whole = memory.read_series_log(log_replay, &mut damaged)?;
+    let logged = memory.head.registry.len() as u64;
+    if !log_is_whole || logged < manifest.series_logged {
+        memory.repair_series(&blocks, &series_log, &mut damaged)?;
+    }
+    let logged_slots = memory.head.registry.len() as u32;
+
+    let (journal, replay) = Journal::open(disk.clone(), &dir.join(JOURNAL_DIR), options(settings))?;
+    let serving = blocks.iter().map(|block| block.meta().block_id.clone()).collect();
+    memory.read_journal(replay, (&manifest, &serving), &mut damaged)?;
+    // New records go to a segment behind all that were read.
+    let segment = memory.eras.last().map_or(0, |era| era.segment + 1);
+    memory.eras.push(Era { segment, newest_ms: None, bytes: 0 });
+    Ok(Opened {
+        head: memory.head,
+        blocks,
+        flushing: Flushing { manifest, logged_slots },
+        eras: memory.eras,
+        journal,
+        series_log,
+        next_series_id: memory.next_series_id,
+        damaged,
+    })
+}
+
+fn options(settings: &Settings) -> JournalOptions {
+    // A segment must fit into the space the journal may take several times over.
+    let default = JournalOptions::default();
+    let segment_bytes_max = default.segment_bytes_max.min(settings.journal_bytes_max / 4);
+    JournalOptions { segment_bytes_max: segment_bytes_max.max(1 << 20), ..default }
+}
+
+fn remember_damage(file: &str, damage: &[Damage], damaged: &mut Vec<String>) -> bool {
+    // A torn end is what a power cut leaves of a write that nobody was told of.
+    let real = damage.iter().filter(|damage| damage.what != DamageKind::TornTail);
+    let before = damaged.len();
+    damaged.extend(real.map(|damage| {
+        let Damage { offset_bytes, bytes, .. } = damage;
+        format!("{file} {}: {bytes} bytes at {offset_bytes} skipped", damage.file.display())
+    }));
+    damaged.len() > before
+}
+
+/// The store's folder while it is put in order.
+struct Folder<'a> {
+    disk: &'a Disk,
+    dir: &'a Path,
+    damaged: Vec<String>,
+}
+
+impl Folder<'_> {
+    fn blocks_dir(&self) -> PathBuf {
+        self.dir.join(BLOCKS_DIR)
+    }
+
+    fn name_quarantined(&mut self) -> Result<(), Error> {
+        let path = self.dir.join(QUARANTINE_DIR);
+        if !self.disk.exists(&path).map_err(at("look for", &path))? {
+            return Ok(());
+        }
+        for entry in self.disk.list(&path).map_err(at("list", &path))? {
+            self.damaged.push(format!("{}: set aside at an earlier start", entry.name));
+        }
+        Ok(())
+    }
+
+    fn block_names(&self) -> Result<Vec<String>, Error> {
+        let path = self.blocks_dir();
+        let entries = self.disk.list(&path).map_err(at("list", &path))?;
+        Ok(entries.into_iter().map(|entry| entry.name).collect())
+    }
+
+    /// The manifest; a new one for a new store, one made from the blocks when it is damaged.
+    fn manifest(&mut self) -> Result<Manifest, Error> {
+        let names = self.block_names()?;
+        let whole: Vec<String> = names.into_iter().filter(|name| is_ulid(name)).collect();
+        let what = match Manifest::read(self.disk, self.dir)? {
+            Found::Whole(manifest) => return Ok(manifest),
+            Found::Nothing if whole.is_empty() => {
+                let manifest = Manifest { next_series_id: 1, ..Manifest::default() };
+                manifest.write(self.disk, self.dir)?;
+                return Ok(manifest);
+            }
+            Found::Nothing => "it is missing".to_owned(),
+            Found::Damaged(what) => what,
+        };
+        let text = format!("manifest: {what}; made again from {} blocks", whole.len());
+        tracing::error!(damage = %text, "manifest damaged");
+        self.damaged.push(text);
+        let mut manifest = Manifest { next_series_id: 1, ..Manifest::default() };
+        // Names made from this count must not meet those of blocks that are gone.
+        manifest.blocks_created = 1 << 32;
+        for block_id in whole {
+            let path = self.blocks_dir().join(&block_id).join(META_FILE);
+            if let Ok(bytes) = self.disk.read(&path, META_BYTES_MAX) {
+                manifest.blocks.push(BlockEntry { block_id, meta_xxh3: checksum_text(&bytes) });
+            }
+        }
+        manifest.write(self.disk, self.dir)?;
+        Ok(manifest)
+    }
+
+    /// Opens the blocks of the manifest, sets damaged ones aside, removes what no manifest names.
+    fn blocks(
+        &mut self,
+        manifest: &mut Manifest,
+        cache: &Arc<Cache>,
+    ) -> Result<Vec<Arc<Block>>, Error> {
+        let mut blocks = Vec::new();
+        let mut kept = Vec::new();
+        for entry in &manifest.blocks {
+            match self.block(entry, cache) {
+                Ok(block) => {
+                    manifest.next_series_id =
+                        manifest.next_series_id.max(block.meta().series_id_max + 1);
+                    blocks.push(Arc::new(block));
+                    kept.push(entry.clone());
+                }
+                Err(error @ Error::NewerFormat { .. }) => return Err(error),
+                Err(error) => {
+                    let text = format!("block {}: {}", entry.block_id, chain(&error));
+                    tracing::error!(damage = %text, "block set aside");
+                    self.damaged.push(text);
+                    if matches!(error, Error::Io { .. }) && !self.is_missing(&entry.block_id) {
+                        kept.push(entry.clone()); // The disk may be well again at the next start.
+                    } else {
+                        self.quarantine(&entry.block_id)?;
+                    }
+                }
+            }
+        }
+        if kept.len() < manifest.blocks.len() {
+            manifest.blocks = kept;
+            manifest.write(self.disk, self.dir)?;
+        }
+        let named: BTreeSet<&str> =
+            manifest.blocks.iter().map(|entry| entry.block_id.as_str()).collect();
+        for name in self.block_names()?.iter().filter(|name| !named.contains(name.as_str())) {
+            let path = self.blocks_dir().join(name);
+            if let Err(error) = self.disk.remove_dir_all(&path) {
+                tracing::warn!(%error, path = %path.display(), "can't remove what no manifest names");
+            }
+        }
+        sort_blocks(&mut blocks);
+        Ok(blocks)
+    }
+
+    fn block(&self, entry: &BlockEntry, cache: &Arc<Cache>) -> Result<Block, Error> {
+        let dir = self.blocks_dir().join(&entry.block_id);
+        let path = dir.join(META_FILE);
+        let bytes = self.disk.read(&path, META_BYTES_MAX).map_err(at("read", &path))?;
+        if checksum_text(&bytes) != entry.meta_xxh3 {
+            let what = "its checksum is not the one in the manifest".to_owned();
+            return Err(Error::Damaged { path, what });
+        }
+        Block::open(self.disk, &dir, cache)
+    }
+
+    fn is_missing(&self, block_id: &str) -> bool {
+        let dir = self.blocks_dir().join(block_id);
+        let files = [META_FILE, crate::block::meta::SAMPLES_FILE, crate::block::meta::SERIES_FILE];
+        files.iter().any(|file| self.disk.exists(&dir.join(file)).is_ok_and(|exists| !exists))
+    }
+
+    fn quarantine(&self, block_id: &str) -> Result<(), Error> {
+        let from = self.blocks_dir().join(block_id);
+        if !self.disk.exists(&from).map_err(at("look for", &from))? {
+            return Ok(());
+        }
+        let folder = self.dir.join(QUARANTINE_DIR);
+        self.disk.create_dir_all(&folder).map_err(at("create", &folder))?;
+        let to = folder.join(block_id);
+        self.disk.rename(&from, &to).map_err(at("set aside", &from))?;
+        self.disk.sync_dir(&folder).map_err(at("sync", &folder))?;
+        self.disk.sync_dir(&self.blocks_dir()).map_err(at("sync", &folder))
+    }
+}
+
+/// Memory while it is filled.
+struct Memory {
+    head: Head,
+    eras: Vec<Era>,
+    next_series_id: u64,
+    /// Numbers that mean another number's series.
+    aliases: HashMap<SeriesId, SeriesId>,
+    logged_slots: usize,
+}
+
+impl Memory {
+    fn new(manifest: &Manifest) -> Memory {
+        Memory {
+            head: Head::default(),
+            eras: Vec::new(),
+            next_series_id: manifest.next_series_id.max(1),
+            aliases: HashMap::new(),
+            logged_slots: 0,
+        }
+    }
+
+    fn see(&mut self, id: SeriesId) {
+        self.next_series_id = self.next_series_id.max(id.0.saturating_add(1));
+    }
+
+    /// Adds a series. `false` when its number is that of another label set, which can't be.
+    fn add_series(&mut self, id: SeriesId, labels: Labels) -> bool {
+        self.see(id);
+        let registry = &mut self.head.registry;
+        let found = registry.find(labels.hash64(), labels.text(), labels.ends());
+        match (found, registry.slot_of(id)) {
+            (Some(slot), Some(other)) => slot == other,
+            (None, Some(_)) => false,
+            (None, None) => {
+                self.head.insert(id, labels);
+                true
+            }
+            (Some(slot), None) => {
+                let known = registry.get(slot).id;
+                if (slot as usize) < self.logged_slots {
+                    self.aliases.insert(id, known);
+                } else {
+                    registry.renumber(slot, id);
+                    self.aliases.insert(known, id);
+                }
+                true
+            }
+        }
+    }
+
+    /// Fills the registry. `false` when something of the log was lost.
+    fn read_series_log(
+        &mut self,
+        mut replay: Replay,
+        damaged: &mut Vec<String>,
+    ) -> Result<bool, Error> {
+        let mut whole = true;
+        for record in replay.by_ref() {
+            let record = record?;
+            check_kind(record.kind, &[KIND_SERIES], SERIES_LOG_DIR)?;
+            let Some(series) = decode_series(&record.payload) else {
+                damaged.push(format!("{SERIES_LOG_DIR}: a record that can't be read"));
+                whole = false;
+                continue;
+            };
+            for (id, labels) in series {
+                self.logged_slots = self.head.registry.len();
+                if !self.add_series(id, labels) {
+                    damaged.push(format!("{SERIES_LOG_DIR}: number {} given twice", id.0));
+                }
+            }
+        }
+        self.logged_slots = self.head.registry.len();
+        whole &= !remember_damage("series log", replay.damage(), damaged);
+        Ok(whole)
+    }
+
+    /// Takes the series that the log lost from the blocks, and writes the log anew.
+    fn repair_series(
+        &mut self,
+        blocks: &[Arc<Block>],
+        log: &Journal,
+        damaged: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        for block in blocks {
+            match block.read_series_file() {
+                Ok(rows) => {
+                    for (id, labels) in rows.entries() {
+                        self.logged_slots = self.head.registry.len();
+                        self.add_series(id, labels.clone());
+                    }
+                }
+                Err(error) => damaged.push(chain(&error)),
+            }
+        }
+        self.logged_slots = self.head.registry.len();
+        let segment = log.rotate()?;
+        let all = self.head.registry.from_slot(0).iter();
+        let all: Vec<_> = all.map(|known| (known.id, known.labels.clone())).collect();
+        append_series(log, &all)?;
+        log.remove_before(segment)?;
+        tracing::warn!(series = all.len(), "the series log was made again from the blocks");
+        Ok(())
+    }
+
+    /// Fills the memtable with what is not in a serving block.
+    fn read_journal(
+        &mut self,
+        mut replay: Replay,
+        (manifest, serving): (&Manifest, &BTreeSet<String>),
+        damaged: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        let mut nameless_samples = 0u64;
+        for record in replay.by_ref() {
+            let record = record?;
+            check_kind(record.kind, &[KIND_SERIES, KIND_SAMPLES], JOURNAL_DIR)?;
+            if self.eras.last().is_none_or(|era| era.segment < record.segment) {
+                self.eras.push(Era { segment: record.segment, newest_ms: None, bytes: 0 });
+            }
+            if record.kind == KIND_SERIES {
+                for (id, labels) in decode_series(&record.payload).unwrap_or_default() {
+                    if !self.add_series(id, labels) {
+                        damaged.push(format!("{JOURNAL_DIR}: number {} given twice", id.0));
+                    }
+                }
+                continue;
+            }
+            let Some(samples) = decode_samples(&record.payload) else {
+                damaged.push(format!("{JOURNAL_DIR}: a record that can't be read"));
+                continue;
+            };
+            for sample in samples {
+                self.see(sample.id);
+                let id = *self.aliases.get(&sample.id).unwrap_or(&sample.id);
+                if manifest.is_flushed(record.segment, sample.at_ms, serving) {
+                    continue;
+                }
+                let Some(slot) = self.head.registry.slot_of(id) else {
+                    nameless_samples += 1;
+                    continue;
+                };
+                let value = Sample { at_ms: sample.at_ms, value: sample.value };
+                self.head.memtable.insert(slot, value);
+                if let Some(era) = self.eras.last_mut() {
+                    era.newest_ms = era.newest_ms.max(Some(sample.at_ms));
+                }
+            }
+        }
+        remember_damage("journal", replay.damage(), damaged);
+        if nameless_samples > 0 {
+            damaged.push(format!("journal: {nameless_samples} samples of series that were lost"));
+        }
+        Ok(())
+    }
+}
+
+fn check_kind(kind: u8, known: &[u8], dir: &str) -> Result<(), Error> {
+    if known.contains(&kind) {
+        return Ok(());
+    }
+    let known_version = u32::from(KIND_SERIES.max(KIND_SAMPLES));
+    Err(Error::NewerFormat { path: dir.into(), found_version: u32::from(kind), known_version })
+}

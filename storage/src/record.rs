@@ -1,0 +1,217 @@
+//! The records of the store's journal, and of its series log.
+//!
+//! Place in the flow: the committer encodes a group of batches, the journal keeps it, opening the
+//! store decodes it. docs/format/store-journal.md says every byte.
+//!
+//! A record stands alone: values are never told as differences to another record, so a damaged one
+//! takes nothing else with it.
+//!
+//! Not here: framing and checksums (journal), what happens to the samples (`commit`, `open`).
+
+use model::Labels;
+use model::append::SeriesId;
+
+use crate::encoding::float::{put_single, single};
+use crate::encoding::varint::{Reader, put_i64, put_u64};
+
+/// New series with their numbers.
+pub const KIND_SERIES: u8 = 1;
+/// Samples of series by number.
+pub const KIND_SAMPLES: u8 = 2;
+
+/// Series of one record at most.
+const RECORD_SERIES_MAX: usize = 4096;
+/// Label text of one record, beyond which the next begins.
+const RECORD_TEXT_BYTES_MAX: usize = 1 << 20;
+/// Samples of one record at most.
+const RECORD_SAMPLES_MAX: usize = 64 * 1024;
+
+/// One sample of a series by number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NumberedSample {
+    /// The series.
+    pub id: SeriesId,
+    /// When.
+    pub at_ms: i64,
+    /// The value.
+    pub value: f64,
+}
+
+/// Appends records that introduce series.
+pub fn encode_series<'a>(
+    series: impl Iterator<Item = (SeriesId, &'a Labels)>,
+    records: &mut Vec<(u8, Vec<u8>)>,
+) {
+    let (mut body, mut count, mut previous) = (Vec::new(), 0usize, 0u64);
+    let mut end_record = |body: &mut Vec<u8>, count: &mut usize| {
+        let mut record = Vec::with_capacity(body.len() + 3);
+        put_u64(&mut record, *count as u64);
+        record.append(body);
+        records.push((KIND_SERIES, record));
+        *count = 0;
+    };
+    for (id, labels) in series {
+        if count == RECORD_SERIES_MAX || body.len() > RECORD_TEXT_BYTES_MAX {
+            end_record(&mut body, &mut count);
+            previous = 0;
+        }
+        put_i64(&mut body, id.0.wrapping_sub(previous) as i64);
+        previous = id.0;
+        put_u64(&mut body, labels.ends().len() as u64);
+        let mut start = 0;
+        for end in labels.ends() {
+            put_u64(&mut body, u64::from(end - start));
+            start = *end;
+        }
+        body.extend_from_slice(labels.text().as_bytes());
+        count += 1;
+    }
+    if count > 0 {
+        end_record(&mut body, &mut count);
+    }
+}
+
+/// Reads a record of [`encode_series`].
+pub fn decode_series(payload: &[u8]) -> Option<Vec<(SeriesId, Labels)>> {
+    let mut reader = Reader::new(payload);
+    let count = reader.count()?;
+    let mut series = Vec::with_capacity(count);
+    let mut id = 0u64;
+    let mut ends = Vec::new();
+    for _ in 0..count {
+        id = id.wrapping_add(reader.i64()? as u64);
+        ends.clear();
+        let mut end = 0u32;
+        for _ in 0..reader.count()? {
+            end = end.checked_add(reader.u32()?)?;
+            ends.push(end);
+        }
+        let text = std::str::from_utf8(reader.take(end as usize)?).ok()?;
+        series.push((SeriesId(id), Labels::from_parts(text, &ends)?));
+    }
+    reader.is_empty().then_some(series)
+}
+
+/// Appends records with samples. They are sorted by instant and series first: then one instant
+/// stands for all series of a scrape, and a run of neighbouring numbers for its series.
+pub fn encode_samples(samples: &mut [NumberedSample], records: &mut Vec<(u8, Vec<u8>)>) {
+    samples.sort_by_key(|sample| (sample.at_ms, sample.id));
+    for part in samples.chunks(RECORD_SAMPLES_MAX) {
+        let mut body = Vec::with_capacity(part.len() * 4);
+        let mut previous_ms = 0i64;
+        for same_instant in part.chunk_by(|one, other| one.at_ms == other.at_ms) {
+            let at_ms = same_instant[0].at_ms;
+            put_i64(&mut body, at_ms.wrapping_sub(previous_ms));
+            previous_ms = at_ms;
+            put_u64(&mut body, same_instant.len() as u64);
+            let mut expected = 0u64;
+            let neighbours = |one: &NumberedSample, other: &NumberedSample| {
+                other.id.0 == one.id.0.wrapping_add(1)
+            };
+            for run in same_instant.chunk_by(neighbours) {
+                put_i64(&mut body, run[0].id.0.wrapping_sub(expected) as i64);
+                put_u64(&mut body, run.len() as u64 - 1);
+                expected = run[run.len() - 1].id.0.wrapping_add(1);
+            }
+            for sample in same_instant {
+                put_single(&mut body, sample.value);
+            }
+        }
+        records.push((KIND_SAMPLES, body));
+    }
+}
+
+/// Reads a record of [`encode_samples`].
+pub fn decode_samples(payload: &[u8]) -> Option<Vec<NumberedSample>> {
+    let mut reader = Reader::new(payload);
+    let mut samples = Vec::new();
+    let mut at_ms = 0i64;
+    while !reader.is_empty() {
+        at_ms = at_ms.wrapping_add(reader.i64()?);
+        let count = reader.count()?;
+        let start = samples.len();
+        let mut next = 0u64;
+        while samples.len() - start < count {
+            next = next.wrapping_add(reader.i64()? as u64);
+            let run = usize::try_from(reader.u64()?).ok()?;
+            if run >= count - (samples.len() - start) {
+                return None;
+            }
+            for _ in 0..=run {
+                samples.push(NumberedSample { id: SeriesId(next), at_ms, value: 0.0 });
+                next = next.wrapping_add(1);
+            }
+        }
+        for sample in &mut samples[start..] {
+            sample.value = single(&mut reader)?;
+        }
+    }
+    Some(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bits(samples: &[NumberedSample]) -> Vec<(u64, i64, u64)> {
+        samples.iter().map(|one| (one.id.0, one.at_ms, one.value.to_bits())).collect()
+    }
+
+    #[test]
+    fn a_scrape_costs_about_three_bytes_a_sample() {
+        let mut samples: Vec<_> = (0..1000u64)
+            .map(|id| NumberedSample {
+                id: SeriesId(5000 + id),
+                at_ms: 1_700_000_000_000,
+                value: if id % 4 == 0 { (id * 7919) as f64 } else { (id % 10) as f64 },
+            })
+            .collect();
+        let mut records = Vec::new();
+        encode_samples(&mut samples, &mut records);
+        assert_eq!(records.len(), 1);
+        assert!(records[0].1.len() < 3000, "{} bytes", records[0].1.len());
+    }
+
+    #[test]
+    fn many_series_make_several_records() {
+        let labels = |i: u64| Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())]);
+        let series: Vec<_> = (0..10_000).map(|i| (SeriesId(i * 2), labels(i))).collect();
+        let mut records = Vec::new();
+        encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
+        assert_eq!(records.len(), 3);
+        let back: Vec<_> =
+            records.iter().flat_map(|record| decode_series(&record.1).unwrap()).collect();
+        assert_eq!(back, series);
+    }
+
+    proptest! {
+        #[test]
+        fn samples_come_back(
+            rows in proptest::collection::btree_map((any::<i8>(), 0u64..50), any::<u64>(), 0..80)
+        ) {
+            let mut samples: Vec<_> = rows
+                .iter()
+                .map(|((at, id), bits)| NumberedSample {
+                    id: SeriesId(*id),
+                    at_ms: i64::from(*at) * 1000,
+                    value: if bits % 3 == 0 { f64::from_bits(*bits) } else { (bits % 999) as f64 },
+                })
+                .collect();
+            let expected = bits(&samples);
+            samples.reverse();
+            let mut records = Vec::new();
+            encode_samples(&mut samples, &mut records);
+            let back: Vec<_> =
+                records.iter().flat_map(|record| decode_samples(&record.1).unwrap()).collect();
+            prop_assert_eq!(bits(&back), expected);
+            for record in &records {
+                for end in 0..record.1.len() {
+                    decode_samples(&record.1[..end]); // Must not panic.
+                    decode_series(&record.1[..end]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The rows of chosen series out of all blocks, merged with those in memory.
+//!
+//! Place in the flow: scan reads windows of series here; the committer asks for single samples.
+//!
+//! Invariants: instants of a merged series ascend and are unique; memory wins over blocks, a later
+//! block over an earlier one (they only differ when a write that failed came back after a restart).
+//!
+//! Not here: batches of columns (`scan`).
+
+use std::sync::Arc;
+
+use model::append::SeriesId;
+use model::{TimeRange, TimestampMs};
+
+use crate::block::{Block, Columns};
+use crate::index::file::BlockSeries;
+use crate::memtable::Newest;
+
+/// The newest instant of a series in any block.
+pub fn newest_in_blocks(blocks: &[Arc<Block>], id: SeriesId) -> Newest {
+    let in_block = |block: &Arc<Block>| {
+        let index = index_or_set_aside(block, &mut Vec::new())?;
+        let sid = index.sid_of(id)?;
+        Some(index.series()[sid as usize].max_ms)
+    };
+    let newest = blocks.iter().filter(|block| !block.is_set_aside()).filter_map(in_block).max();
+    newest.map_or(Newest::None, Newest::InBlock)
+}
+
+/// The value of a series at an instant in any block.
+pub fn value_in_blocks(blocks: &[Arc<Block>], id: SeriesId, at_ms: i64) -> Option<f64> {
+    let range = TimeRange::closed(TimestampMs(at_ms), TimestampMs(at_ms))?;
+    let touched: Vec<_> =
+        blocks.iter().filter(|block| block.range().overlaps(range)).cloned().collect();
+    let mut sources = vec![Vec::new()];
+    read_blocks(&touched, &[id], range, &mut sources, &mut Vec::new());
+    sources[0].last().and_then(|columns: &Columns| columns.values.last().copied())
+}
+
+/// The index of a block; `None` when it is damaged, which is then named.
+pub fn index_or_set_aside(
+    block: &Block,
+    warnings: &mut Vec<String>,
+) -> Option<Arc<crate::index::BlockIndex>> {
+    if block.is_set_aside() {
+        warnings.extend(block.damage());
+        return None;
+    }
+    match block.index() {
+        Ok(index) => Some(index),
+        Err(error) => {
+            let text = block.set_aside(&error);
+            tracing::error!(damage = %text, "block set aside");
+            warnings.push(text);
+            None
+        }
+    }
+}
+
+/// Appends to each series what each block has of it, in the order of the blocks. `ids` are distinct.
+pub fn read_blocks(
+    blocks: &[Arc<Block>],
+    ids: &[SeriesId],
+    range: TimeRange,
+    sources: &mut [Vec<Columns>],
+    warnings: &mut Vec<String>,
+) {
+    for block in blocks {
+        let Some(index) = index_or_set_aside(block, warnings) else { continue };
+        let mut wanted: Vec<(BlockSeries, usize)> = Vec::new();
+        for (position, id) in ids.iter().enumerate() {
+            let Some(sid) = index.sid_of(*id) else { continue };
+            let series = index.series()[sid as usize];
+            if series.min_ms < range.end_ms().0 && series.max_ms >= range.start_ms().0 {
+                wanted.push((series, position));
+            }
+        }
+        if wanted.is_empty() {
+            continue;
+        }
+        wanted.sort_unstable_by_key(|(series, _)| series.first_row);
+        let mut columns = vec![Columns::default(); ids.len()];
+        if let Err(error) = block.read(&wanted, range, &mut columns, warnings) {
+            let text = block.set_aside(&error);
+            tracing::error!(damage = %text, "block set aside");
+            warnings.push(text);
+            continue;
+        }
+        for (position, columns) in columns.into_iter().enumerate() {
+            if !columns.values.is_empty() {
+                sources[position].push(columns);
+            }
+        }
+    }
+}
+
+/// Appends the sources of one series as one; later sources win at equal instants.
+pub fn merge(sources: &[Columns], instants_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
+    let in_order =
+        sources.windows(2).all(|pair| pair[0].instants_ms.last() < pair[1].instants_ms.first());
+    if in_order {
+        for source in sources {
+            instants_ms.extend_from_slice(&source.instants_ms);
+            values.extend_from_slice(&source.values);
+        }
+        return;
+    }
+    let mut all: Vec<(i64, usize, f64)> = Vec::new();
+    for (priority, source) in sources.iter().enumerate() {
+        let pairs = source.instants_ms.iter().zip(&source.values);
+        all.extend(pairs.map(|(at_ms, value)| (*at_ms, priority, *value)));
+    }
+    all.sort_unstable_by_key(|(at_ms, priority, _)| (*at_ms, *priority));
+    for (index, (at_ms, _, value)) in all.iter().enumerate() {
+        if all.get(index + 1).is_none_or(|next| next.0 != *at_ms) {
+            instants_ms.push(*at_ms);
+            values.push(*value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sources: &[&[(i64, f64)]], expected: &[(i64, f64)]) {
+        let columns = |rows: &&[(i64, f64)]| Columns {
+            instants_ms: rows.iter().map(|row| row.0).collect(),
+            values: rows.iter().map(|row| row.1).collect(),
+        };
+        let sources: Vec<Columns> = sources.iter().map(columns).collect();
+        let (mut instants, mut values) = (Vec::new(), Vec::new());
+        merge(&sources, &mut instants, &mut values);
+        let got: Vec<_> = instants.into_iter().zip(values).collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn sources_become_one() {
+        check(&[], &[]);
+        check(&[&[(1, 1.0)], &[(2, 2.0)]], &[(1, 1.0), (2, 2.0)]);
+        check(&[&[(1, 1.0), (3, 3.0)], &[(2, 2.0)]], &[(1, 1.0), (2, 2.0), (3, 3.0)]);
+        check(&[&[(1, 1.0), (2, 2.0)], &[(2, 9.0)]], &[(1, 1.0), (2, 9.0)]);
+        check(&[&[(5, 5.0)], &[(1, 1.0)], &[(5, 6.0)]], &[(1, 1.0), (5, 6.0)]);
+    }
+}

@@ -1,0 +1,140 @@
+//! The power fails at every operation: what was acknowledged is there, nothing else is invented.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use journal::disk::{Fault, SimulatedDisk};
+use model::Labels;
+use storage::{Settings, Store};
+
+use crate::support::{append, content, labels, open, quiet, try_open};
+
+/// What was sent and what was acknowledged.
+#[derive(Default)]
+struct Ledger {
+    acknowledged: BTreeMap<(Labels, i64), u64>,
+    sent: BTreeSet<(Labels, i64, u64)>,
+    next_ms: i64,
+}
+
+impl Ledger {
+    /// Sends one sample to each of some series; `false` when the store did not take them.
+    fn send(&mut self, store: &Store, numbers: std::ops::Range<u64>) -> bool {
+        self.next_ms += 15_000;
+        let at_ms = self.next_ms;
+        let value = |number: u64| (number as f64) * 0.5 + at_ms as f64;
+        let samples: Vec<_> = numbers.map(|number| (number, at_ms, value(number))).collect();
+        for (number, at_ms, value) in &samples {
+            self.sent.insert((labels(*number), *at_ms, value.to_bits()));
+        }
+        let Ok(answer) = append(store, &samples) else { return false };
+        assert_eq!(answer.refused, vec![]);
+        for (number, at_ms, value) in samples {
+            self.acknowledged.insert((labels(number), at_ms), value.to_bits());
+        }
+        true
+    }
+
+    #[track_caller]
+    fn check(&self, store: &Store, when: &str) {
+        let found = content(store);
+        for ((labels, at_ms), bits) in &self.acknowledged {
+            let stored = found.get(labels).and_then(|series| series.get(at_ms));
+            assert_eq!(stored, Some(bits), "{when}: {labels} at {at_ms} was acknowledged");
+        }
+        for (labels, series) in &found {
+            for (at_ms, bits) in series {
+                let sample = (labels.clone(), *at_ms, *bits);
+                assert!(self.sent.contains(&sample), "{when}: {sample:?} was never sent");
+            }
+        }
+    }
+}
+
+/// Appends, flushes and restarts until something fails.
+fn story(disk: &SimulatedDisk, ledger: &mut Ledger, settings: &Settings) -> Option<()> {
+    let mut store = try_open(&disk.disk(), settings.clone()).ok()?;
+    for round in 0..3 {
+        for step in 0..3 {
+            ledger.send(&store, 0..4 + round + step).then_some(())?;
+        }
+        store.flush().ok()?;
+        ledger.send(&store, 2..8 + round).then_some(())?;
+        if round == 1 {
+            store.close().ok()?;
+            drop(store);
+            store = try_open(&disk.disk(), settings.clone()).ok()?;
+        }
+    }
+    Some(())
+}
+
+fn crash_everywhere(seed: u64, step: usize) {
+    let settings = quiet();
+    let calm = SimulatedDisk::new(seed);
+    assert!(story(&calm, &mut Ledger::default(), &settings).is_some(), "without a power cut");
+    let operations = calm.operations();
+    assert!(operations > 60, "{operations} operations");
+    for operation in (0..operations).step_by(step) {
+        let disk = SimulatedDisk::new(seed + operation);
+        let mut ledger = Ledger::default();
+        disk.crash_at(operation);
+        story(&disk, &mut ledger, &settings);
+        disk.crash_and_restart();
+        let when = format!("power cut at operation {operation} of seed {seed}");
+        let store = open(&disk.disk(), settings.clone());
+        assert_eq!(store.stats().damaged, Vec::<String>::new(), "{when}");
+        ledger.check(&store, &when);
+        // Life goes on, over a flush and another power cut.
+        assert!(ledger.send(&store, 0..12), "{when}: appends go on");
+        store.flush().unwrap();
+        assert!(ledger.send(&store, 0..12), "{when}: appends go on");
+        ledger.check(&store, &when);
+        disk.crash_and_restart();
+        drop(store);
+        let store = open(&disk.disk(), settings.clone());
+        ledger.check(&store, &format!("{when}, then another"));
+    }
+}
+
+#[test]
+fn power_cuts_at_every_operation() {
+    crash_everywhere(1, 1);
+}
+
+#[test]
+fn power_cuts_with_other_luck() {
+    crash_everywhere(1000, 3);
+}
+
+/// Errors of the disk, each at every third operation, without a power cut until the end.
+#[test]
+fn errors_of_the_disk() {
+    let settings = quiet();
+    let calm = SimulatedDisk::new(5);
+    story(&calm, &mut Ledger::default(), &settings).unwrap();
+    for fault in [Fault::Write, Fault::Full, Fault::Sync, Fault::SyncDir, Fault::Create] {
+        for operation in (4..calm.operations()).step_by(5) {
+            let disk = SimulatedDisk::new(operation);
+            let mut ledger = Ledger::default();
+            disk.fail_at(operation, fault);
+            let when = format!("{fault:?} at operation {operation}");
+            let Ok(store) = try_open(&disk.disk(), settings.clone()) else { continue };
+            for round in 0..6 {
+                // A batch that is refused is sent no second time; the next one must work again.
+                ledger.send(&store, 0..4 + round);
+                if round % 2 == 1 && store.flush().is_err() {
+                    ledger.send(&store, 0..6);
+                }
+            }
+            ledger.check(&store, &when);
+            assert!(ledger.send(&store, 0..20), "{when}: appends resume");
+            store.flush().unwrap();
+            assert!(ledger.send(&store, 10..30), "{when}: appends resume");
+            ledger.check(&store, &when);
+            disk.crash_and_restart();
+            drop(store);
+            let store = open(&disk.disk(), settings.clone());
+            ledger.check(&store, &format!("{when}, then a power cut"));
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The store through its public door: against a plain map, through power cuts, full disks and
+//! damage.
+//!
+//! Not here: the parts alone (their own tests beside them).
+
+/// Power cuts at every operation.
+mod crash;
+/// Damage on disk.
+mod damage;
+/// Questions about labels.
+mod labels;
+/// Any order of appends, flushes and restarts.
+mod model_test;
+/// What is refused and when nothing is taken.
+mod refusal;
+/// What the tests share.
+mod support;
+/// Many series at once, and what they cost.
+mod throughput;

@@ -6,5 +6,11 @@
 
 /// Name and text of each pack.
 pub fn all() -> &'static [(&'static str, &'static str)] {
-    &[]
+    &[
+        ("host", include_str!("packs/host.yml")),
+        ("postgres", include_str!("packs/postgres.yml")),
+        ("redis", include_str!("packs/redis.yml")),
+        ("haproxy", include_str!("packs/haproxy.yml")),
+        ("belfry", include_str!("packs/belfry.yml")),
+    ]
 }

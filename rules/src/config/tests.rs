@@ -133,6 +133,24 @@ fn what_is_written_is_what_is_read() {
 }
 
 #[test]
+fn a_large_file_is_read_quickly() {
+    let mut text = String::from("groups:\n");
+    for group in 0..200 {
+        text.push_str(&format!("- name: g{group}\n  rules:\n"));
+        for rule in 0..50 {
+            text.push_str(&format!(
+                "  - alert: A{rule}\n    expr: sum by (job) (rate(x{{a=\"{rule}\"}}[5m])) > {rule}\n    \
+                 annotations: {{summary: '{{{{ $labels.job }}}} is {{{{ $value | humanize }}}}'}}\n"
+            ));
+        }
+    }
+    let begun = std::time::Instant::now();
+    let groups = parse(&text, "f.yml").expect("is fine");
+    assert_eq!(groups.iter().map(|group| group.rules.len()).sum::<usize>(), 10_000);
+    assert!(begun.elapsed().as_secs() < 20, "took {:?}", begun.elapsed());
+}
+
+#[test]
 fn every_pack_parses() {
     for (name, text) in crate::packs::all() {
         if let Err(problems) = parse(text, name) {

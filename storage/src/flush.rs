@@ -235,7 +235,7 @@ fn write_block(
 fn log_series(shared: &Shared, flushing: &mut Flushing) -> Result<(), Error> {
     let series: Vec<(SeriesId, Labels)> = {
         let head = shared.head();
-        let new = head.registry.from_slot(flushing.logged_slots);
+        let new = head.registry.since_slot(flushing.logged_slots);
         new.iter().map(|known| (known.id, known.labels.clone())).collect()
     };
     append_series(&shared.series_log, &series)?;

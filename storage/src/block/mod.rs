@@ -121,8 +121,15 @@ impl Block {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner).whole.is_some()
     }
 
+    /// Remembers that nothing of it can be read, unless it was only the disk that refused, and
+    /// gives the words for it.
     pub(crate) fn set_aside(&self, error: &Error) -> String {
         let text = format!("block {}: {}", self.meta.block_id, crate::error::chain(error));
+        if matches!(error, Error::Io { .. }) {
+            tracing::warn!(problem = %text, "block can't be read for now");
+            return text;
+        }
+        tracing::error!(damage = %text, "block set aside");
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         damage.whole.get_or_insert(text).clone()
     }

@@ -105,7 +105,7 @@ impl Index {
                     return passing;
                 }
                 let prefix = regex::prefix(matcher.value());
-                for (value, postings) in label.from_prefix(prefix) {
+                for (value, postings) in label.with_prefix(prefix) {
                     if matcher.matches(value) {
                         postings.add_to(&mut passing);
                     }
@@ -180,7 +180,7 @@ impl Index {
 }
 
 impl LabelValues {
-    fn from_prefix<'a>(
+    fn with_prefix<'a>(
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a Postings)> + 'a {

@@ -159,6 +159,9 @@ impl SeriesSamples {
             Some((_, last_ms)) if sample.at_ms <= last_ms => {}
             _ => return self.append(sample),
         }
+        if self.at(sample.at_ms).is_some_and(|own| own.to_bits() == sample.value.to_bits()) {
+            return;
+        }
         let mut all = self.all();
         match all.binary_search_by_key(&sample.at_ms, |other| other.at_ms) {
             Ok(index) => all[index] = sample,

@@ -2,6 +2,7 @@
 //! damage.
 //!
 //! Not here: the parts alone (their own tests beside them).
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this crate is tests")]
 
 /// Power cuts at every operation.
 mod crash;

@@ -6,6 +6,7 @@
 //! Not here: anything that leaves the machine. Belfry sends no telemetry.
 
 use std::collections::HashMap;
+use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::BoxFuture;
@@ -17,7 +18,10 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. A second call changes nothing.
 pub fn init_logs(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A logger that is set already (in a test) stays.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }

@@ -121,7 +121,7 @@ async fn bad_requests_get_clear_errors() {
     let bomb = vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0x00, 0x00];
     let answer = remote_write::post(&client, &url, bomb).await.expect("answer");
     assert!((400..500).contains(&answer.0), "{}: {}", answer.0, answer.1);
-    belfry.until_value("1 + 1", 2.0, 5).await;
+    belfry.until_value("vector(1) + 1", 2.0, 5).await;
     assert!(peak_mib(&belfry.process) < 700);
 }
 

@@ -14,11 +14,12 @@ const TEXT: &str = "text/plain; version=0.0.4";
 /// Starts the server on a free loopback port and returns the port. Paths: `/good`, `/gigabyte`,
 /// `/garbage`, `/bomb`, `/hang`, `/error`.
 pub async fn start() -> u16 {
+    let bomb = tokio::task::spawn_blocking(bomb).await.expect("pack the bomb");
     let router = Router::new()
         .route("/good", get(async || text("good_metric 1\n")))
         .route("/gigabyte", get(gigabyte))
         .route("/garbage", get(async || text("\u{0}\u{1}{{{ this is = no page\n\"\n")))
-        .route("/bomb", get(bomb))
+        .route("/bomb", get(async move || packed(bomb)))
         .route("/hang", get(std::future::pending::<String>))
         .route("/error", get(async || (axum::http::StatusCode::INTERNAL_SERVER_ERROR, "broken")));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind target");
@@ -40,14 +41,17 @@ async fn gigabyte() -> Response {
     ([(header::CONTENT_TYPE, TEXT)], body).into_response()
 }
 
+fn packed(body: Bytes) -> Response {
+    let headers = [(header::CONTENT_TYPE, TEXT), (header::CONTENT_ENCODING, "gzip")];
+    (headers, body).into_response()
+}
+
 /// About a megabyte that unpacks to a gigabyte.
-async fn bomb() -> Response {
+fn bomb() -> Bytes {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let chunk = vec![b'#'; 1024 * 1024];
     for _ in 0..1024 {
         encoder.write_all(&chunk).expect("compress");
     }
-    let body = encoder.finish().expect("compress");
-    let headers = [(header::CONTENT_TYPE, TEXT), (header::CONTENT_ENCODING, "gzip")];
-    (headers, body).into_response()
+    Bytes::from(encoder.finish().expect("compress"))
 }

@@ -312,3 +312,6 @@ fn of_saved(saved: Saved) -> Option<(u64, ActiveAlert)> {
     };
     Some((u64::from_str_radix(&saved.rule, 16).ok()?, alert))
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,15 @@ fn upstream_files_are_judged_as_upstream_judges_them() {
     }
 }
 
+#[test]
+fn the_compliance_suite_s_rules_are_read() {
+    for (name, text) in data("alert-generator") {
+        let groups = parse(&text, &name).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
+        assert_eq!((groups.len(), rules), (4, 7));
+    }
+}
+
 #[track_caller] // A failure points at the row below, not at this line.
 fn refused(text: &str, expected: &[&str]) {
     let problems = parse(text, "r.yml").expect_err(text);

@@ -221,7 +221,7 @@ async fn silences_survive_a_power_cut() {
     let (manager, _posts) = open(&disk, start, &[("good", &[200]), ("other", &[200])]);
     assert_eq!(manager.silences()[0].silence.id, id);
     manager.send(vec![alert("A")]).await.expect("durable");
-    assert_eq!(manager.alerts()[0].silenced_by, [id.clone()]);
+    assert_eq!(manager.alerts()[0].silenced_by, std::slice::from_ref(&id));
     assert_eq!(manager.alerts()[0].state(), "suppressed");
     // A longer end keeps the id; other matchers make another silence.
     let mut longer = manager.silences()[0].silence.clone();

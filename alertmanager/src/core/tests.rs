@@ -79,6 +79,10 @@ struct World {
     crash_before: Option<usize>,
     effects: usize,
     crashes: usize,
+    /// Sent, and what follows from it is not yet on the disk.
+    unsettled: Option<String>,
+    /// Messages that a crash caught in that state: each may come once more.
+    caught: Vec<String>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -116,6 +120,8 @@ impl World {
             crash_before: None,
             effects: 0,
             crashes: 0,
+            unsettled: None,
+            caught: Vec::new(),
             runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
         };
         world.happen(Event::ConfigLoaded(plan));
@@ -132,6 +138,7 @@ impl World {
     fn crash(&mut self) {
         self.crash_before = None;
         self.crashes += 1;
+        self.caught.extend(self.unsettled.take());
         assert!(self.crashes < 10, "the world crashes again and again");
         self.disk.crash_and_restart();
         loop {
@@ -165,6 +172,7 @@ impl World {
                         if self.runtime.block_on(self.log.append(&records)).is_err() {
                             return self.crash();
                         }
+                        self.unsettled = None;
                     }
                     Effect::Deliver(delivery) => events.push(self.receive(delivery)),
                     Effect::Publish(row) => {
@@ -178,6 +186,7 @@ impl World {
 
     fn receive(&mut self, delivery: Delivery) -> Event {
         let outcome = (self.script)(&delivery, self.now_ms / 1000);
+        self.unsettled = Some(delivery.intent.id.clone());
         self.sent.push(Sent { at_s: self.now_ms / 1000, delivery: delivery.clone(), outcome });
         Event::DeliveryResult {
             group: delivery.intent.group.clone(),

@@ -42,7 +42,8 @@ fn check(world: &World, what: &str) {
         entry.1 += usize::from(own.outcome == Outcome::Ambiguous);
     }
     for (id, (count, ambiguous)) in attempts {
-        assert!(count <= 1 + ambiguous + world.crashes, "N3 {what}: {id} was sent {count} times");
+        let caught = world.caught.iter().filter(|own| *own == id).count();
+        assert!(count <= 1 + ambiguous + caught, "N3 {what}: {id} was sent {count} times");
     }
     let seqs: Vec<u64> = world.sent.iter().map(|own| own.delivery.intent.seq).collect();
     assert!(seqs.is_sorted(), "N4 {what}: {seqs:?}");

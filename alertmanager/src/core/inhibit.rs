@@ -71,7 +71,7 @@ impl InhibitIndex {
                 *source != own_fingerprint
                     && alerts.get(source).is_some_and(|alert| {
                         let both = all_match(&own.rule.target_matchers, &alert.labels);
-                        !alert.is_resolved_at(now_ms) && !(is_source_too && both)
+                        !(alert.is_resolved_at(now_ms) || is_source_too && both)
                     })
             }));
         }

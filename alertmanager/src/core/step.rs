@@ -133,15 +133,15 @@ impl Turn<'_> {
     }
 }
 
-/// Says what is wrong with an alert, if anything.
+/// Says what is wrong with an alert, if anything, in the words of the field's API.
 pub fn check_alert(alert: &Alert) -> Result<(), String> {
     if alert.labels.is_empty() {
-        return Err("an alert without labels".to_owned());
+        return Err("at least one label pair required".to_owned());
     }
     if let (Some(start), Some(end)) = (alert.starts_at, alert.ends_at)
         && end < start
     {
-        return Err(format!("{}: the start must be before the end", alert.labels));
+        return Err("start time must be before end time".to_owned());
     }
     Ok(())
 }

@@ -75,8 +75,7 @@ impl Parser {
 
     fn closed(&mut self, brace: &Token, braced: bool) -> Result<(), String> {
         if !braced {
-            let Token { start, end, .. } = brace;
-            return Err(format!("{start}:{end}: }}: expected opening brace"));
+            return Err(format!("0:{}: }}: expected opening brace", brace.end));
         }
         match self.next("expected end of input")? {
             Some(token) => Err(token.at("expected end of input")),

@@ -12,11 +12,11 @@ use crate::writer::Item;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It was acknowledged, or replayed once already.
-    MustBeThere,
+    Kept,
     /// It was not acknowledged, or its segment was given up.
-    MayBeThere,
+    Unknown,
     /// A replay after its append did not have it.
-    MustNotBeThere,
+    Gone,
 }
 
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Expected {
     pub(crate) fn item(&mut self, count: u64, size_bytes: usize) -> Item {
         let first = self.next_identity;
         self.next_identity += count;
-        self.appended.push(Appended { first, count, size_bytes, fate: Fate::MayBeThere });
+        self.appended.push(Appended { first, count, size_bytes, fate: Fate::Unknown });
         let record = |identity| (kind(identity), payload(identity, size_bytes));
         if count == 1 {
             let (kind, payload) = record(first);
@@ -71,14 +71,14 @@ impl Expected {
     /// The appends from this one on were acknowledged.
     pub(crate) fn acknowledge_from(&mut self, from: usize) {
         for append in &mut self.appended[from..] {
-            append.fate = Fate::MustBeThere;
+            append.fate = Fate::Kept;
         }
     }
 
     /// The appends before this one lie in segments that were given up.
     pub(crate) fn release_before(&mut self, end: usize) {
         for append in &mut self.appended[..end] {
-            append.fate = Fate::MayBeThere;
+            append.fate = Fate::Unknown;
         }
     }
 
@@ -96,21 +96,24 @@ impl Expected {
         let mut rest = replayed;
         let mut lost = 0;
         for append in &mut self.appended {
-            let identity =
-                rest.first().and_then(|record| record.payload.get(..8)).map(|bytes| {
-                    u64::from_le_bytes(bytes.try_into().expect("8 bytes"))
-                });
+            let identity = rest
+                .first()
+                .and_then(|record| record.payload.get(..8))
+                .map(|bytes| u64::from_le_bytes(bytes.try_into().expect("8 bytes")));
             if identity != Some(append.first) {
-                if append.fate == Fate::MustBeThere {
+                if append.fate == Fate::Kept {
                     lost += 1;
                     if lost > losses_max {
-                        return Err(format!("record {} was acknowledged and is lost", append.first));
+                        return Err(format!(
+                            "record {} was acknowledged and is lost",
+                            append.first
+                        ));
                     }
                 }
-                append.fate = Fate::MustNotBeThere;
+                append.fate = Fate::Gone;
                 continue;
             }
-            if append.fate == Fate::MustNotBeThere {
+            if append.fate == Fate::Gone {
                 return Err(format!("record {} came back", append.first));
             }
             for identity in append.first..append.first + append.count {
@@ -124,7 +127,7 @@ impl Expected {
                 }
                 rest = after;
             }
-            append.fate = Fate::MustBeThere;
+            append.fate = Fate::Kept;
         }
         match rest.first() {
             Some(record) => Err(format!(

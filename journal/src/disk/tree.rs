@@ -233,8 +233,35 @@ impl Names {
 
     pub(crate) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
         let folder = self.folder(&parts(path), path)?;
+        let removes = self.folders[folder].changes.iter().any(|change| change.node.is_none());
         self.apply_all(folder);
+        if removes {
+            self.forget_unreachable();
+        }
         Ok(())
+    }
+
+    /// Gives back the memory of folders that no name leads to, now or after any crash.
+    fn forget_unreachable(&mut self) {
+        let mut is_reached = vec![false; self.folders.len()];
+        let mut open = vec![0];
+        while let Some(index) = open.pop() {
+            if std::mem::replace(&mut is_reached[index], true) {
+                continue;
+            }
+            let folder = &self.folders[index];
+            let names = folder.seen.values().chain(folder.durable.values());
+            let waiting = folder.changes.iter().filter_map(|change| change.node.as_ref());
+            open.extend(names.chain(waiting).filter_map(|node| match node {
+                Node::Dir(index) => Some(*index),
+                Node::File(_) => None,
+            }));
+        }
+        for (folder, is_reached) in self.folders.iter_mut().zip(is_reached) {
+            if !is_reached {
+                *folder = Folder::default();
+            }
+        }
     }
 
     /// Makes all changes of a folder durable, and the other half of renames between two folders.
@@ -285,6 +312,7 @@ impl Names {
             folder.changes.clear();
             folder.seen = folder.durable.clone();
         }
+        self.forget_unreachable();
         for (_, cell) in self.walk() {
             lock_content(&cell).crash(random);
         }

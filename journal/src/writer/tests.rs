@@ -94,8 +94,8 @@ fn run(seed: u64, trouble: Trouble) -> (u64, Result<(), String>) {
                 }
                 judged
             }
-            // Only the first life may meet a power cut, and then it may be this early.
-            Err(_) if life == 0 => Ok(()),
+            // The power cut may come this early.
+            Err(_) if life < 2 => Ok(()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = judged {
@@ -105,6 +105,9 @@ fn run(seed: u64, trouble: Trouble) -> (u64, Result<(), String>) {
             operations = simulated.operations();
         }
         simulated.crash_and_restart();
+        if life == 0 && matches!(trouble, Trouble::CrashAt(_)) {
+            simulated.crash_at(simulated.operations() + random.below(10));
+        }
     }
     (operations, Ok(()))
 }

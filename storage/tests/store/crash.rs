@@ -146,3 +146,21 @@ fn errors_of_the_disk() {
         }
     }
 }
+
+/// The tests above would notice: a disk that only says it synced loses what was acknowledged.
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let loses = |seed: u64| {
+        let disk = SimulatedDisk::new(seed);
+        let mut ledger = Ledger::default();
+        let store = open(&disk.disk(), quiet());
+        disk.ignore_sync(true);
+        (0..5).for_each(|_| assert!(ledger.send(&store, 0..5)));
+        disk.crash_and_restart();
+        drop(store);
+        let found = content(&open(&disk.disk(), quiet()));
+        let stored: usize = found.values().map(|series| series.len()).sum();
+        stored < ledger.acknowledged.len()
+    };
+    assert!((0..10).any(loses));
+}

@@ -158,8 +158,12 @@ fn collect(shared: &Shared, before_ms: i64) -> Result<Vec<Leaving>, Error> {
 fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
     let mut indexes: BTreeSet<i64> = BTreeSet::new();
     for series in leaving {
+        let mut last = None;
         series.piece.each_instant(|at_ms| {
-            indexes.insert(at_ms.div_euclid(range_ms));
+            let index = at_ms.div_euclid(range_ms);
+            if last.replace(index) != Some(index) {
+                indexes.insert(index);
+            }
         });
     }
     let mut width_ms = range_ms;
@@ -235,7 +239,7 @@ fn write_block(
 fn log_series(shared: &Shared, flushing: &mut Flushing) -> Result<(), Error> {
     let series: Vec<(SeriesId, Labels)> = {
         let head = shared.head();
-        let new = head.registry.from_slot(flushing.logged_slots);
+        let new = head.registry.since_slot(flushing.logged_slots);
         new.iter().map(|known| (known.id, known.labels.clone())).collect()
     };
     append_series(&shared.series_log, &series)?;

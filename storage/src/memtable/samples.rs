@@ -30,6 +30,9 @@ pub struct SeriesSamples {
     chunks: Vec<Chunk>,
     open: Vec<Sample>,
     newest: Newest,
+    // Sums over `chunks`, so that an append never walks them.
+    sealed_count: u32,
+    sealed_bytes: u32,
 }
 
 /// A reader's share of one series: whole chunks that touch its range, raw samples inside it.
@@ -104,14 +107,12 @@ impl Piece {
 impl SeriesSamples {
     /// How many samples.
     pub fn count(&self) -> u64 {
-        let sealed: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.count())).sum();
-        sealed + self.open.len() as u64
+        u64::from(self.sealed_count) + self.open.len() as u64
     }
 
     /// The memory they take.
     pub fn bytes(&self) -> u64 {
-        let raw = self.open.capacity() * size_of::<Sample>();
-        self.chunks.iter().map(Chunk::bytes).sum::<u64>() + raw as u64
+        u64::from(self.sealed_bytes) + (self.open.capacity() * size_of::<Sample>()) as u64
     }
 
     /// The newest sample anywhere.
@@ -146,10 +147,16 @@ impl SeriesSamples {
     }
 
     fn seal(&mut self) {
-        match self.chunks.last_mut() {
-            Some(last) if last.has_room() => *last = last.extended(&self.open),
-            _ => self.chunks.push(Chunk::seal(&self.open)),
-        }
+        let sealed = match self.chunks.pop_if(|last| last.has_room()) {
+            Some(last) => {
+                self.sealed_bytes -= last.bytes();
+                last.extended(&self.open)
+            }
+            None => Chunk::seal(&self.open),
+        };
+        self.sealed_bytes += sealed.bytes();
+        self.sealed_count += self.open.len() as u32;
+        self.chunks.push(sealed);
         self.open = Vec::new();
     }
 
@@ -158,6 +165,9 @@ impl SeriesSamples {
         match self.span_ms() {
             Some((_, last_ms)) if sample.at_ms <= last_ms => {}
             _ => return self.append(sample),
+        }
+        if self.at(sample.at_ms).is_some_and(|own| own.to_bits() == sample.value.to_bits()) {
+            return;
         }
         let mut all = self.all();
         match all.binary_search_by_key(&sample.at_ms, |other| other.at_ms) {
@@ -173,8 +183,9 @@ impl SeriesSamples {
     }
 
     fn rebuild(&mut self, samples: &[Sample]) {
-        self.chunks.clear();
+        self.chunks = Vec::new();
         self.open = Vec::new();
+        self.recount();
         for sample in samples {
             self.append(*sample);
         }
@@ -203,6 +214,7 @@ impl SeriesSamples {
         if newest_ms <= last_ms {
             self.chunks = Vec::new();
             self.open = Vec::new();
+            self.recount();
             return;
         }
         self.chunks.retain(|chunk| chunk.last_ms() > last_ms);
@@ -216,6 +228,12 @@ impl SeriesSamples {
             Some(_) => {}
             None => self.open.retain(|sample| sample.at_ms > last_ms),
         }
+        self.recount();
+    }
+
+    fn recount(&mut self) {
+        self.sealed_count = self.chunks.iter().map(Chunk::count).sum();
+        self.sealed_bytes = self.chunks.iter().map(Chunk::bytes).sum();
     }
 
     /// What a reader of the range needs; `None` when nothing touches it.

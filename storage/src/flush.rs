@@ -158,8 +158,12 @@ fn collect(shared: &Shared, before_ms: i64) -> Result<Vec<Leaving>, Error> {
 fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
     let mut indexes: BTreeSet<i64> = BTreeSet::new();
     for series in leaving {
+        let mut last = None;
         series.piece.each_instant(|at_ms| {
-            indexes.insert(at_ms.div_euclid(range_ms));
+            let index = at_ms.div_euclid(range_ms);
+            if last.replace(index) != Some(index) {
+                indexes.insert(index);
+            }
         });
     }
     let mut width_ms = range_ms;

@@ -2,6 +2,8 @@
 //!
 //! The language itself is tested by the files of `tests/data/promqltest`.
 
+/// A source that has series for every selector.
+mod conjured;
 /// A store full of counters.
 mod fleet;
 
@@ -115,6 +117,36 @@ async fn many_series_run_on_many_threads_and_add_up() {
     assert_eq!(answer.stats.series, 700);
     assert_eq!(answer.stats.nodes.len(), 1);
     assert_eq!(answer.stats.nodes[0].text, "requests_total");
+}
+
+/// Expressions of real dashboards and rules either have an answer or break a rule of matching.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_expressions_are_answered() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/promql/queries.jsonl");
+    let corpus = std::fs::read_to_string(path).expect("read the corpus");
+    let clock = std::sync::Arc::new(model::clock::ManualClock::new(TimestampMs(7_200_000)));
+    let source = std::sync::Arc::new(conjured::Conjured::default());
+    let engine = query::Engine::new(source, clock, Settings::default());
+    let (mut asked, mut answered) = (0, 0);
+    for line in corpus.lines() {
+        let case: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+        if case["ok"] != true {
+            continue;
+        }
+        asked += 1;
+        let text = case["expr"].as_str().expect("expr");
+        let (start, end) = (TimestampMs(3_600_000), TimestampMs(7_200_000));
+        match engine.range(text, start, end, 300_000, &options()).await {
+            Ok(_) => answered += 1,
+            Err(Error::Parse { message, .. }) if message.contains("for range query") => {}
+            Err(Error::Execution(message)) => assert!(
+                message.contains("match") || message.contains("same labelset"),
+                "{text}: {message}"
+            ),
+            Err(other) => panic!("{text}: {other}"),
+        }
+    }
+    assert!(answered * 10 > asked * 9, "only {answered} of {asked} were answered");
 }
 
 #[tokio::test]

@@ -12,22 +12,22 @@
 //!
 //! Not here: which blocks there are (`manifest`), merging with memory (`scan`).
 
-/// Footers and indexes kept in memory, within a budget.
-pub mod cache;
-/// What a block says about itself.
-pub mod meta;
 /// Names that sort by time.
 pub mod name;
-/// A checksum in every page header.
-mod page_crc;
-/// Reading rows of chosen series.
-pub mod reader;
+/// What a block says about itself.
+pub mod meta;
 /// Columns and their encodings.
 pub mod schema;
-/// `series.parquet`, both ways.
-mod series_file;
 /// Writing a block's folder.
 pub mod writer;
+/// A checksum in every page header.
+mod page_crc;
+/// `series.parquet`, both ways.
+mod series_file;
+/// Reading rows of chosen series.
+pub mod reader;
+/// Footers and indexes kept in memory, within a budget.
+pub mod cache;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -10,12 +10,12 @@
 //!
 //! Not here: the file of a block's index (`index::file`), time (`store`).
 
-/// The index file of a block.
-pub mod file;
 /// Sets of series numbers.
 pub mod postings;
 /// What a regular expression says about the text it can match.
 mod regex;
+/// The index file of a block.
+pub mod file;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;

@@ -109,7 +109,7 @@ fn power_cuts_with_other_luck() {
 #[test]
 fn power_cuts_while_the_flusher_works() {
     let settings = Settings { block_range_ms: 60_000, flush_margin_ms: 0, ..Settings::default() };
-    crash_everywhere(2000, 2, &settings);
+    crash_everywhere(2000, 4, &settings);
 }
 
 /// Errors of the disk, each at every third operation, without a power cut until the end.

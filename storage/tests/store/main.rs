@@ -4,6 +4,8 @@
 //! Not here: the parts alone (their own tests beside them).
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this crate is tests")]
 
+/// Readers, writers and flushes at the same time.
+mod concurrency;
 /// Power cuts at every operation.
 mod crash;
 /// Damage on disk.

@@ -33,7 +33,7 @@ const INSTANT: [&str; 20] = [
     "sum without (device) (node_filesystem_avail_bytes)",
     "max_over_time(node_load1[30s]) - min_over_time(node_load1[30s])",
     "increase(node_context_switches_total[20s])",
-    "irate(node_network_receive_bytes_total{device=\"lo\"}[20s])",
+    "irate(node_context_switches_total[20s])",
     "delta(node_memory_MemFree_bytes[20s])",
     "avg_over_time(node_memory_MemFree_bytes[30s])",
     "quantile_over_time(0.9, node_load1[30s])",
@@ -68,24 +68,27 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).expect("fits")
 }
 
+/// The page with the slot's time behind every sample.
+fn stamped(page: &str, slot_ms: u64) -> String {
+    let lines = page.lines().map(|line| {
+        if line.starts_with('#') { format!("{line}\n") } else { format!("{line} {slot_ms}\n") }
+    });
+    lines.collect()
+}
+
 async fn page(State(proxy): State<Arc<Proxy>>) -> Response {
     let slot_ms = now_ms() / SLOT_MS * SLOT_MS;
     let mut slots = proxy.slots.lock().await;
-    if !slots.contains_key(&slot_ms) {
-        let text = http::get(&proxy.target).await.expect("node_exporter answers");
-        let stamped: Vec<String> =
-            text.lines()
-                .map(|line| {
-                    if line.starts_with('#') {
-                        line.to_owned()
-                    } else {
-                        format!("{line} {slot_ms}")
-                    }
-                })
-                .collect();
-        slots.insert(slot_ms, Arc::new(stamped.join("\n") + "\n"));
-    }
-    let body = slots[&slot_ms].as_str().to_owned();
+    let body = match slots.get(&slot_ms) {
+        Some(body) => Arc::clone(body),
+        None => {
+            let text = http::get(&proxy.target).await.expect("node_exporter answers");
+            let body = Arc::new(stamped(&text, slot_ms));
+            slots.insert(slot_ms, Arc::clone(&body));
+            body
+        }
+    };
+    let body = body.as_str().to_owned();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response()
 }
 

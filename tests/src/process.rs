@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::future::Future;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -79,7 +80,8 @@ impl Drop for Process {
             let log = self.log();
             let tail = log.len().saturating_sub(6000);
             let start = (tail..log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
-            eprintln!("--- {} printed:\n{}", self.name, &log[start..]);
+            // Beside the panic's message; nothing can be done when even this fails.
+            let _ = writeln!(std::io::stderr(), "--- {} printed:\n{}", self.name, &log[start..]);
         }
     }
 }

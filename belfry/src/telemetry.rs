@@ -84,7 +84,7 @@ fn to_proto(family: &Family) -> MetricFamily {
             pair.set_value(value.clone());
             pair
         });
-        metric.set_label(labels.collect::<Vec<_>>().into());
+        metric.set_label(labels.collect());
         if counter {
             let mut value = proto::Counter::default();
             value.set_value(sample.value);

@@ -78,52 +78,13 @@ impl Rooms {
         } else {
             None
         };
-        let engine = store.as_ref().filter(|_| roles.has(Service::Query)).map(|store| {
+        let queried = store.as_ref().filter(|_| roles.has(Service::Query));
+        let engine = queried.map(|store| {
             let source = Arc::clone(store) as Arc<dyn query::Source>;
             Arc::new(Engine::new(source, Arc::clone(&clock), config.query.clone()))
         });
-        let sql = store
-            .as_ref()
-            .filter(|_| roles.has(Service::Query))
+        let sql = queried
             .map(|store| Arc::new(sql::Session::new(Arc::clone(store), sql::Settings::default())));
-        let alertmanager = if roles.has(Service::Alert) {
-            let parts = alertmanager::Parts {
-                clock: Arc::clone(&clock),
-                http: Arc::clone(&http) as Arc<dyn HttpDoor>,
-                external_url: external_url.clone(),
-                site: exporters::host::host_name(),
-                seed: SEED,
-            };
-            let dir = data.join("alertmanager");
-            allow_webhooks(&http, &config.alertmanager, &disk);
-            let opened = Alertmanager::open(disk.clone(), &dir, config.alertmanager.clone(), parts)
-                .map_err(|error| format!("open the alert manager's log: {error}"))?;
-            Some(opened)
-        } else {
-            None
-        };
-        let rules = match (&engine, &store) {
-            (Some(engine), Some(store)) if roles.has(Service::Rules) => {
-                let alerts: Arc<dyn AlertSink> = match &alertmanager {
-                    Some(alertmanager) => Arc::clone(alertmanager) as Arc<dyn AlertSink>,
-                    None => Arc::new(Nobody),
-                };
-                let parts = rules::Parts {
-                    evaluate: Arc::clone(engine) as Arc<dyn rules::Evaluate>,
-                    append: Arc::clone(store) as Arc<dyn Append>,
-                    alerts,
-                    clock: Arc::clone(&clock),
-                    seed: SEED,
-                };
-                let settings = rules_settings(&config, &external_url);
-                let dir = data.join("rules");
-                let opened =
-                    Rules::open(disk.clone(), &dir, parts, &settings, config.groups.clone())
-                        .map_err(|error| format!("open the rules' state: {error}"))?;
-                Some(Arc::new(opened))
-            }
-            _ => None,
-        };
         let collector = store.as_ref().filter(|_| roles.has(Service::Collect)).map(|store| {
             Arc::new(Collector::new(collector::Parts {
                 append: Arc::clone(store) as Arc<dyn Append>,
@@ -132,7 +93,7 @@ impl Rooms {
                 seed: SEED,
             }))
         });
-        let rooms = Rooms {
+        let mut rooms = Rooms {
             first_scrapes: Mutex::new(Some(Scrapes::new(&config, roles, &metrics, &clock))),
             clock,
             http,
@@ -140,14 +101,69 @@ impl Rooms {
             engine,
             sql,
             collector,
-            rules,
-            alertmanager,
+            rules: None,
+            alertmanager: None,
             metrics,
             registry,
             roles: roles.clone(),
         };
-        rooms.count();
+        if roles.has(Service::Alert) {
+            rooms.alertmanager =
+                Some(rooms.open_alertmanager(&disk, data, &config, &external_url)?);
+        }
+        if roles.has(Service::Rules) {
+            rooms.rules = rooms.open_rules(&disk, data, &config, &external_url)?;
+        }
+        self_metrics::add(&rooms);
         Ok(rooms)
+    }
+
+    fn open_alertmanager(
+        &self,
+        disk: &Disk,
+        data: &Path,
+        config: &Config,
+        external_url: &str,
+    ) -> Result<Arc<Alertmanager>, String> {
+        let parts = alertmanager::Parts {
+            clock: Arc::clone(&self.clock),
+            http: Arc::clone(&self.http) as Arc<dyn HttpDoor>,
+            external_url: external_url.to_owned(),
+            site: exporters::host::host_name(),
+            seed: SEED,
+        };
+        allow_webhooks(&self.http, &config.alertmanager, disk);
+        let dir = data.join("alertmanager");
+        Alertmanager::open(disk.clone(), &dir, config.alertmanager.clone(), parts)
+            .map_err(|error| format!("open the alert manager's log: {error}"))
+    }
+
+    /// The rules, if what they ask and write to is here.
+    fn open_rules(
+        &self,
+        disk: &Disk,
+        data: &Path,
+        config: &Config,
+        external_url: &str,
+    ) -> Result<Option<Arc<Rules>>, String> {
+        let (Some(engine), Some(store)) = (&self.engine, &self.store) else { return Ok(None) };
+        let alerts: Arc<dyn AlertSink> = match &self.alertmanager {
+            Some(alertmanager) => Arc::clone(alertmanager) as Arc<dyn AlertSink>,
+            None => Arc::new(Nobody),
+        };
+        let parts = rules::Parts {
+            evaluate: Arc::clone(engine) as Arc<dyn rules::Evaluate>,
+            append: Arc::clone(store) as Arc<dyn Append>,
+            alerts,
+            clock: Arc::clone(&self.clock),
+            seed: SEED,
+        };
+        let settings = rules_settings(config, external_url);
+        let dir = data.join("rules");
+        let groups = config.groups.clone();
+        let opened = Rules::open(disk.clone(), &dir, parts, &settings, groups)
+            .map_err(|error| format!("open the rules' state: {error}"))?;
+        Ok(Some(Arc::new(opened)))
     }
 
     /// What the web server serves from.
@@ -220,10 +236,6 @@ impl Rooms {
                 Err(error) => tracing::error!("close the store: {error}"),
             }
         }
-    }
-
-    fn count(&self) {
-        self_metrics::add(self);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Both scrape through a small proxy that reads node_exporter once per two-second slot and writes
 //! the slot's time behind every sample. So both hold the very same samples, and every difference in
 //! an answer is a difference of the engines. (Debian's Prometheus is 2.42; its ranges are closed at
-//! the left, ours are open as in 3.x, so questions are asked between two slots.)
+//! the left, ours are open as in 3.x, so samples lie off the grid of the questions.)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use tests::{http, servers};
 use tokio::sync::Mutex;
 
 const SLOT_MS: u64 = 2000;
+/// Samples lie this far before a whole second, so that none lies on the edge of a window.
+const OFF_GRID_MS: u64 = 700;
 
 const INSTANT: [&str; 20] = [
     "node_load1",
@@ -68,10 +70,10 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).expect("fits")
 }
 
-/// The page with the slot's time behind every sample.
-fn stamped(page: &str, slot_ms: u64) -> String {
+/// The page with a time behind every sample.
+fn stamped(page: &str, at_ms: u64) -> String {
     let lines = page.lines().map(|line| {
-        if line.starts_with('#') { format!("{line}\n") } else { format!("{line} {slot_ms}\n") }
+        if line.starts_with('#') { format!("{line}\n") } else { format!("{line} {at_ms}\n") }
     });
     lines.collect()
 }
@@ -83,7 +85,7 @@ async fn page(State(proxy): State<Arc<Proxy>>) -> Response {
         Some(body) => Arc::clone(body),
         None => {
             let text = http::get(&proxy.target).await.expect("node_exporter answers");
-            let body = Arc::new(stamped(&text, slot_ms));
+            let body = Arc::new(stamped(&text, slot_ms - OFF_GRID_MS));
             slots.insert(slot_ms, Arc::clone(&body));
             body
         }
@@ -161,7 +163,6 @@ async fn thirty_queries_agree() {
         (now_ms() > end_ms + 2 * SLOT_MS).then_some(())
     })
     .await;
-    // Between two slots, so that no sample lies on the edge of a window.
     let time = format!("{:.3}", (end_ms + SLOT_MS / 2) as f64 / 1000.0);
     for query in INSTANT {
         let form = [("query", query), ("time", time.as_str())];

@@ -105,7 +105,7 @@ struct Boundary {
 pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let mut flushing = lock(&shared.flushing);
     let Some(boundary) = begin(shared, reach)? else { return Ok(()) };
-    let leaving = collect(shared, boundary.before_ms)?;
+    let leaving = collect(shared, boundary.before_ms);
     let written = write_blocks(shared, &mut flushing, &leaving)?;
     log_series(shared, &mut flushing)?;
     record(shared, &mut flushing, boundary, &written)?;
@@ -134,8 +134,9 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
 }
 
 /// The samples before an instant, by series in label order.
-fn collect(shared: &Shared, before_ms: i64) -> Result<Vec<Leaving>, Error> {
-    let range = TimeRange::new(TimestampMs::MIN, TimestampMs(before_ms)).ok_or(Error::Closed)?;
+fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
+    let range = TimeRange::new(TimestampMs::MIN, TimestampMs(before_ms))
+        .expect("a flush begins only when a sample is before its end");
     let mut leaving: Vec<Leaving> = Vec::new();
     {
         let head = shared.head();
@@ -150,8 +151,8 @@ fn collect(shared: &Shared, before_ms: i64) -> Result<Vec<Leaving>, Error> {
         series.piece.cut(before_ms);
     }
     leaving.retain(|series| series.piece.count() > 0);
-    leaving.sort_by(|one, other| one.labels.cmp(&other.labels));
-    Ok(leaving)
+    leaving.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
+    leaving
 }
 
 /// The aligned ranges that hold samples.

@@ -25,11 +25,14 @@ pub enum Newest {
 }
 
 /// The samples of one series.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SeriesSamples {
     chunks: Vec<Chunk>,
     open: Vec<Sample>,
     newest: Newest,
+    /// Samples of the first frame. It differs between series: those of one scrape would else all
+    /// have their most raw samples at the same time.
+    first_frame_samples: u8,
     // Sums over `chunks`, so that an append never walks them.
     sealed_count: u32,
     sealed_bytes: u32,
@@ -105,6 +108,19 @@ impl Piece {
 }
 
 impl SeriesSamples {
+    /// No samples yet, for the series in that slot.
+    pub fn new(slot: u32) -> SeriesSamples {
+        let spread = slot.wrapping_mul(7) % FRAME_SAMPLES_MAX as u32;
+        SeriesSamples {
+            chunks: Vec::new(),
+            open: Vec::new(),
+            newest: Newest::Unknown,
+            first_frame_samples: spread as u8 + 1,
+            sealed_count: 0,
+            sealed_bytes: 0,
+        }
+    }
+
     /// How many samples.
     pub fn count(&self) -> u64 {
         u64::from(self.sealed_count) + self.open.len() as u64
@@ -135,13 +151,14 @@ impl SeriesSamples {
             assert!(sample.at_ms > last_ms, "instants of a series ascend");
         }
         if self.open.len() == self.open.capacity() {
-            // 4, 8, 16, 32: most series have few raw samples at any time.
-            let more = if self.open.is_empty() { 4 } else { self.open.len() };
-            self.open.reserve_exact(more.min(FRAME_SAMPLES_MAX));
+            // In small steps: most series have few raw samples at any time.
+            self.open.reserve_exact(if self.open.len() < 8 { 4 } else { 8 });
         }
         self.open.push(sample);
         self.newest = Newest::At(sample);
-        if self.open.len() == FRAME_SAMPLES_MAX {
+        let first = usize::from(self.first_frame_samples);
+        let frame_samples = if self.chunks.is_empty() { first } else { FRAME_SAMPLES_MAX };
+        if self.open.len() >= frame_samples {
             self.seal();
         }
     }

@@ -109,7 +109,7 @@ fn run(arguments: RunArguments) -> ExitCode {
 fn check_config(files: &[PathBuf]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in files {
-        match config::check_file(file) {
+        match config::check_file(file, &environment) {
             Ok(summary) => _ = say(&format!("{}: {summary}", file.display())),
             Err(problems) => {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -123,7 +123,7 @@ fn check_config(files: &[PathBuf]) -> ExitCode {
 /// The configuration that arguments name, with what the arguments override.
 pub fn load(arguments: &RunArguments) -> Result<Config, String> {
     let loaded = match &arguments.config {
-        Some(file) => config::load(file),
+        Some(file) => config::load(file, &environment),
         None => config::embedded(),
     };
     let mut config = loaded.map_err(|problems| {
@@ -131,12 +131,18 @@ pub fn load(arguments: &RunArguments) -> Result<Config, String> {
         lines.join("\n")
     })?;
     if let Some(listen) = &arguments.listen {
-        config.listen.clone_from(listen);
+        config.listen =
+            config::listen_address(listen).map_err(|message| format!("--listen: {message}"))?;
     }
     if let Some(data) = &arguments.data {
         config.data.clone_from(data);
     }
     Ok(config)
+}
+
+/// The variables that configuration files may name.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn say(text: &str) -> ExitCode {

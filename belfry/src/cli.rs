@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -16,6 +17,9 @@ use crate::telemetry;
 
 /// Belfry's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long threads that still read may take at the end.
+const THREADS_STOP: Duration = Duration::from_secs(2);
 
 /// Belfry watches an installation from inside it: metrics, alarms, history, in one process and one
 /// directory.
@@ -95,12 +99,17 @@ fn run(arguments: RunArguments) -> ExitCode {
         Ok(roles) => roles,
         Err(message) => return fail(&message),
     };
-    telemetry::init_logs(&arguments.log, arguments.log_json);
+    if let Err(message) = telemetry::init_logs(&arguments.log, arguments.log_json) {
+        return fail(&message);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("start the runtime: {error}")),
     };
-    match runtime.block_on(app::run(arguments, roles, |text| _ = say(text))) {
+    let ended = runtime.block_on(app::run(arguments, roles, |text| _ = say(text)));
+    // Told to stop while a long replay runs, nobody waits for the rest of it: it changes nothing.
+    runtime.shutdown_timeout(THREADS_STOP);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }

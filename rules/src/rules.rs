@@ -214,12 +214,7 @@ impl Rules {
     }
 
     /// A group in place of one that was stopped, or a new one.
-    async fn replace(
-        &self,
-        config: GroupConfig,
-        before: Option<Cell>,
-        defaults: Defaults,
-    ) -> Cell {
+    async fn replace(&self, config: GroupConfig, before: Option<Cell>, defaults: Defaults) -> Cell {
         let around = self.context.around();
         let mut old_rules: HashMap<u64, Rule> = HashMap::new();
         let mut orphans = Vec::new();

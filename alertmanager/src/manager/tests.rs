@@ -265,7 +265,10 @@ async fn a_reload_changes_receivers_and_keeps_alerts() {
     assert_eq!(manager.alerts().len(), 1);
     assert_eq!(manager.live().external_url, "http://am2", "links point to the new address");
     let bad = format!("{CONFIG}templates: [/no/such.tmpl]\n");
-    assert!(manager.reload(read(&bad), "http://am").await.is_err(), "a missing file keeps the old one");
+    assert!(
+        manager.reload(read(&bad), "http://am").await.is_err(),
+        "a missing file keeps the old one"
+    );
     assert_eq!(manager.groups()[0].receiver, "all");
     manager.stop().await;
 }

@@ -28,7 +28,9 @@ pub fn read_text(file: &Path) -> Result<String, String> {
     // Counted while reading: a device or a pipe does not tell its size.
     opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("is longer than {FILE_BYTES_MAX} bytes, which is the most that is read"));
+        return Err(format!(
+            "is longer than {FILE_BYTES_MAX} bytes, which is the most that is read"
+        ));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

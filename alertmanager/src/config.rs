@@ -91,12 +91,19 @@ pub fn parse(text: &str, file: &str) -> Result<Config, Vec<Problem>> {
             message: error.message.clone(),
         }]
     })?;
+    read_tree(&root, &root, file)
+}
+
+/// Reads a configuration that is a tree already. `written` is the tree as the status page may show
+/// it: the same one, before variables were replaced.
+pub fn read_tree(root: &Node, written: &Node, file: &str) -> Result<Config, Vec<Problem>> {
     let problems = Problems::new(file);
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     let context = Context { folder, warnings: std::cell::RefCell::default() };
-    let config = read(&root, &problems, &context);
+    let config = read(root, &problems, &context);
     problems.result(())?;
     let Some(mut config) = config else { return Err(Vec::new()) };
+    config.original = redact::redacted(written);
     config.warnings = context.warnings.into_inner();
     Ok(config)
 }
@@ -130,8 +137,6 @@ fn read(root: &Node, problems: &Problems, context: &Context<'_>) -> Option<Confi
     fields.finish();
     let route = route?;
     route::check_names(&route, &receivers, &time_intervals, (root, problems));
-    let original = redact::redacted(root);
-    let warnings = Vec::new();
     Some(Config {
         global,
         templates,
@@ -139,8 +144,8 @@ fn read(root: &Node, problems: &Problems, context: &Context<'_>) -> Option<Confi
         receivers,
         inhibit_rules,
         time_intervals,
-        warnings,
-        original,
+        warnings: Vec::new(),
+        original: String::new(),
     })
 }
 

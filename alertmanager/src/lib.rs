@@ -36,3 +36,4 @@ mod texts;
 pub use error::Error;
 pub use manager::{Alertmanager, Parts};
 pub use stats::Stats;
+pub use texts::check as check_templates;

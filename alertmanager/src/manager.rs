@@ -60,7 +60,6 @@ pub struct Alertmanager {
     log: Log,
     doors: Doors,
     live: SharedLive,
-    external_url: String,
     ledger: Mutex<Ledger>,
     ids: Mutex<rand::rngs::SmallRng>,
     wake: Notify,
@@ -102,13 +101,12 @@ impl Alertmanager {
         let (log, damaged) = Log::open(disk.clone(), dir, &mut state)?;
         let mut ledger = Ledger::default();
         ledger.stats.damaged = damaged;
-        let live = Live { config, templates, external_url: parts.external_url.clone() };
+        let live = Live { config, templates, external_url: parts.external_url };
         let manager = Alertmanager {
             core: Mutex::new(state),
             log,
             doors: Doors { disk, http: parts.http, clock: parts.clock, site: parts.site },
             live: Arc::new(RwLock::new(Arc::new(live))),
-            external_url: parts.external_url,
             ledger: Mutex::new(ledger),
             ids: Mutex::new(rand::rngs::SmallRng::seed_from_u64(parts.seed ^ 0x51_1e_9c_e5)),
             wake: Notify::new(),
@@ -131,14 +129,19 @@ impl Alertmanager {
         }
     }
 
-    /// Takes a new configuration. When its template files are at fault, the old one stays.
-    pub async fn reload(&self, config: Config) -> Result<(), Error> {
+    /// Takes a new configuration, and where people find us now. When its template files are at
+    /// fault, the old one stays.
+    pub async fn reload(&self, config: Config, external_url: &str) -> Result<(), Error> {
         let templates = texts::load(&self.doors.disk, &config.templates)?;
         let plan = Arc::new(Plan::new(&config));
-        let live = Live { config, templates, external_url: self.external_url.clone() };
+        let live = Live { config, templates, external_url: external_url.to_owned() };
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
         let aftermath = self.step_many(vec![Event::ConfigLoaded(plan)]);
-        self.settle(aftermath).await.map(|_| ())
+        if let Err(error) = self.settle(aftermath).await {
+            // It is in force all the same, and the snapshot that is due now will hold it.
+            tracing::error!(%error, "the alert log did not take what the reload changed");
+        }
+        Ok(())
     }
 
     /// Ends the driver and the couriers, writes a snapshot and closes the log.

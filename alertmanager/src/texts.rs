@@ -75,6 +75,11 @@ const EMAIL_HTML: &str = r#"
 {{ end -}}
 "#;
 
+/// Whether the template files of a configuration can be read and parsed.
+pub fn check(disk: &Disk, config: &crate::config::Config) -> Result<(), Error> {
+    load(disk, &config.templates).map(|_| ())
+}
+
 /// Parses the defaults and every file that the patterns name.
 pub(crate) fn load(disk: &Disk, patterns: &[PathBuf]) -> Result<Templates, Error> {
     let mut templates = Templates::for_dialect(Dialect::Alertmanager);
@@ -113,7 +118,10 @@ fn matching(disk: &Disk, pattern: &Path) -> Result<Vec<PathBuf>, Error> {
     if !name.contains('*') {
         return Ok(vec![pattern.to_owned()]);
     }
-    let folder = pattern.parent().unwrap_or(Path::new("."));
+    let folder = match pattern.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
     if !disk.exists(folder).unwrap_or(false) {
         return Ok(Vec::new());
     }

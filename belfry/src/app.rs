@@ -3,16 +3,18 @@
 //! Place in the flow: command line → **`run`** → wiring. `main` is short because all of it can be
 //! called from a test.
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dashboards::parts::Status;
-use dashboards::{Control, Server};
+use dashboards::{Control, Gate, Server, ServerError};
 use model::clock::SystemClock;
 use model::{BoxFuture, Clock};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::cli::{self, RunArguments, VERSION};
 use crate::config::Config;
@@ -22,6 +24,9 @@ use crate::wiring::{self, Rooms};
 
 /// Reload requests that may wait; each waits for an answer, so few suffice.
 const RELOADS_MAX: usize = 8;
+
+/// Requests to reload, each with who waits for its outcome.
+type Reloads = mpsc::Receiver<oneshot::Sender<Result<(), String>>>;
 
 /// Runs until told to stop. `say` prints the first lines that an operator sees.
 pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> Result<(), String> {
@@ -35,82 +40,176 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
         None
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (reloads, mut asked_reloads) = mpsc::channel(RELOADS_MAX);
+    let (reloads, asked_reloads) = mpsc::channel(RELOADS_MAX);
     let shared = Arc::new(Shared::new(reloads, &config, &arguments, &data, clock.now().0));
-    let web = server.as_ref().map(Server::address);
-    say(&wiring::greeting(&config, &roles, web, &data));
+    let address = server.as_ref().map(Server::address);
+    say(&wiring::greeting(&config, &roles, address, &data));
+    warn_of(&config);
+    let gate = Gate::new(Arc::clone(&clock), Arc::clone(&shared) as Arc<dyn Control>);
+    let web = server.map(|server| Web::start(server, gate.clone()));
+    let opening = Rooms::open(config, &roles, &data, address, Arc::clone(&clock));
+    let opened = tokio::select! {
+        opened = opening => Some(opened),
+        () = until_stop(&mut signals) => None,
+    };
+    let outcome = match opened {
+        Some(Ok(rooms)) => {
+            rooms.show_config(Arc::clone(&shared) as Arc<dyn Control>);
+            gate.open(rooms.parts(Arc::clone(&shared) as Arc<dyn Control>));
+            rooms.start().await;
+            shared.ready.store(true, Ordering::SeqCst);
+            tracing::info!(services = roles.names(), "started");
+            let app = App { arguments, rooms, shared, clock };
+            app.until_stopped(&mut signals, asked_reloads).await;
+            Web::stop(web).await;
+            app.rooms.stop().await;
+            Ok(())
+        }
+        Some(Err(error)) => {
+            Web::stop(web).await;
+            Err(error)
+        }
+        None => {
+            tracing::info!("told to stop before everything had started");
+            Web::stop(web).await;
+            Ok(())
+        }
+    };
+    if outcome.is_ok() {
+        tracing::info!("stopped");
+    }
+    outcome
+}
+
+/// Waits for the signal to stop; nothing can be reloaded yet.
+async fn until_stop(signals: &mut Signals) {
+    while signals.next().await != Asked::Stop {
+        tracing::warn!("SIGHUP while starting: the configuration has just been read");
+    }
+}
+
+fn warn_of(config: &Config) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let rooms = Rooms::open(config, &roles, &data, web, Arc::clone(&clock)).await?;
-    let (stop_web, web_stopped) = oneshot::channel::<()>();
-    let serving = server.map(|server| {
-        let parts = rooms.parts(Arc::clone(&shared) as Arc<dyn Control>);
-        tokio::spawn(server.run(parts, async move {
+}
+
+/// The running web server.
+struct Web {
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServerError>>,
+}
+
+impl Web {
+    fn start(server: Server, gate: Gate) -> Web {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.run(gate, async move {
             // A dropped sender means the same as a sent stop.
-            let _ = web_stopped.await;
-        }))
-    });
-    rooms.start().await;
-    shared.ready.store(true, Ordering::SeqCst);
-    tracing::info!(services = roles.names(), "started");
-    loop {
-        tokio::select! {
-            asked = signals.next() => match asked {
-                Asked::Stop => break,
-                Asked::Reload => _ = reload(&arguments, &rooms, &shared, clock.as_ref()).await,
-            },
-            Some(answer) = asked_reloads.recv() => {
-                let outcome = reload(&arguments, &rooms, &shared, clock.as_ref()).await;
-                let answer: oneshot::Sender<Result<(), String>> = answer;
-                // The client may have gone; the reload has happened all the same.
-                let _ = answer.send(outcome);
-            }
-        }
+            let _ = stopped.await;
+        }));
+        Web { stop, serving }
     }
-    tracing::info!("stopping");
-    shared.ready.store(false, Ordering::SeqCst);
-    drop(stop_web);
-    if let Some(serving) = serving {
+
+    async fn stop(web: Option<Web>) {
+        let Some(Web { stop, serving }) = web else { return };
+        drop(stop);
         match serving.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!("{error}"),
             Err(error) => tracing::error!("web server: {error}"),
         }
     }
-    rooms.stop().await;
-    tracing::info!("stopped");
-    Ok(())
 }
 
-async fn reload(
-    arguments: &RunArguments,
-    rooms: &Rooms,
-    shared: &Shared,
-    clock: &dyn Clock,
-) -> Result<(), String> {
-    let loaded = match cli::load(arguments) {
-        Ok(config) => config,
-        Err(problems) => {
-            tracing::error!("the new configuration has mistakes, the old one goes on:\n{problems}");
-            shared.reload_ok.store(false, Ordering::SeqCst);
-            return Err(problems);
+/// Everything that runs.
+struct App {
+    arguments: RunArguments,
+    rooms: Rooms,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// Reloads when asked, until told to stop.
+    async fn until_stopped(&self, signals: &mut Signals, mut asked_reloads: Reloads) {
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop => break,
+                    Asked::Reload => _ = self.reload().await,
+                },
+                Some(answer) = asked_reloads.recv() => {
+                    let outcome = self.reload().await;
+                    // The client may have gone; the reload has happened all the same.
+                    let _ = answer.send(outcome);
+                }
+            }
         }
-    };
-    let text = loaded.text.clone();
-    let outcome = rooms.reload(loaded).await;
-    shared.reload_ok.store(outcome.is_ok(), Ordering::SeqCst);
-    match &outcome {
-        Ok(()) => {
-            *shared.config_text.lock().unwrap_or_else(PoisonError::into_inner) = text;
-            shared.config_at_ms.store(clock.now().0, Ordering::SeqCst);
-            tracing::info!("took the new configuration");
+        tracing::info!("stopping");
+        self.shared.ready.store(false, Ordering::SeqCst);
+    }
+
+    async fn reload(&self) -> Result<(), String> {
+        let shared = &self.shared;
+        let loaded = match cli::load(&self.arguments) {
+            Ok(config) => config,
+            Err(problems) => {
+                tracing::error!(
+                    "the new configuration has mistakes, the old one goes on:\n{problems}"
+                );
+                shared.reload_ok.store(false, Ordering::SeqCst);
+                return Err(problems);
+            }
+        };
+        warn_of(&loaded);
+        for key in shared.fixed.changed(&loaded) {
+            tracing::warn!("{key} has changed, which takes effect at the next start");
         }
-        Err(problem) => {
-            tracing::error!("the new configuration can't be taken, the old one goes on: {problem}");
+        let text = loaded.text.clone();
+        let outcome = self.rooms.reload(loaded).await;
+        shared.reload_ok.store(outcome.is_ok(), Ordering::SeqCst);
+        match &outcome {
+            Ok(()) => {
+                *shared.config_text.lock().unwrap_or_else(PoisonError::into_inner) = text;
+                shared.config_at_ms.store(self.clock.now().0, Ordering::SeqCst);
+                tracing::info!("took the new configuration");
+            }
+            Err(problem) => tracing::error!(
+                "the new configuration can't be taken, the old one goes on: {problem}"
+            ),
+        }
+        outcome
+    }
+}
+
+/// Settings that a reload can't change.
+struct Fixed {
+    listen: String,
+    data: PathBuf,
+    store: storage::Settings,
+    query: query::Settings,
+}
+
+impl Fixed {
+    fn new(config: &Config) -> Fixed {
+        Fixed {
+            listen: config.listen.clone(),
+            data: config.data.clone(),
+            store: config.store.clone(),
+            query: config.query.clone(),
         }
     }
-    outcome
+
+    /// The keys that are different in another configuration.
+    fn changed(&self, config: &Config) -> Vec<&'static str> {
+        let keys = [
+            ("listen", self.listen != config.listen),
+            ("data", self.data != config.data),
+            ("store", self.store != config.store),
+            ("query", self.query != config.query),
+        ];
+        keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
+    }
 }
 
 fn prepare_data(data: &Path) -> Result<PathBuf, String> {
@@ -128,8 +227,12 @@ fn lock(data: &Path) -> Result<std::fs::File, String> {
         .write(true)
         .open(&path)
         .map_err(|error| format!("open {}: {error}", path.display()))?;
-    file.try_lock().map_err(|_| {
-        format!("{} is in use by another Belfry; stop it or choose another --data", data.display())
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => format!(
+            "{} is in use by another Belfry; stop it or choose another --data",
+            data.display()
+        ),
+        TryLockError::Error(error) => format!("lock {}: {error}", path.display()),
     })?;
     Ok(file)
 }
@@ -143,6 +246,7 @@ struct Shared {
     started_at_ms: i64,
     data_folder: String,
     config_text: Mutex<String>,
+    fixed: Fixed,
     flags: Vec<(String, String)>,
 }
 
@@ -165,6 +269,7 @@ impl Shared {
             started_at_ms: now_ms,
             data_folder: data.display().to_string(),
             config_text: Mutex::new(config.text.clone()),
+            fixed: Fixed::new(config),
             flags: vec![
                 ("services".to_owned(), arguments.services.clone().unwrap_or_default()),
                 ("config".to_owned(), path(&arguments.config)),
@@ -179,6 +284,7 @@ impl Shared {
 impl Control for Shared {
     fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
+            self.readiness()?;
             let (answer, answered) = oneshot::channel();
             let busy = |_| "another reload is under way; try again".to_owned();
             self.reloads.try_send(answer).map_err(busy)?;

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -16,6 +17,9 @@ use crate::telemetry;
 
 /// Belfry's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long threads that still read may take at the end.
+const THREADS_STOP: Duration = Duration::from_secs(2);
 
 /// Belfry watches an installation from inside it: metrics, alarms, history, in one process and one
 /// directory.
@@ -95,12 +99,17 @@ fn run(arguments: RunArguments) -> ExitCode {
         Ok(roles) => roles,
         Err(message) => return fail(&message),
     };
-    telemetry::init_logs(&arguments.log, arguments.log_json);
+    if let Err(message) = telemetry::init_logs(&arguments.log, arguments.log_json) {
+        return fail(&message);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("start the runtime: {error}")),
     };
-    match runtime.block_on(app::run(arguments, roles, |text| _ = say(text))) {
+    let ended = runtime.block_on(app::run(arguments, roles, |text| _ = say(text)));
+    // Told to stop while a long replay runs, nobody waits for the rest of it: it changes nothing.
+    runtime.shutdown_timeout(THREADS_STOP);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }
@@ -109,7 +118,7 @@ fn run(arguments: RunArguments) -> ExitCode {
 fn check_config(files: &[PathBuf]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in files {
-        match config::check_file(file) {
+        match config::check_file(file, &environment) {
             Ok(summary) => _ = say(&format!("{}: {summary}", file.display())),
             Err(problems) => {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -123,7 +132,7 @@ fn check_config(files: &[PathBuf]) -> ExitCode {
 /// The configuration that arguments name, with what the arguments override.
 pub fn load(arguments: &RunArguments) -> Result<Config, String> {
     let loaded = match &arguments.config {
-        Some(file) => config::load(file),
+        Some(file) => config::load(file, &environment),
         None => config::embedded(),
     };
     let mut config = loaded.map_err(|problems| {
@@ -131,12 +140,18 @@ pub fn load(arguments: &RunArguments) -> Result<Config, String> {
         lines.join("\n")
     })?;
     if let Some(listen) = &arguments.listen {
-        config.listen.clone_from(listen);
+        config.listen =
+            config::listen_address(listen).map_err(|message| format!("--listen: {message}"))?;
     }
     if let Some(data) = &arguments.data {
         config.data.clone_from(data);
     }
     Ok(config)
+}
+
+/// The variables that configuration files may name.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn say(text: &str) -> ExitCode {

@@ -5,19 +5,23 @@
 //!
 //! Relative paths are resolved against the file that contains them.
 
+/// Files found and read.
+mod files;
+/// Variables in texts.
+mod expand;
 /// Secrets out of the text that the status page shows.
 mod redact;
+/// What the named files brought.
+mod gathered;
 
 use std::path::{Path, PathBuf};
 
 use model::fields::{Fields, Problem, Problems};
-use model::yaml::{self, Node};
+use model::yaml::Node;
 use rules::config::GroupConfig;
 
-/// Longest configuration file.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Most rule files that patterns may name.
-const RULE_FILES_MAX: usize = 10_000;
+pub use expand::Environment;
+use gathered::{Gathered, Tree};
 
 /// Everything an operator wrote, and the defaults for the rest.
 #[derive(Debug)]
@@ -52,58 +56,81 @@ pub struct Config {
 
 /// The configuration without a file: this host, the packs, alarms on the page only.
 pub fn embedded() -> Result<Config, Vec<Problem>> {
-    read_root(&Node::null(), "(no configuration file)", Path::new("."), String::new())
+    let name = "(no configuration file)";
+    read_root(&Node::null(), (name, Path::new(".")), Gathered::new(&|_| None))
 }
 
 /// Reads belfry.yml and every file it names.
-pub fn load(file: &Path) -> Result<Config, Vec<Problem>> {
+pub fn load(file: &Path, environment: Environment<'_>) -> Result<Config, Vec<Problem>> {
+    let mut gathered = Gathered::new(environment);
+    let Some(Tree { written, root }) = gathered.tree(file) else {
+        return Err(gathered.finish().err().unwrap_or_default());
+    };
     let name = file.display().to_string();
-    let text = read_text(file).map_err(|message| vec![whole_file(&name, message)])?;
-    let root = parse(&name, &text)?;
-    let folder = file.parent().unwrap_or(Path::new("."));
-    read_root(&root, &name, folder, redact::redacted(&root))
+    gathered.show(&name, &redact::redacted(&written));
+    read_root(&root, (&name, files::folder_of(file)), gathered)
 }
 
 /// Checks one file of any kind: belfry.yml, prometheus.yml, alertmanager.yml, a rule file. The
 /// answer says what it holds.
-pub fn check_file(file: &Path) -> Result<String, Vec<Problem>> {
-    let name = file.display().to_string();
-    let text = read_text(file).map_err(|message| vec![whole_file(&name, message)])?;
-    let root = parse(&name, &text)?;
-    if root.get("groups").is_some() {
-        let groups = rules::config::parse(&text, &name)?;
-        return Ok(format!("rule file with {} groups, no mistakes", groups.len()));
-    }
-    if root.get("route").is_some() || root.get("receivers").is_some() {
-        alertmanager::config::parse(&text, &name)?;
-        return Ok("alertmanager.yml, no mistakes".to_owned());
-    }
-    if ["scrape_configs", "global", "rule_files"].iter().any(|key| root.get(key).is_some()) {
-        let mut gathered = Gathered::default();
+pub fn check_file(file: &Path, environment: Environment<'_>) -> Result<String, Vec<Problem>> {
+    let mut gathered = Gathered::new(environment);
+    let Some(Tree { written, .. }) = gathered.tree(file) else {
+        return Err(gathered.finish().err().unwrap_or_default());
+    };
+    let has = |keys: &[&str]| keys.iter().any(|key| written.get(key).is_some());
+    let mut gathered = Gathered::new(environment);
+    let (kind, groups, warnings) = if has(&["groups"]) {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        gathered.rule_files(files::folder_of(file), name, |_| ());
+        ("rule file", gathered.finish()?.groups.len(), Vec::new())
+    } else if has(&["route", "receivers"]) {
+        gathered.alertmanager(Some(file));
+        return Ok(summary("alertmanager.yml", &gathered.finish()?.warnings));
+    } else if has(&["scrape_configs", "global", "rule_files", "scrape_config_files"]) {
         gathered.prometheus(file);
-        return gathered.finish(|gathered| {
-            format!("prometheus.yml with {} rule groups, no mistakes", gathered.groups.len())
-        });
-    }
-    let config = load(file)?;
-    let mut summary = format!("belfry.yml with {} rule groups, no mistakes", config.groups.len());
-    for warning in &config.warnings {
-        summary.push_str(&format!("\n  warning: {warning}"));
-    }
-    Ok(summary)
+        let gathered = gathered.finish()?;
+        ("prometheus.yml", gathered.groups.len(), gathered.warnings)
+    } else {
+        let config = load(file, environment)?;
+        ("belfry.yml", config.groups.len(), config.warnings)
+    };
+    Ok(summary(&format!("{kind} with {groups} rule groups"), &warnings))
 }
 
-fn read_root(root: &Node, name: &str, folder: &Path, text: String) -> Result<Config, Vec<Problem>> {
+fn summary(what: &str, warnings: &[String]) -> String {
+    let mut text = format!("{what}, no mistakes");
+    for warning in warnings {
+        text.push_str(&format!("\n  warning: {warning}"));
+    }
+    text
+}
+
+/// An address to listen on: `host:port`, or `:port` for all addresses, as the field writes it.
+pub fn listen_address(text: &str) -> Result<String, String> {
+    let wrong = || format!("needs host:port such as 127.0.0.1:9090, but is {text:?}");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    port.parse::<u16>().map_err(|_| wrong())?;
+    let bare_v6 = host.contains(':') && !host.starts_with('[');
+    match host {
+        "" => Ok(format!("0.0.0.0:{port}")),
+        _ if bare_v6 || host.contains('/') => Err(wrong()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+fn read_root(
+    root: &Node,
+    (name, folder): (&str, &Path),
+    mut gathered: Gathered<'_>,
+) -> Result<Config, Vec<Problem>> {
     let problems = Problems::new(name);
     let mut fields = Fields::new(root, "", &problems);
-    let listen = fields.text("listen").unwrap_or_else(|| "127.0.0.1:9090".to_owned());
+    let listen = read_listen(&mut fields);
     let data = fields.text("data").map_or(PathBuf::from("belfry-data"), |path| folder.join(path));
-    let external_url = fields.text("external_url").unwrap_or_default();
-    let mut gathered = Gathered { text, ..Gathered::default() };
+    let external_url = read_external_url(&mut fields);
     if let Some(path) = fields.text("prometheus") {
         gathered.prometheus(&folder.join(path));
-    } else {
-        gathered.collector = Some(read_collector(&Node::null(), &problems));
     }
     for pattern in fields.texts("rules").unwrap_or_default() {
         gathered.rule_files(folder, &pattern, |message| fields.problem("rules", message));
@@ -119,31 +146,47 @@ fn read_root(root: &Node, name: &str, folder: &Path, text: String) -> Result<Con
     let store = read_store(&mut fields);
     let query = read_query(&mut fields);
     fields.finish();
-    gathered.problems.extend(problems.into_list());
-    let mut config = gathered.finish(|gathered| gathered)?;
-    let missing = "gathered without problems, so every part was read";
+    gathered.take(problems);
+    let gathered = gathered.finish()?;
     Ok(Config {
         listen,
         data,
         external_url,
-        collector: config.collector.take().expect(missing),
+        collector: gathered.collector,
         exporters,
-        groups: config.groups,
+        groups: gathered.groups,
         packs,
-        alertmanager: config.alertmanager.take().expect(missing),
+        alertmanager: gathered.alertmanager.expect("read without problems, so it is there"),
         notifies,
         store,
         query,
-        text: config.text,
-        warnings: config.warnings,
+        text: gathered.text,
+        warnings: gathered.warnings,
     })
 }
 
-fn read_collector(root: &Node, problems: &Problems) -> collector::Config {
-    collector::config::read(root, problems)
+fn read_listen(fields: &mut Fields<'_>) -> String {
+    let text = fields.text("listen").unwrap_or_else(|| "127.0.0.1:9090".to_owned());
+    listen_address(&text).unwrap_or_else(|message| {
+        fields.problem("listen", message);
+        text
+    })
 }
 
-fn read_packs(fields: &mut Fields<'_>, gathered: &mut Gathered) -> Vec<String> {
+fn read_external_url(fields: &mut Fields<'_>) -> String {
+    let text = fields.text("external_url").unwrap_or_default();
+    let is_address = |text: &str| {
+        let url = url::Url::parse(text).ok();
+        url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    };
+    if !text.is_empty() && !is_address(&text) {
+        let message = format!("needs an address such as https://belfry.example, but is {text:?}");
+        fields.problem("external_url", message);
+    }
+    text
+}
+
+fn read_packs(fields: &mut Fields<'_>, gathered: &mut Gathered<'_>) -> Vec<String> {
     let mut disabled = Vec::new();
     let mut enabled = true;
     if let Some(mut packs) = fields.fields("packs") {
@@ -198,188 +241,5 @@ fn read_query(fields: &mut Fields<'_>) -> query::Settings {
     settings
 }
 
-/// What the named files brought so far.
-#[derive(Default)]
-struct Gathered {
-    collector: Option<collector::Config>,
-    groups: Vec<GroupConfig>,
-    alertmanager: Option<alertmanager::config::Config>,
-    text: String,
-    warnings: Vec<String>,
-    problems: Vec<Problem>,
-}
-
-/// Keys of a prometheus.yml that are read and have no effect here, with what to do instead.
-const WITHOUT_EFFECT: [(&str, &str); 7] = [
-    ("alerting", "alerts go to the alert manager inside Belfry; name an alertmanager.yml"),
-    ("remote_write", "samples are not forwarded"),
-    ("remote_read", "no other store is asked"),
-    ("storage", "see `store` in belfry.yml"),
-    ("tracing", "Belfry sends no traces"),
-    ("otlp", "Belfry takes no OTLP yet"),
-    ("runtime", "Belfry has no such runtime"),
-];
-
-impl Gathered {
-    fn prometheus(&mut self, file: &Path) {
-        let name = file.display().to_string();
-        let Some(root) = self.tree(file, &name) else { return };
-        let folder = file.parent().unwrap_or(Path::new("."));
-        let problems = Problems::new(&name);
-        let mut fields = Fields::new(&root, "", &problems);
-        self.collector = Some(read_collector(&root, &problems));
-        fields.accept(&["global", "scrape_configs"]);
-        for (key, advice) in WITHOUT_EFFECT {
-            if fields.get(key).is_some() {
-                self.warnings.push(format!("{name}: {key} has no effect: {advice}"));
-            }
-        }
-        for pattern in fields.texts("rule_files").unwrap_or_default() {
-            self.rule_files(folder, &pattern, |message| fields.problem("rule_files", message));
-        }
-        fields.finish();
-        self.problems.extend(problems.into_list());
-        self.show(&name, &root);
-    }
-
-    fn rule_files(&mut self, folder: &Path, pattern: &str, complain: impl Fn(String)) {
-        match matching_files(folder, pattern) {
-            Ok(files) => {
-                for file in files {
-                    let name = file.display().to_string();
-                    match read_text(&file) {
-                        Ok(text) => self.add_groups(rules::config::parse(&text, &name)),
-                        Err(message) => self.problems.push(whole_file(&name, message)),
-                    }
-                }
-            }
-            Err(message) => complain(message),
-        }
-    }
-
-    fn add_groups(&mut self, parsed: Result<Vec<GroupConfig>, Vec<Problem>>) {
-        match parsed {
-            Ok(groups) => self.groups.extend(groups),
-            Err(problems) => self.problems.extend(problems),
-        }
-    }
-
-    fn alertmanager(&mut self, file: Option<&Path>) {
-        const PAGE_ONLY: &str = "route: {receiver: page}\nreceivers: [{name: page}]\n";
-        let (name, text) = match file {
-            None => ("(embedded)".to_owned(), Ok(PAGE_ONLY.to_owned())),
-            Some(file) => (file.display().to_string(), read_text(file)),
-        };
-        let parsed = match text {
-            Ok(text) => alertmanager::config::parse(&text, &name),
-            Err(message) => Err(vec![whole_file(&name, message)]),
-        };
-        match parsed {
-            Ok(config) => self.alertmanager = Some(config),
-            Err(problems) => self.problems.extend(problems),
-        }
-        if let Some(root) = file.and_then(|file| self.tree(file, &name)) {
-            self.show(&name, &root);
-        }
-    }
-
-    /// The tree of a file; its mistakes are noted once.
-    fn tree(&mut self, file: &Path, name: &str) -> Option<Node> {
-        let parsed = match read_text(file) {
-            Ok(text) => parse(name, &text),
-            Err(message) => Err(vec![whole_file(name, message)]),
-        };
-        match parsed {
-            Ok(root) => Some(root),
-            Err(problems) => {
-                self.problems.extend(problems);
-                None
-            }
-        }
-    }
-
-    fn show(&mut self, name: &str, root: &Node) {
-        self.text.push_str(&format!("# {name}\n{}", redact::redacted(root)));
-    }
-
-    fn finish<T>(mut self, make: impl FnOnce(Gathered) -> T) -> Result<T, Vec<Problem>> {
-        self.problems.dedup();
-        if self.problems.is_empty() { Ok(make(self)) } else { Err(self.problems) }
-    }
-}
-
-fn parse(name: &str, text: &str) -> Result<Node, Vec<Problem>> {
-    yaml::parse(text).map_err(|error| {
-        let field = format!("column {}", error.column);
-        vec![Problem { file: name.to_owned(), line: error.line, field, message: error.message }]
-    })
-}
-
-fn whole_file(name: &str, message: String) -> Problem {
-    Problem { file: name.to_owned(), line: 1, field: String::new(), message }
-}
-
-fn read_text(file: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(file).map_err(|error| format!("can't be read: {error}"))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(format!("has {size} bytes, at most {FILE_BYTES_MAX} are read"));
-    }
-    std::fs::read_to_string(file).map_err(|error| format!("can't be read: {error}"))
-}
-
-/// The files that a pattern names: `*` in the last path element, or one path that must exist.
-fn matching_files(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
-    let path = folder.join(pattern);
-    let last = path.file_name().and_then(|name| name.to_str()).unwrap_or("").to_owned();
-    let parent = path.parent().unwrap_or(folder);
-    if parent.to_string_lossy().contains('*') {
-        return Err(format!("{pattern}: `*` is allowed in the last path element only"));
-    }
-    if !last.contains('*') {
-        return if path.is_file() { Ok(vec![path]) } else { Err(format!("no file {pattern}")) };
-    }
-    let listing =
-        std::fs::read_dir(parent).map_err(|error| format!("list {}: {error}", parent.display()))?;
-    let mut files = Vec::new();
-    for entry in listing.take(RULE_FILES_MAX) {
-        let entry = entry.map_err(|error| format!("list {}: {error}", parent.display()))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if wildcard(&last, &name) && entry.path().is_file() {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Whether a name matches a pattern in which `*` stands for any text.
-fn wildcard(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::wildcard;
-
-    #[test]
-    fn wildcards() {
-        for (pattern, name, expected) in [
-            ("*.yml", "a.yml", true),
-            ("*.yml", "a.yaml", false),
-            ("a*b*c", "aXbYc", true),
-            ("a*b*c", "aXc", false),
-            ("a*a", "a", false),
-        ] {
-            assert_eq!(wildcard(pattern, name), expected, "{pattern} {name}");
-        }
-    }
-}
+mod tests;

@@ -15,15 +15,17 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, MetricFamily, MetricType};
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging. A second call changes nothing.
-pub fn init_logs(filter: &str, json: bool) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+/// Starts logging. A second call changes nothing. The error says what is wrong with the filter.
+pub fn init_logs(filter: &str, json: bool) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| format!("--log: {error}; write a level such as info, or TARGET=LEVEL"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A logger that is set already (in a test) stays.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
+    Ok(())
 }
 
 /// Reads one room's counters as families.

@@ -52,6 +52,7 @@ pub struct Rooms {
     metrics: SelfMetrics,
     registry: prometheus::Registry,
     roles: Roles,
+    web: Option<SocketAddr>,
     /// What the collector is told at the start.
     first_scrapes: Mutex<Option<Scrapes>>,
 }
@@ -106,6 +107,7 @@ impl Rooms {
             metrics,
             registry,
             roles: roles.clone(),
+            web,
         };
         if roles.has(Service::Alert) {
             rooms.alertmanager =
@@ -132,7 +134,8 @@ impl Rooms {
             site: exporters::host::host_name(),
             seed: SEED,
         };
-        allow_webhooks(&self.http, &config.alertmanager, disk);
+        let urls = webhook_urls(&config.alertmanager, disk);
+        self.http.replace_allowed("alertmanager", urls.iter().map(String::as_str));
         let dir = data.join("alertmanager");
         Alertmanager::open(disk.clone(), &dir, config.alertmanager.clone(), parts)
             .map_err(|error| format!("open the alert manager's log: {error}"))
@@ -166,6 +169,11 @@ impl Rooms {
         Ok(Some(Arc::new(opened)))
     }
 
+    /// Adds what the whole tells of its configuration to the metrics.
+    pub fn show_config(&self, control: Arc<dyn Control>) {
+        self.metrics.add(Box::new(move || self_metrics::config_families(&control.status())));
+    }
+
     /// What the web server serves from.
     pub fn parts(&self, control: Arc<dyn Control>) -> Parts {
         Parts {
@@ -197,18 +205,24 @@ impl Rooms {
         }
     }
 
-    /// Takes another configuration, which has been read without a mistake.
+    /// Takes another configuration, which has been read without a mistake: all of it, or nothing.
+    /// What can fail comes first; the steps after it can't.
     pub async fn reload(&self, config: Config) -> Result<(), String> {
-        let scrapes = Scrapes::new(&config, &self.roles, &self.metrics, &self.clock);
+        let external_url = external_url(&config, self.web);
         if let Some(alertmanager) = &self.alertmanager {
-            allow_webhooks(&self.http, &config.alertmanager, &Disk::real());
-            alertmanager
-                .reload(config.alertmanager)
-                .await
-                .map_err(|error| format!("alertmanager: {error}"))?;
+            // Until the new one is in force, both may be called: an alarm is due at any time.
+            let urls = webhook_urls(&config.alertmanager, &Disk::real());
+            self.http.replace_allowed("alertmanager, next", urls.iter().map(String::as_str));
+            let taken = alertmanager.reload(config.alertmanager.clone(), &external_url).await;
+            if taken.is_ok() {
+                self.http.replace_allowed("alertmanager", urls.iter().map(String::as_str));
+            }
+            self.http.replace_allowed("alertmanager, next", []);
+            taken.map_err(|error| format!("alertmanager: {error}"))?;
         }
+        let scrapes = Scrapes::new(&config, &self.roles, &self.metrics, &self.clock);
         if let Some(rules) = &self.rules {
-            rules.reload(config.groups).await;
+            rules.reload(&rules_settings(&config, &external_url), config.groups).await;
         }
         if let Some(collector) = &self.collector {
             collector.reload(scrapes.config, scrapes.sources).await;
@@ -278,7 +292,7 @@ fn external_url(config: &Config, web: Option<SocketAddr>) -> String {
 }
 
 /// Webhooks may be dialled; nothing else the alert manager might think of.
-fn allow_webhooks(http: &HttpClient, config: &alertmanager::config::Config, disk: &Disk) {
+fn webhook_urls(config: &alertmanager::config::Config, disk: &Disk) -> Vec<String> {
     let mut urls = Vec::new();
     for integration in config.receivers.iter().flat_map(|receiver| &receiver.integrations) {
         if let IntegrationKind::Webhook(webhook) = &integration.kind {
@@ -288,7 +302,7 @@ fn allow_webhooks(http: &HttpClient, config: &alertmanager::config::Config, disk
             }
         }
     }
-    http.replace_allowed("alertmanager", urls.iter().map(String::as_str));
+    urls
 }
 
 /// Rules without an alert manager in this process: alerts are series and on the page only.

@@ -102,7 +102,9 @@ pub fn plan<'a>(job: &Job, groups: impl IntoIterator<Item = &'a Arc<Group>>) -> 
                 }
                 Err(reason) => {
                     let place = if group.source.is_empty() { &job.name } else { &group.source };
-                    plan.problems.push(format!("{place}: target {address:?}: {reason}"));
+                    // What stands before the @ may be a password.
+                    let shown = address.rsplit('@').next().unwrap_or("");
+                    plan.problems.push(format!("{place}: target {shown:?}: {reason}"));
                 }
             }
         }
@@ -120,6 +122,9 @@ fn build(job: &Job, group: &Group, address: &str) -> Result<Option<Target>, Stri
     let address = builder.get(ADDRESS).to_owned();
     if address.is_empty() {
         return Err("has no address after relabelling".to_owned());
+    }
+    if address.contains('@') {
+        return Err("has a user before the host; use basic_auth".to_owned());
     }
     if address.contains('/') {
         return Err(format!("{address:?} is no host and port"));

@@ -103,7 +103,7 @@ impl Worker {
     /// Scrapes until told to end; gives back what is remembered of the target.
     pub(crate) async fn run(mut self, endings: Endings) -> Session {
         let schedule = Schedule::new(self.target.interval_ms, self.target.hash64(), self.seed);
-        let mut due = schedule.next_after(self.clock.now());
+        let mut due = self.first_due(schedule);
         loop {
             let wait_ms = schedule.wait_ms(due, self.clock.now());
             tokio::select! {
@@ -116,6 +116,17 @@ impl Worker {
                 fetched = Self::fetch(&self) => self.process(at, fetched).await,
             }
             due = schedule.next(due, self.clock.now());
+        }
+    }
+
+    /// What is inside the process is asked at once when it is new, so that a new user sees something
+    /// within a second; targets on the network keep to their place in the interval.
+    fn first_due(&self, schedule: Schedule) -> TimestampMs {
+        let now = self.clock.now();
+        let is_new = self.board.read().last_scrape.is_none();
+        match &self.origin {
+            Origin::Inside(_) if is_new => now,
+            _ => schedule.next_after(now),
         }
     }
 

@@ -3,8 +3,9 @@
 //! Place in the flow: filled by the binary's wiring, read by every handler. A room that does not run
 //! here is `None`, and its routes answer so.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::extract::FromRef;
 use model::{Append, BoxFuture, Clock};
 
 /// The rooms at hand.
@@ -30,6 +31,49 @@ pub struct Parts {
     pub rules: Option<Arc<rules::Rules>>,
     /// Notifications.
     pub alertmanager: Option<Arc<alertmanager::Alertmanager>>,
+}
+
+/// What requests are answered from: nothing but the handle on the whole at first, the rooms as soon
+/// as they are open. A long replay is so answered with "still starting" instead of silence.
+#[derive(Clone)]
+pub struct Gate {
+    starting: Parts,
+    rooms: Arc<OnceLock<Parts>>,
+}
+
+impl Gate {
+    /// A gate with no room behind it yet.
+    pub fn new(clock: Arc<dyn Clock>, control: Arc<dyn Control>) -> Gate {
+        let starting = Parts {
+            clock,
+            control,
+            registry: prometheus::Registry::new(),
+            store: None,
+            append: None,
+            engine: None,
+            sql: None,
+            collector: None,
+            rules: None,
+            alertmanager: None,
+        };
+        Gate { starting, rooms: Arc::default() }
+    }
+
+    /// Lets requests through to the rooms. The first call counts.
+    pub fn open(&self, parts: Parts) {
+        self.rooms.get_or_init(|| parts);
+    }
+
+    /// Whether requests get through.
+    pub fn is_open(&self) -> bool {
+        self.rooms.get().is_some()
+    }
+}
+
+impl FromRef<Gate> for Parts {
+    fn from_ref(gate: &Gate) -> Parts {
+        gate.rooms.get().unwrap_or(&gate.starting).clone()
+    }
 }
 
 /// The handle on the whole process.

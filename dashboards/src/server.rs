@@ -10,16 +10,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware;
-use axum::response::Response;
-use axum::routing::{get, post};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
 
 use crate::api::{self, envelope::ApiError};
-use crate::parts::Parts;
+use crate::parts::Gate;
 use crate::{lifecycle, ui};
 
 /// Longest form or JSON body; queries are far smaller.
@@ -68,7 +68,7 @@ impl Server {
     /// Serves until `stop` is ready, then lets open requests end for a while.
     pub async fn run(
         self,
-        parts: Parts,
+        gate: Gate,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
         let (stopping, mut stopped) = tokio::sync::watch::channel(false);
@@ -77,7 +77,7 @@ impl Server {
             // The receiver lives until this function returns.
             let _ = stopping.send(true);
         };
-        let serving = axum::serve(self.listener, router(parts)).with_graceful_shutdown(signal);
+        let serving = axum::serve(self.listener, router(gate)).with_graceful_shutdown(signal);
         let drained = async move {
             let _ = stopped.wait_for(|stopping| *stopping).await;
             tokio::time::sleep(DRAIN).await;
@@ -90,9 +90,10 @@ impl Server {
 }
 
 /// All routes.
-pub fn router(parts: Parts) -> Router {
+pub fn router(gate: Gate) -> Router {
     let push = Router::new()
         .route("/api/v1/write", post(api::write::remote_write))
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(PUSH_BYTES_MAX));
     let prometheus = Router::new()
         .route("/query", get(api::query::instant).post(api::query::instant))
@@ -124,6 +125,7 @@ pub fn router(parts: Parts) -> Router {
     Router::new()
         .nest("/api/v1", prometheus)
         .nest("/api/v2", alerts)
+        .route("/api/{*rest}", any(unknown_route))
         .route("/-/healthy", get(lifecycle::healthy).head(lifecycle::healthy))
         .route("/-/ready", get(lifecycle::ready).head(lifecycle::ready))
         .route("/-/reload", post(lifecycle::reload).put(lifecycle::reload))
@@ -134,9 +136,21 @@ pub fn router(parts: Parts) -> Router {
         .route("/ui/{file}", get(ui::file))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(push)
+        .layer(middleware::from_fn_with_state(gate.clone(), not_before_open))
         .layer(CompressionLayer::new())
         .layer(middleware::map_response(security_headers))
-        .with_state(parts)
+        .with_state(gate)
+}
+
+/// What needs the rooms is answered with 503 until they are open.
+async fn not_before_open(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let needs_rooms = path.starts_with("/api/") || path == "/metrics" || path == "/-/reload";
+    if needs_rooms && !gate.is_open() {
+        let error = ApiError::unavailable("Belfry is still starting; try again in a moment");
+        return ([(header::RETRY_AFTER, HeaderValue::from_static("1"))], error).into_response();
+    }
+    next.run(request).await
 }
 
 async fn unknown_route() -> ApiError {

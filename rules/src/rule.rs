@@ -40,13 +40,19 @@ pub(crate) struct Context {
     pub(crate) parts: Parts,
     pub(crate) state: StateLog,
     pub(crate) counters: Counters,
-    pub(crate) around: Arc<Surroundings>,
+    /// Replaced by a reload.
+    pub(crate) around: RwLock<Arc<Surroundings>>,
     pub(crate) resend_delay_ms: i64,
     /// The keys of all rules there are.
     pub(crate) known: RwLock<HashSet<u64>>,
 }
 
 impl Context {
+    /// Labels and address of the server, as they are now.
+    pub(crate) fn around(&self) -> Arc<Surroundings> {
+        self.around.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Compacts the state of the alerts when it has grown.
     pub(crate) async fn compact_state(&self) {
         if !self.state.has_grown() {
@@ -238,7 +244,7 @@ impl Rule {
     ) -> Result<(), Error> {
         let Some(alerting) = &mut self.alerting else { return Ok(()) };
         let asked = (&context.parts.evaluate, round.at);
-        let expanded = expand::expand_all(&alerting.texts, rows, &context.around, asked)
+        let expanded = expand::expand_all(&alerting.texts, rows, &context.around(), asked)
             .await
             .map_err(Error::Rule)?;
         let timing = Timing {
@@ -266,10 +272,11 @@ impl Rule {
     /// Hands over what is due. What is not taken is due again at the next evaluation.
     async fn send(&mut self, context: &Context, round: Round<'_>) -> Result<(), Error> {
         let Some(alerting) = &mut self.alerting else { return Ok(()) };
+        let around = context.around();
         let sending = Sending {
             resend_delay_ms: context.resend_delay_ms,
             interval_ms: round.interval_ms,
-            external_labels: &context.around.external_labels,
+            external_labels: &around.external_labels,
             generator_url: &alerting.generator_url,
         };
         let is_due =

@@ -77,6 +77,19 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    fn surroundings(&self) -> Arc<Surroundings> {
+        Arc::new(Surroundings {
+            external_labels: self.external_labels.clone(),
+            external_url: self.external_url.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    fn defaults(&self, seed: u64) -> Defaults {
+        Defaults { interval_ms: self.interval_ms, query_offset_ms: self.query_offset_ms, seed }
+    }
+}
+
 /// A group and its task.
 struct Cell {
     config: GroupConfig,
@@ -97,16 +110,15 @@ type Statuses = Vec<Arc<std::sync::Mutex<GroupStatus>>>;
 /// All rules of the server.
 pub struct Rules {
     context: Arc<Context>,
-    defaults: Defaults,
     cells: Mutex<Cells>,
     /// What `groups` reads, so that it never waits for a reload.
     statuses: RwLock<Statuses>,
 }
 
-#[derive(Default)]
 struct Cells {
     list: Vec<Cell>,
     running: bool,
+    settings: Settings,
 }
 
 impl Rules {
@@ -119,15 +131,8 @@ impl Rules {
         groups: Vec<GroupConfig>,
     ) -> Result<Rules, Error> {
         let mut state = StateLog::open(disk, dir, parts.clock.now())?;
-        let around = Arc::new(Surroundings {
-            external_labels: settings.external_labels.clone(),
-            external_url: settings.external_url.trim_end_matches('/').to_owned(),
-        });
-        let defaults = Defaults {
-            interval_ms: settings.interval_ms,
-            query_offset_ms: settings.query_offset_ms,
-            seed: parts.seed,
-        };
+        let around = settings.surroundings();
+        let defaults = settings.defaults(parts.seed);
         let mut list = Vec::with_capacity(groups.len());
         for config in groups {
             let keys = rule::keys(&config);
@@ -144,12 +149,12 @@ impl Rules {
             parts,
             state,
             counters: Counters::default(),
-            around,
+            around: RwLock::new(around),
             resend_delay_ms: i64::try_from(settings.resend_delay_ms).unwrap_or(i64::MAX),
             known: RwLock::new(keys_of(&list)),
         });
-        let cells = Mutex::new(Cells { list, running: false });
-        Ok(Rules { context, defaults, cells, statuses })
+        let cells = Mutex::new(Cells { list, running: false, settings: settings.clone() });
+        Ok(Rules { context, cells, statuses })
     }
 
     /// Begins to evaluate. Needs a tokio runtime.
@@ -161,9 +166,17 @@ impl Rules {
         }
     }
 
-    /// Takes another set of groups. Rules that stay keep their alerts; what is gone gets its end.
-    pub async fn reload(&self, groups: Vec<GroupConfig>) {
+    /// Takes other settings and another set of groups. Rules that stay keep their alerts; what is
+    /// gone gets its end. How often alerts are handed over again stays as it was opened with.
+    pub async fn reload(&self, settings: &Settings, groups: Vec<GroupConfig>) {
         let mut cells = self.cells.lock().await;
+        let same_settings = cells.settings == *settings;
+        if !same_settings {
+            cells.settings = settings.clone();
+            *self.context.around.write().unwrap_or_else(PoisonError::into_inner) =
+                settings.surroundings();
+        }
+        let defaults = settings.defaults(self.context.parts.seed);
         let mut old: HashMap<(String, String), Cell> = cells
             .list
             .drain(..)
@@ -173,12 +186,12 @@ impl Rules {
         for config in groups {
             let before = old.remove(&(config.file.clone(), config.name.clone()));
             match before {
-                Some(cell) if cell.config == config => list.push(cell),
+                Some(cell) if same_settings && cell.config == config => list.push(cell),
                 Some(mut cell) => {
                     stop(&mut cell).await;
-                    list.push(self.replace(config, Some(cell)).await);
+                    list.push(self.replace(config, Some(cell), defaults).await);
                 }
-                None => list.push(self.replace(config, None).await),
+                None => list.push(self.replace(config, None, defaults).await),
             }
         }
         for (_, mut cell) in old {
@@ -201,7 +214,8 @@ impl Rules {
     }
 
     /// A group in place of one that was stopped, or a new one.
-    async fn replace(&self, config: GroupConfig, before: Option<Cell>) -> Cell {
+    async fn replace(&self, config: GroupConfig, before: Option<Cell>, defaults: Defaults) -> Cell {
+        let around = self.context.around();
         let mut old_rules: HashMap<u64, Rule> = HashMap::new();
         let mut orphans = Vec::new();
         if let Some(cell) = before {
@@ -213,7 +227,7 @@ impl Rules {
         let mut rules = Vec::with_capacity(config.rules.len());
         for (rule_config, key) in config.rules.iter().zip(keys) {
             let saved = self.context.state.saved(key).await;
-            let mut rule = Rule::new(rule_config, key, saved, &self.context.around);
+            let mut rule = Rule::new(rule_config, key, saved, &around);
             if let Some(old) = old_rules.remove(&key) {
                 rule.inherit(old);
             }
@@ -222,7 +236,7 @@ impl Rules {
         let removed: Vec<Rule> = old_rules.into_values().collect();
         self.forget(&removed, self.context.parts.clock.now()).await;
         orphans.extend(removed.into_iter().flat_map(|rule| rule.series));
-        let mut group = Group::new(config, rules, self.defaults);
+        let mut group = Group::new(config, rules, defaults);
         group.orphans = orphans;
         Cell::new(group)
     }

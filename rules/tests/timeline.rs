@@ -183,13 +183,16 @@ impl House {
             clock: Arc::new(self.clock.clone()),
             seed: 0,
         };
-        let settings = Settings {
+        let groups = config::parse(&self.text, "r.yml").expect("the rules are fine");
+        Rules::open(self.disk.disk(), Path::new(DIR), parts, &self.settings(), groups)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
             external_labels: Labels::from_pairs([("site", "s1")]),
             external_url: "http://b.example/x/".to_owned(),
             ..Settings::default()
-        };
-        let groups = config::parse(&self.text, "r.yml").expect("the rules are fine");
-        Rules::open(self.disk.disk(), Path::new(DIR), parts, &settings, groups)
+        }
     }
 
     async fn evaluate(&self, rules: &Rules, at: TimestampMs) {
@@ -442,13 +445,40 @@ async fn a_reload_keeps_what_did_not_change() {
     .to_owned();
     let groups = config::parse(&house.text, "r.yml").expect("is fine");
     house.clock.set(minute(1));
-    rules.reload(groups).await;
+    rules.reload(&house.settings(), groups).await;
     assert_eq!(house.store.take(), ["1 s{i=\"a\"} stale"]);
     house.evaluate(&rules, minute(2)).await;
     assert_eq!(house.sink.lines(minute(2)), ["a 2 ?6"], "its `for` went on");
     let stored = house.store.take();
     assert!(stored.contains(&"2 r{i=\"a\"} stale".to_owned()), "{stored:?}");
     assert_eq!(rules.groups().len(), 1);
+    rules.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_takes_the_labels_the_address_and_the_interval_of_the_server() {
+    let house = House::new(&DOWN.replace("  interval: 1m\n", ""));
+    let rules = house.open().expect("opens");
+    house.engine.set("down", &[("a", 1.0)]);
+    for count in 0..3 {
+        house.evaluate(&rules, minute(count)).await;
+    }
+    let first = house.sink.take().remove(0);
+    assert_eq!(first.labels.get("site"), Some("s1"));
+    let settings = Settings {
+        external_labels: Labels::from_pairs([("site", "s2")]),
+        external_url: "http://other.example".to_owned(),
+        interval_ms: 30_000,
+        ..Settings::default()
+    };
+    let groups = config::parse(&house.text, "r.yml").expect("is fine");
+    rules.reload(&settings, groups).await;
+    assert_eq!(rules.groups()[0].interval_ms, 30_000);
+    house.evaluate(&rules, minute(4)).await;
+    let second = house.sink.take().remove(0);
+    assert_eq!(second.labels.get("site"), Some("s2"));
+    assert_eq!(second.starts_at, first.starts_at, "the alert goes on");
+    assert!(second.generator_url.starts_with("http://other.example/"), "{second:?}");
     rules.stop().await;
 }
 

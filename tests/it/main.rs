@@ -14,3 +14,5 @@ mod crash;
 mod end_to_end;
 /// The page in a real browser.
 mod page;
+/// A secret in every place that may hold one, and none of them shown.
+mod secrets;

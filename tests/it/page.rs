@@ -34,6 +34,8 @@ async fn the_page_shows_what_is_watched() {
     {
         assert!(page.contains(expected), "{expected} in the page:\n{page}");
     }
+    assert!(page.contains("3 targets watched, 1 down"), "a Redis that is gone is down:\n{page}");
+    assert!(page.contains("redis_up is 0: the server does not answer"), "{page}");
     assert!(page.contains("mode=\"idle\""), "the chart's legend:\n{page}");
     assert!(!page.contains("Loading…"), "the page got answers:\n{page}");
 }

@@ -75,4 +75,6 @@ pub(super) const SECRET_WORDS: &[&str] = &[
     "service_key",
     "user_key",
     "access_key",
+    // Of `http_headers`: many services take their token in a header of their own.
+    "values",
 ];

@@ -259,12 +259,16 @@ async fn a_reload_changes_receivers_and_keeps_alerts() {
     next(&mut posts, "good").await;
     until(&manager, |stats| stats.attempts.contains_key(&("webhook", "config"))).await;
     let only_good = CONFIG.replace(", {url: 'http://h/other', timeout: 1s}", "");
-    manager.reload(read(&only_good)).await.expect("reloads");
+    manager.reload(read(&only_good), "http://am2").await.expect("reloads");
     assert_eq!(manager.stats().dead_letters, 1, "what waited for the removed one is in sight");
     assert_eq!(manager.stats().undelivered, 0);
     assert_eq!(manager.alerts().len(), 1);
+    assert_eq!(manager.live().external_url, "http://am2", "links point to the new address");
     let bad = format!("{CONFIG}templates: [/no/such.tmpl]\n");
-    assert!(manager.reload(read(&bad)).await.is_err(), "a missing file keeps the old one");
+    assert!(
+        manager.reload(read(&bad), "http://am").await.is_err(),
+        "a missing file keeps the old one"
+    );
     assert_eq!(manager.groups()[0].receiver, "all");
     manager.stop().await;
 }

@@ -28,7 +28,9 @@ pub fn redacted(root: &Node) -> String {
 }
 
 fn is_secret_key(key: &str) -> bool {
-    !key.ends_with("_file") && SECRET_KEYS.iter().any(|secret| key.contains(secret))
+    // `key` is a private key in place under `tls_config`; `values` are those of `http_headers`.
+    let is_exact = matches!(key, "key" | "values");
+    !key.ends_with("_file") && (is_exact || SECRET_KEYS.iter().any(|part| key.contains(part)))
 }
 
 fn write_node(out: &mut String, node: &Node, indent: usize, secret: bool) {
@@ -90,7 +92,8 @@ mod tests {
     fn no_secret_is_left() {
         let text = "a: 1\nlist:\n- url: http://u:canary1@h:1/x\n  password: canary2\n\
                     basic_auth:\n  password_file: /p\n  bearer_token: 'canary3'\n\
-                    client_secret: [canary4]\nempty: {}\n";
+                    client_secret: [canary4]\nempty: {}\n\
+                    tls_config: {key: canary5}\nhttp_headers: {X-Key: {values: [canary6]}}\n";
         let shown = redacted(&model::yaml::parse(text).expect("yaml"));
         assert!(!shown.contains("canary"), "{shown}");
         assert!(shown.contains("http://<secret>@h:1/x") && shown.contains("password_file: /p"));

@@ -3,6 +3,7 @@
 //! Place in the flow: `exporters:` of belfry.yml → [`exporters::build`] → in-process sources, or
 //! scrape jobs for what exposes metrics itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use collector::Source;
@@ -10,6 +11,7 @@ use exporters::Kind;
 use model::fields::Problems;
 use model::yaml::{self, Node};
 use model::{Clock, Exporter, Labels};
+use url::Url;
 
 use crate::config::Config;
 use crate::roles::{Roles, Service};
@@ -81,15 +83,37 @@ impl Scrapes {
 
 /// One job in the language that the collector reads anyway.
 fn job_text(name: &str, instance: &str, job: &str, url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let (address, path) = match rest.find('/') {
-        Some(at) => rest.split_at(at),
-        None => (rest, "/metrics"),
+    let Ok(url) = Url::parse(url) else {
+        // The exporters section has been checked; without an address there is no target.
+        return format!("scrape_configs:\n- job_name: {name:?}\n");
     };
-    format!(
-        "scrape_configs:\n- job_name: {name:?}\n  scheme: {scheme}\n  metrics_path: {path:?}\n  \
-         static_configs: [{{targets: [{address:?}], labels: {{job: {job:?}, instance: {instance:?}}}}}]\n"
-    )
+    let host = url.host_str().unwrap_or("");
+    let address = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
+    let mut text = format!(
+        "scrape_configs:\n- job_name: {name:?}\n  scheme: {}\n  metrics_path: {:?}\n  \
+         static_configs: [{{targets: [{address:?}], labels: {{job: {job:?}, instance: {instance:?}}}}}]\n",
+        url.scheme(),
+        url.path()
+    );
+    let mut params: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, value) in url.query_pairs() {
+        params.entry(key.into_owned()).or_default().push(value.into_owned());
+    }
+    if !params.is_empty() {
+        text.push_str(&format!("  params: {params:?}\n"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let (user, password) = (decoded(url.username()), decoded(url.password().unwrap_or("")));
+        text.push_str(&format!("  basic_auth: {{username: {user:?}, password: {password:?}}}\n"));
+    }
+    text
+}
+
+/// A part of an address without its percent signs.
+fn decoded(text: &str) -> String {
+    let form = format!("k={}", text.replace('+', "%2B").replace('&', "%26"));
+    let mut pairs = url::form_urlencoded::parse(form.as_bytes());
+    pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 fn jobs(text: &str) -> Vec<collector::config::Job> {
@@ -105,13 +129,22 @@ fn jobs(text: &str) -> Vec<collector::config::Job> {
 
 #[cfg(test)]
 mod tests {
+    use collector::config::client::{Auth, Secret, Source};
+
     use super::*;
 
     #[test]
     fn a_native_endpoint_is_a_job() {
-        let text = job_text("exporters/haproxy/edge", "edge", "haproxy", "http://h:8404/m?x=1");
-        let jobs = jobs(&text);
+        let url = "http://ad%40min:hush+1@h:8404/m%20x?scope=a&scope=b";
+        let jobs = jobs(&job_text("exporters/haproxy/edge", "edge", "haproxy", url));
         assert_eq!(jobs.len(), 1);
-        assert_eq!(jobs[0].name, "exporters/haproxy/edge");
+        let job = &jobs[0];
+        assert_eq!((job.name.as_str(), job.scheme.as_str()), ("exporters/haproxy/edge", "http"));
+        assert_eq!(job.metrics_path, "/m%20x");
+        assert_eq!(job.params, [("scope".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
+        assert_eq!(job.groups[0].addresses, ["h:8404"], "no password in a label");
+        let secret = |text: &str| Source::Inline(Secret(text.to_owned()));
+        let expected = Auth::Basic { username: secret("ad@min"), password: secret("hush+1") };
+        assert_eq!(job.client.auth, Some(expected));
     }
 }

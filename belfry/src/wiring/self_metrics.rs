@@ -32,6 +32,22 @@ pub fn add(rooms: &Rooms) {
     }
 }
 
+/// Whether and when the configuration was last taken.
+pub fn config_families(status: &dashboards::parts::Status) -> Vec<Family> {
+    vec![
+        gauge(
+            "belfry_config_last_reload_successful",
+            "1 when the last configuration that was read was taken.",
+            f64::from(u8::from(status.reload_ok)),
+        ),
+        gauge(
+            "belfry_config_last_reload_success_timestamp_seconds",
+            "When a configuration was last taken.",
+            status.config_at_ms as f64 / 1000.0,
+        ),
+    ]
+}
+
 fn store_families(stats: &storage::Stats) -> Vec<Family> {
     let refused = stats.refused.iter().map(|(reason, count)| (reason.as_str(), *count));
     let unavailable = f64::from(u8::from(stats.unavailable.is_some()));

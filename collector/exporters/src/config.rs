@@ -19,7 +19,7 @@
 //!
 //! Not here: connecting (each exporter), the rest of belfry.yml (belfry).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::fields::{Fields, Problems};
 use model::yaml::Node;
@@ -218,8 +218,16 @@ fn read_password(fields: &mut Fields<'_>) -> Password {
             Password::None
         }
         (Some(text), None) => Password::Inline(text),
-        (None, Some(path)) => Password::File(PathBuf::from(path)),
+        (None, Some(path)) => Password::File(beside(fields.problems(), &path)),
         (None, None) => Password::None,
+    }
+}
+
+/// A path as the file that contains it means it: relative to that file.
+fn beside(problems: &Problems, path: &str) -> PathBuf {
+    match Path::new(problems.file()).parent() {
+        Some(folder) => folder.join(path),
+        None => PathBuf::from(path),
     }
 }
 

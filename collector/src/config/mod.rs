@@ -41,26 +41,37 @@ impl Config {
     pub fn external_labels(&self) -> &Labels {
         &self.global.external_labels
     }
+
+    /// Adds the `scrape_configs` of a further file's root.
+    pub fn add_jobs(&mut self, root: &Node, problems: &Problems) {
+        self.read_jobs(Fields::new(root, "", problems));
+    }
+
+    fn read_jobs(&mut self, mut fields: Fields<'_>) {
+        let problems = fields.problems();
+        for (path, node) in fields.list("scrape_configs") {
+            if node.is_null() {
+                problems.add(node, &path, "the job is empty; remove it or write one");
+                continue;
+            }
+            let job = job::read(Fields::new(node, &path, problems), &self.global);
+            if !job.name.is_empty() && self.jobs.iter().any(|other| other.name == job.name) {
+                let field = format!("{path}.job_name");
+                let message = format!("another job has the name {:?} too", job.name);
+                problems.add(node, &field, message);
+            }
+            self.jobs.push(job);
+        }
+    }
 }
 
 /// Reads `global` and `scrape_configs` of a configuration's root; other root keys are not looked at.
 pub fn read(root: &Node, problems: &Problems) -> Config {
     let mut fields = Fields::new(root, "", problems);
     let global = fields.fields("global").map(global::read).unwrap_or_default();
-    let mut jobs: Vec<Job> = Vec::new();
-    for (path, node) in fields.list("scrape_configs") {
-        if node.is_null() {
-            problems.add(node, &path, "the job is empty; remove it or write one");
-            continue;
-        }
-        let job = job::read(Fields::new(node, &path, problems), &global);
-        if !job.name.is_empty() && jobs.iter().any(|other| other.name == job.name) {
-            let field = format!("{path}.job_name");
-            problems.add(node, &field, format!("another job has the name {:?} too", job.name));
-        }
-        jobs.push(job);
-    }
-    Config { global, jobs }
+    let mut config = Config { global, jobs: Vec::new() };
+    config.read_jobs(fields);
+    config
 }
 
 /// A path as the file that contains it means it: relative to that file.

@@ -12,7 +12,10 @@ use crate::target::Group;
 pub fn read(mut fields: Fields<'_>, classic_names: bool) -> Group {
     let addresses = fields.texts("targets").unwrap_or_default();
     for address in &addresses {
-        if address.contains('/') {
+        if address.contains('@') {
+            // The text is not repeated: a password may stand in it.
+            fields.problem("targets", "a target has a user before its host; use basic_auth");
+        } else if address.contains('/') {
             let message =
                 format!("{address:?} is no host and port; leave the scheme and the path away");
             fields.problem("targets", message);

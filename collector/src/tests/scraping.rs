@@ -152,6 +152,27 @@ async fn an_exporter_inside_is_a_target_like_any_other() {
 }
 
 #[tokio::test]
+async fn an_exporter_inside_is_asked_at_once_and_only_once() {
+    let store = Arc::new(FakeStore::default());
+    let collector = collector(&store);
+    let source = || Source {
+        job: "host".to_owned(),
+        instance: "here".to_owned(),
+        labels: Labels::empty(),
+        interval_ms: 86_400_000,
+        timeout_ms: 100,
+        exporter: Arc::new(Fixed),
+    };
+    collector.start(config(""), vec![source()]).await;
+    let up = "up{instance=\"here\", job=\"host\"}";
+    eventually("asked long before the interval is over", || store.last(up) == Some(1.0)).await;
+    // A reload brings a new exporter of the same target, which keeps its place in the interval.
+    collector.reload(config(""), vec![source()]).await;
+    collector.stop(STOP).await;
+    assert_eq!(store.samples(up).len(), 1);
+}
+
+#[tokio::test]
 async fn target_files_are_followed() {
     let store = Arc::new(FakeStore::default());
     let target = FakeTarget::page("a 1\n").await;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use alertmanager::core::view::{AlertView, GroupView};
 use alertmanager::{Alertmanager, matchers};
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use model::labels::Labels;
@@ -196,9 +198,12 @@ fn instant(text: Option<&str>) -> Result<Option<TimestampMs>, ErrorText> {
 /// Takes alerts. 200 means fsynced.
 pub async fn post_alerts(
     State(parts): State<Parts>,
-    Json(posted): Json<Vec<PostedAlert>>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, ErrorText> {
     let manager = manager(&parts)?;
+    let body = body.map_err(|error| ErrorText(error.status(), error.body_text()))?;
+    let posted: Vec<PostedAlert> =
+        serde_json::from_slice(&body).map_err(|error| bad(format!("parsing body: {error}")))?;
     let alerts = posted.into_iter().map(PostedAlert::alert).collect::<Result<Vec<_>, _>>()?;
     manager.send(alerts).await.map(|()| StatusCode::OK).map_err(|error| match &error {
         AlertSinkError::Invalid { .. } => bad(error.to_string()),

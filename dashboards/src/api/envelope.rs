@@ -2,6 +2,7 @@
 //!
 //! Place in the flow: the last step of each handler under `/api`. Never HTML, whatever went wrong.
 
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -29,6 +30,11 @@ impl ApiError {
     /// A parameter that can't be understood.
     pub fn bad_parameter(name: &str, message: impl std::fmt::Display) -> ApiError {
         ApiError::bad_data(format!("invalid parameter \"{name}\": {message}"))
+    }
+
+    /// A body that can't be read, such as one that is too large.
+    pub fn body(rejection: &BytesRejection) -> ApiError {
+        ApiError::new(rejection.status(), "bad_data", rejection.body_text())
     }
 
     /// A fault of ours.

@@ -27,7 +27,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         if is_form {
             let body = axum::body::Bytes::from_request(request, state)
                 .await
-                .map_err(|error| ApiError::bad_data(format!("read form body: {error}")))?;
+                .map_err(|error| ApiError::body(&error))?;
             pairs.extend(url::form_urlencoded::parse(&body).into_owned());
         }
         pairs.extend(url::form_urlencoded::parse(url_query.as_bytes()).into_owned());

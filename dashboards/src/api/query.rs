@@ -19,9 +19,15 @@ fn engine(parts: &Parts) -> Result<Arc<Engine>, ApiError> {
 }
 
 fn options(params: &Params) -> Result<QueryOptions, ApiError> {
+    // Looked at before the query runs, so that a wrong one costs nothing.
+    params.limit()?;
+    let timeout = params.duration_ms("timeout")?.map(|ms| {
+        let negative = |_| ApiError::bad_parameter("timeout", "must not be negative");
+        u64::try_from(ms).map_err(negative)
+    });
     Ok(QueryOptions {
-        timeout_ms: params.duration_ms("timeout")?.and_then(|ms| u64::try_from(ms).ok()),
-        lookback_ms: params.duration_ms("lookback_delta")?,
+        timeout_ms: timeout.transpose()?,
+        lookback_ms: params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0),
         ..QueryOptions::default()
     })
 }

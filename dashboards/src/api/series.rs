@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use model::labels::Labels;
 use storage::Store;
@@ -84,10 +85,11 @@ pub async fn labels(
 /// All values of one label.
 pub async fn label_values(
     State(parts): State<Parts>,
-    Path(name): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Success<Vec<String>>, ApiError> {
     let store = store(&parts)?;
+    let Path(name) = path.map_err(|error| ApiError::bad_parameter("name", error.body_text()))?;
     let name = unescape(&name);
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));

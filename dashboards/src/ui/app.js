@@ -26,7 +26,8 @@ function element(tag, text, className) {
 function table(headings, rows) {
   const node = element("table");
   const head = node.createTHead().insertRow();
-  headings.forEach((heading) => head.append(element("th", heading)));
+  headings.forEach((heading, index) =>
+    head.append(element("th", heading, rows[0] && rows[0][index].className === "number" ? "number" : "")));
   const body = node.createTBody();
   rows.forEach((cells) => body.insertRow().append(...cells));
   return node;
@@ -39,8 +40,25 @@ function labelText(labels, hidden) {
     .join(" ");
 }
 
+// An exporter that answers may tell of a server that does not.
+async function serversDown() {
+  const query = '{__name__=~"pg_up|redis_up|haproxy_up"} == 0';
+  try {
+    return (await api("query", { query })).result.map((one) => one.metric);
+  } catch {
+    return [];
+  }
+}
+
 async function showTargets() {
   const targets = (await api("targets")).activeTargets;
+  for (const metric of await serversDown()) {
+    const target = targets.find((one) => one.health === "up"
+      && one.labels.job === metric.job && one.labels.instance === metric.instance);
+    if (!target) continue;
+    target.health = "down";
+    target.lastError = `${metric.__name__} is 0: the server does not answer`;
+  }
   const down = targets.filter((target) => target.health === "down");
   targets.sort((a, b) => (a.health === "down" ? 0 : 1) - (b.health === "down" ? 0 : 1)
     || a.scrapePool.localeCompare(b.scrapePool));
@@ -149,7 +167,7 @@ async function runQuery(event) {
       mark.append(svg("rect", { width: 1, height: 1, fill: COLOURS[index % COLOURS.length] }));
       const last = one.values[one.values.length - 1];
       const name = one.metric.__name__ || "";
-      line.append(mark, `${name}{${labelText(one.metric, ["__name__"])}} ${last[1]}`);
+      line.append(mark, `${name}{${labelText(one.metric, ["__name__"])}} ${number(Number(last[1]))}`);
       return line;
     });
     if (data.result.length > SERIES_MAX) lines.push(element("div", `… and ${data.result.length - SERIES_MAX} more series`));

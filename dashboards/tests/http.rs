@@ -1,0 +1,317 @@
+//! The HTTP API over real sockets: answers, errors and their shapes, before and after the start.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use alertmanager::Alertmanager;
+use dashboards::parts::Status;
+use dashboards::{Control, Gate, Parts, Server};
+use journal::disk::SimulatedDisk;
+use model::clock::SystemClock;
+use model::{Append, Batch, BoxFuture, Clock, Labels, TimestampMs};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+struct Whole;
+
+impl Control for Whole {
+    fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("belfry.yml:3: listen: is wrong".to_owned()) })
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        Status { version: "0.0.0", ..Status::default() }
+    }
+}
+
+struct Api {
+    address: std::net::SocketAddr,
+    gate: Gate,
+    stop: oneshot::Sender<()>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Reply {
+    #[track_caller]
+    fn json(&self) -> Value {
+        assert!(self.head.contains("content-type: application/json"), "{}", self.head);
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Api {
+    /// A server that has not opened its rooms yet.
+    async fn closed() -> Api {
+        let gate = Gate::new(Arc::new(SystemClock), Arc::new(Whole));
+        let server = Server::bind("127.0.0.1:0").await.expect("bind");
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let own = gate.clone();
+        let serving = tokio::spawn(async move {
+            let stopped = async { _ = stopped.await };
+            server.run(own, stopped).await.expect("serves");
+        });
+        Api { address, gate, stop, serving }
+    }
+
+    /// A server over a store with one series, without rules and scrapes.
+    async fn open() -> Api {
+        let api = Api::closed().await;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let disk = SimulatedDisk::new(1);
+        let settings = storage::Settings::default();
+        let store = storage::Store::open(disk.disk(), Path::new("/s"), settings, clock.clone());
+        let store = store.expect("opens");
+        let mut batch = Batch::new();
+        let series = batch.series(&Labels::from_pairs([("__name__", "m"), ("a", "1")]));
+        for second in 0..10 {
+            batch.sample(series, TimestampMs(1_000_000 + second * 1000), second as f64);
+        }
+        let other = batch.series(&Labels::from_pairs([("__name__", "m"), ("a", "2")]));
+        batch.sample(other, TimestampMs(1_009_000), f64::INFINITY);
+        store.append(batch).await.expect("durable");
+        let source = Arc::clone(&store) as Arc<dyn query::Source>;
+        let engine = query::Engine::new(source, clock.clone(), query::Settings::default());
+        let parts = alertmanager::Parts {
+            clock: clock.clone(),
+            http: Arc::new(collector::HttpClient::new()),
+            external_url: "http://b".to_owned(),
+            site: "test".to_owned(),
+            seed: 1,
+        };
+        let text = "route: {receiver: x}\nreceivers: [{name: x}]\n";
+        let config = alertmanager::config::parse(text, "am.yml").expect("is fine");
+        let alerts = Alertmanager::open(disk.disk(), Path::new("/am"), config, parts);
+        api.gate.open(Parts {
+            clock,
+            control: Arc::new(Whole),
+            registry: prometheus::Registry::new(),
+            append: Some(Arc::clone(&store) as Arc<dyn Append>),
+            store: Some(store),
+            engine: Some(Arc::new(engine)),
+            sql: None,
+            collector: None,
+            rules: None,
+            alertmanager: Some(alerts.expect("opens")),
+        });
+        api
+    }
+
+    async fn send(&self, method: &str, target: &str, kind: &str, body: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.expect("connect");
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n{kind}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect("send");
+        // A server that has refused the body may have closed already.
+        let _ = stream.write_all(body).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a code");
+        Reply { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    async fn get(&self, target: &str) -> Reply {
+        self.send("GET", target, "", b"").await
+    }
+
+    async fn post(&self, target: &str, form: &str) -> Reply {
+        let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+        self.send("POST", target, kind, form.as_bytes()).await
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        self.serving.await.expect("ends");
+    }
+}
+
+#[tokio::test]
+async fn until_the_rooms_are_open_it_says_so() {
+    let api = Api::closed().await;
+    for path in ["/api/v1/query?query=1", "/api/v1/write", "/api/v2/alerts", "/api/v1/x"] {
+        let reply = api.get(path).await;
+        assert_eq!(reply.status, 503, "{path}");
+        assert_eq!(reply.json()["errorType"], "unavailable", "{path}");
+        assert!(reply.head.contains("retry-after: 1"), "{}", reply.head);
+    }
+    assert_eq!(api.get("/metrics").await.status, 503);
+    assert_eq!(api.get("/-/healthy").await.status, 200);
+    assert_eq!(api.get("/").await.status, 200, "the page itself needs no room");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_requests_get_the_envelope() {
+    let api = Api::open().await;
+    for (path, status, kind, text) in [
+        ("/api/v1/query", 400, "bad_data", "\"query\""),
+        ("/api/v1/query?query=sum(", 400, "bad_data", "1:"),
+        ("/api/v1/query?query=m&time=x", 400, "bad_data", "\"time\""),
+        ("/api/v1/query?query=m&limit=-1", 400, "bad_data", "\"limit\""),
+        ("/api/v1/query?query=m&timeout=x", 400, "bad_data", "\"timeout\""),
+        ("/api/v1/query?query=m&timeout=-1", 400, "bad_data", "\"timeout\""),
+        ("/api/v1/query?query=m&lookback_delta=x", 400, "bad_data", "\"lookback_delta\""),
+        ("/api/v1/query?query=m%20%2B%20on(x)%20m&time=1009", 422, "execution", "many"),
+        ("/api/v1/query_range?query=m&start=1&end=2", 400, "bad_data", "\"step\""),
+        ("/api/v1/query_range?query=m&start=2&end=1&step=1", 400, "bad_data", "\"end\""),
+        ("/api/v1/query_range?query=m&start=1&end=2&step=0", 400, "bad_data", "\"step\""),
+        ("/api/v1/query_range?query=m&start=1&end=2&step=-5s", 400, "bad_data", "\"step\""),
+        ("/api/v1/query_range?query=m&start=0&end=11001&step=1", 400, "bad_data", "11,000"),
+        ("/api/v1/query_range?query=m[5m]&start=1&end=2&step=1", 400, "bad_data", "\"query\""),
+        ("/api/v1/series", 400, "bad_data", "match[]"),
+        ("/api/v1/series?match[]=", 400, "bad_data", "match[]"),
+        ("/api/v1/series?match[]=%7B%7D", 400, "bad_data", "match[]"),
+        ("/api/v1/series?match[]=m&start=2&end=1", 400, "bad_data", "\"end\""),
+        ("/api/v1/labels?match[]=%7B", 400, "bad_data", "match[]"),
+        ("/api/v1/label/%FF/values", 400, "bad_data", "\"name\""),
+        ("/api/v1/rules", 404, "not_found", "rules"),
+        ("/api/v1/nonsense", 404, "not_found", "no such"),
+        ("/api/v3/query", 404, "not_found", "no such"),
+        ("/api/v1/write", 405, "bad_data", "method"),
+    ] {
+        let reply = api.get(path).await;
+        let json = reply.json();
+        assert_eq!(reply.status, status, "{path}: {json}");
+        assert_eq!(
+            (&json["status"], &json["errorType"]),
+            (&"error".into(), &kind.into()),
+            "{path}"
+        );
+        assert!(json["error"].as_str().is_some_and(|error| error.contains(text)), "{path}: {json}");
+    }
+    assert_eq!(api.send("DELETE", "/api/v1/query", "", b"").await.json()["status"], "error");
+    let long = format!("query={}", "1".repeat(5 * 1024 * 1024));
+    let reply = api.post("/api/v1/query", &long).await;
+    assert_eq!((reply.status, &reply.json()["status"]), (413, &"error".into()));
+    let reply = api.send("POST", "/-/reload", "", b"").await;
+    assert_eq!(reply.status, 500);
+    assert!(reply.body.contains("belfry.yml:3: listen: is wrong"), "{}", reply.body);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn queries_in_every_spelling() {
+    let api = Api::open().await;
+    let at = |text: &str| format!("/api/v1/query?query=m%7Ba=%221%22%7D&time={text}");
+    for (time, value) in [
+        ("1009", "9"),
+        ("1005.4", "5"),
+        ("1.005e3", "5"),
+        ("1970-01-01T00:16:45Z", "5"),
+        ("1970-01-01T01:16:45.5%2B01:00", "5"),
+    ] {
+        let json = api.get(&at(time)).await.json();
+        assert_eq!(json["data"]["result"][0]["value"][1], value, "{time}: {json}");
+    }
+    let infinite = api.get("/api/v1/query?query=m%7Ba=%222%22%7D&time=1009").await;
+    assert!(infinite.body.contains(r#""value":[1009,"+Inf"]"#), "{}", infinite.body);
+    for query in ["nothing", "vector(1)%20%3E%202"] {
+        let reply = api.get(&format!("/api/v1/query?query={query}&time=4")).await;
+        assert_eq!(
+            reply.body,
+            r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#
+        );
+    }
+    // What Grafana asks first.
+    let health = api.post("/api/v1/query", "query=1%2B1&time=4").await;
+    assert_eq!(
+        health.body,
+        r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#
+    );
+    // Times far beyond what there is.
+    for time in ["-9e12", "9e12", "9e15", "-292273086-05-16T16:47:06Z"] {
+        assert_eq!(api.get(&at(time)).await.status, 200, "{time}");
+    }
+    // The URL's parameters beside the form's, and both spellings of a step.
+    for step in ["1", "1s", "1000ms", "1.0"] {
+        let form = format!("query=m&start=1000&end=1009&step={step}");
+        let json = api.post("/api/v1/query_range?stats=all&limit=1", &form).await.json();
+        assert_eq!(json["data"]["resultType"], "matrix");
+        assert_eq!(json["data"]["result"].as_array().map(Vec::len), Some(1));
+        assert_eq!(json["data"]["result"][0]["values"].as_array().map(Vec::len), Some(10));
+        assert!(json["data"]["stats"]["samples"]["totalQueryableSamples"].is_number(), "{json}");
+        assert!(json["warnings"][0].as_str().is_some_and(|text| text.contains("limit")), "{json}");
+    }
+    let edge = "query=1&start=0&end=11000&step=1&lookback_delta=-5";
+    assert_eq!(api.post("/api/v1/query_range", edge).await.status, 200);
+    let none = api.post("/api/v1/query_range", "query=nothing&start=1&end=2&step=1").await;
+    assert!(none.body.contains(r#""resultType":"matrix","result":[]"#), "{}", none.body);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn labels_series_and_small_answers() {
+    let api = Api::open().await;
+    let two = "match[]=m%7Ba=%221%22%7D&match[]=m%7Ba=%222%22,%7D&start=0&end=9999999999";
+    for (path, expected) in [
+        ("/api/v1/labels", r#"["__name__","a"]"#),
+        ("/api/v1/label/a/values", r#"["1","2"]"#),
+        ("/api/v1/label/U__a/values", r#"["1","2"]"#),
+        ("/api/v1/label/none/values", "[]"),
+        ("/api/v1/label/a/values?match[]=none", "[]"),
+        ("/api/v1/series?match[]=none", "[]"),
+        ("/api/v1/query_exemplars?query=m", "[]"),
+        ("/api/v1/metadata?limit=40000", "{}"),
+    ] {
+        let reply = api.get(path).await;
+        assert_eq!(reply.body, format!(r#"{{"status":"success","data":{expected}}}"#), "{path}");
+    }
+    let series = api.post("/api/v1/series", two).await.json();
+    assert_eq!(series["data"].as_array().map(Vec::len), Some(2), "{series}");
+    let cut = api.get("/api/v1/label/a/values?limit=1").await.json();
+    assert_eq!(cut["data"].as_array().map(Vec::len), Some(1));
+    assert!(cut["warnings"][0].is_string(), "{cut}");
+    for method in ["GET", "POST"] {
+        let reply = api.send(method, "/api/v1/status/buildinfo", "", b"").await;
+        assert_eq!(reply.json()["data"]["application"], "Belfry");
+    }
+    let head = api.send("HEAD", "/-/ready", "", b"").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(api.send("HEAD", "/api/v1/query?query=1", "", b"").await.status, 200);
+    let packed = api.send("GET", "/api/v1/labels", "Accept-Encoding: gzip\r\n", b"").await;
+    assert!(packed.head.contains("content-encoding: gzip"), "{}", packed.head);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn alerts_are_posted_and_refused_in_json() {
+    let api = Api::open().await;
+    let post = async |body: &str| {
+        let kind = "Content-Type: application/json\r\n";
+        api.send("POST", "/api/v2/alerts", kind, body.as_bytes()).await
+    };
+    assert_eq!(post(r#"[{"labels":{"alertname":"A"},"annotations":{}}]"#).await.status, 200);
+    let shown = api.get("/api/v2/alerts?filter=alertname%3DA").await.json();
+    assert_eq!(shown[0]["labels"]["alertname"], "A", "{shown}");
+    for (body, text) in [
+        ("{", "parsing body"),
+        (r#"[{"annotations":{}}]"#, "labels"),
+        (r#"[{"labels":{"a":"b"},"startsAt":"soon"}]"#, "soon"),
+        (r#"[{"labels":{}}]"#, "label"),
+    ] {
+        let reply = post(body).await;
+        assert_eq!(reply.status, 400, "{body}: {}", reply.body);
+        let json = reply.json();
+        assert!(json.as_str().is_some_and(|error| error.contains(text)), "{body}: {json}");
+    }
+    let long = format!("[{}]", " ".repeat(5 * 1024 * 1024));
+    let reply = post(&long).await;
+    assert_eq!((reply.status, reply.json().is_string()), (413, true));
+    api.stop().await;
+}

@@ -230,6 +230,7 @@ pub(crate) fn open_parts(
         refuse_newer(&file, segment)?;
         segments.insert(segment, entry.size_bytes);
     }
+    make_durable(&disk, dir, segments.last_key_value().map(|(segment, _)| *segment))?;
     let next_segment = match segments.last_key_value() {
         Some((last, _)) => last.checked_add(1).ok_or_else(|| Error::Corrupt {
             what: "a segment has the highest number there is: move it away; it stands".to_owned(),
@@ -242,6 +243,16 @@ pub(crate) fn open_parts(
     let writer =
         SegmentWriter::new(disk, dir.to_owned(), segment_bytes_max, segments, next_segment);
     Ok((writer, replay))
+}
+
+/// Syncs what a process that was killed may have left unsynced: the bytes of the newest segment, and
+/// the names. Who replays them takes them for durable, and a power cut must not take them back.
+fn make_durable(disk: &Disk, dir: &Path, newest: Option<u64>) -> Result<(), Error> {
+    let Some(newest) = newest else { return Ok(()) };
+    let path = segment_path(dir, newest);
+    let file = disk.open(&path).map_err(|source| Error::io("open", &path, source))?;
+    file.sync_data().map_err(|source| Error::io("sync", &path, source))?;
+    disk.sync_dir(dir).map_err(|source| Error::io("sync", dir, source))
 }
 
 /// A header that cannot be read is damage, which the replay names; a newer one stops us.

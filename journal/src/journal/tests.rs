@@ -221,3 +221,27 @@ fn a_replay_may_be_read_while_records_are_appended() {
     .expect("open");
     assert_eq!(replay.count(), 0);
 }
+
+/// A killed process leaves bytes that readers see and that no sync made durable. Who replays them
+/// builds on them, so from then on they must stay.
+#[test]
+fn what_was_replayed_after_a_kill_survives_a_power_cut() {
+    for seed in 0..20 {
+        let simulated = SimulatedDisk::new(seed);
+        let disk = simulated.disk();
+        let (journal, _) = open(&disk);
+        journal.append_blocking(1, vec![7; 3000]).expect("append");
+        journal.close();
+        let (path, size_bytes) = simulated.files().remove(0);
+        let bytes = disk.read(&path, size_bytes as usize).expect("read");
+        disk.remove_file(&path).expect("remove");
+        disk.create(&path).expect("create").append(&bytes).expect("write, and no sync");
+
+        let (journal, replayed) = open(&disk);
+        assert_eq!(replayed.len(), 1, "seed {seed}");
+        journal.append_blocking(2, b"builds on it".to_vec()).expect("append");
+        journal.close();
+        simulated.crash_and_restart();
+        assert_eq!(open(&disk).1.len(), 2, "seed {seed}");
+    }
+}

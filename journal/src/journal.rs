@@ -122,6 +122,19 @@ impl Journal {
         self.enqueue_blocking(Item::Group(records))
     }
 
+    /// Appends groups in this order, each of which survives all or not at all, and holds the thread
+    /// until all of them are on the disk. When it fails, the first of them may be there. Nothing is
+    /// appended when one of them is too large.
+    pub fn append_groups_blocking(&self, groups: Vec<Vec<(u8, Vec<u8>)>>) -> Result<(), Error> {
+        let items: Vec<Item> = groups.into_iter().map(Item::Group).collect();
+        items.iter().try_for_each(|item| self.check(item))?;
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            answers.push(self.queue_blocking(item)?);
+        }
+        answers.iter().try_for_each(|receiver| self.wait(receiver))
+    }
+
     /// Waits until the queue takes an append of that many bytes. The wait ends when the disk has
     /// answered for those in line, well or not.
     pub async fn room(&self, bytes: usize) {
@@ -176,9 +189,15 @@ impl Journal {
 
     fn enqueue_blocking(&self, item: Item) -> Result<(), Error> {
         self.check(&item)?;
+        let receiver = self.queue_blocking(item)?;
+        self.wait(&receiver)
+    }
+
+    /// Puts an item in line, once there is room; the answer comes through the receiver.
+    fn queue_blocking(&self, item: Item) -> Result<Receiver<Result<(), Error>>, Error> {
         let (sender, receiver) = sync_channel(1);
         self.shared.queue.append(item, Reply::Thread(sender), BLOCKING_WAIT_MAX)?;
-        self.wait(&receiver)
+        Ok(receiver)
     }
 
     fn check(&self, item: &Item) -> Result<(), Error> {

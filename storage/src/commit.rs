@@ -3,9 +3,9 @@
 //! Place in the flow: queue → **committer** → journal (one sync for all that wait) → memtable →
 //! answer.
 //!
-//! One thread owns this. A group of batches is planned against memory, written to the journal as one
-//! record group, and only then applied; when the journal fails, the plan is thrown away and nothing
-//! of it is to be seen. Numbers given to new series of a failed plan are never given again, because
+//! One thread owns this. A group of batches is planned against memory, written to the journal with
+//! one sync, and only then applied; when the journal fails, the plan is thrown away and nothing of it
+//! is to be seen. Numbers given to new series of a failed plan are never given again, because
 //! a write that failed may still come back after a restart.
 //!
 //! Not here: planning one group (`plan`), the journal's own grouping (journal).
@@ -17,7 +17,7 @@ use model::{AppendError, Appended};
 use crate::memtable::Sample;
 use crate::plan::{Finished, Plan, Present};
 use crate::queue::Waiting;
-use crate::record::{NumberedSample, encode_samples, encode_series};
+use crate::record::{NumberedSample, encode_samples, encode_series, groups};
 use crate::shared::{Era, Shared, lock};
 use crate::source::NewestInBlocks;
 
@@ -91,7 +91,7 @@ impl Committer {
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
             self.shared
                 .journal
-                .append_many_blocking(records)
+                .append_groups_blocking(groups(records))
                 .map_err(|error| crate::error::chain(&error))?;
             let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);

@@ -36,15 +36,13 @@ use crate::block::{Block, BlockWriter};
 use crate::error::at;
 use crate::manifest::{BlockEntry, FlushEntry, Manifest};
 use crate::memtable::{Piece, Taken};
-use crate::record::encode_series;
+use crate::record::{encode_series, groups};
 use crate::shared::{Era, Flushing, Shared, lock};
 
 /// The folder of the blocks.
 pub const BLOCKS_DIR: &str = "blocks";
 /// Blocks of one flush at most; data spread over more ranges gets wider ones.
 const FLUSH_BLOCKS_MAX: usize = 64;
-/// Series log records written with one sync.
-const LOG_RECORDS_MAX: usize = 16;
 
 /// How much is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,10 +250,7 @@ fn log_series(shared: &Shared, flushing: &mut Flushing) -> Result<(), Error> {
 pub fn append_series(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(), Error> {
     let mut records = Vec::new();
     encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-    while !records.is_empty() {
-        let rest = records.split_off(records.len().min(LOG_RECORDS_MAX));
-        log.append_many_blocking(std::mem::replace(&mut records, rest))?;
-    }
+    log.append_groups_blocking(groups(records))?;
     Ok(())
 }
 

@@ -245,3 +245,18 @@ fn what_was_replayed_after_a_kill_survives_a_power_cut() {
         assert_eq!(open(&disk).1.len(), 2, "seed {seed}");
     }
 }
+
+#[test]
+fn groups_in_a_row_are_durable_together_and_have_no_common_limit() {
+    let simulated = SimulatedDisk::new(1);
+    let (journal, _) = open(&simulated.disk());
+    let groups = (0..9_u8).map(|kind| vec![(kind, vec![kind; 8 << 20])]).collect();
+    journal.append_groups_blocking(groups).expect("72 MiB");
+    let too_large = vec![vec![(1, vec![])], vec![(1, vec![0; RECORD_BYTES_MAX + 1])]];
+    let error = journal.append_groups_blocking(too_large).expect_err("one is too large");
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    journal.close();
+    simulated.crash_and_restart();
+    let kinds: Vec<u8> = open(&simulated.disk()).1.iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8], "nothing of the second call");
+}

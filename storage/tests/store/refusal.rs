@@ -205,3 +205,25 @@ fn settings_that_cannot_work() {
         assert!(matches!(refused, Err(storage::Error::Setting { .. })), "{settings:?}");
     }
 }
+
+#[test]
+fn a_batch_larger_than_a_journal_record() {
+    let simulated = SimulatedDisk::new(1);
+    let store = open(&simulated.disk(), quiet());
+    let value = "v".repeat(model::limits::LABEL_VALUE_BYTES_MAX);
+    let names: Vec<String> = (0..120).map(|index| format!("label_{index:03}")).collect();
+    let mut batch = Batch::new();
+    for number in 10..50 {
+        let number = number.to_string();
+        let first = ("a", number.as_str());
+        let rest = names.iter().map(|name| (name.as_str(), value.as_str()));
+        let series = batch.series_from_sorted(std::iter::once(first).chain(rest));
+        batch.sample(series, TimestampMs(10), 1.0);
+    }
+    let answer = block_on(store.append(batch)).unwrap();
+    assert_eq!((answer.accepted, answer.series_created), (40, 40));
+    simulated.crash_and_restart();
+    drop(store);
+    let store = open(&simulated.disk(), quiet());
+    assert_eq!((store.stats().series, store.stats().samples_in_memtable), (40, 40));
+}

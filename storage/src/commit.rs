@@ -32,6 +32,19 @@ pub struct Committer {
     in_blocks: NewestInBlocks,
 }
 
+/// Ends the queue when the committer ends, however it ends: nobody waits for an answer in vain.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.queue.end();
+        if std::thread::panicking() {
+            let reason = "its committer panicked; the log says why; restart it".to_owned();
+            lock(&self.0.counters).unavailable = Some(reason);
+        }
+    }
+}
+
 impl Committer {
     /// A committer that gives new series numbers from `next_series_id` on.
     pub fn new(shared: Arc<Shared>, next_series_id: u64) -> Committer {
@@ -40,8 +53,9 @@ impl Committer {
 
     /// Works until the queue is closed and empty.
     pub fn run(mut self) {
+        let end = End(Arc::clone(&self.shared));
         loop {
-            let group = self.shared.queue.take();
+            let group = end.0.queue.take();
             if group.is_empty() {
                 return;
             }

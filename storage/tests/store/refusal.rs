@@ -206,6 +206,35 @@ fn settings_that_cannot_work() {
     }
 }
 
+/// A clock that breaks on demand.
+struct BrokenClock(std::sync::atomic::AtomicBool);
+
+impl Clock for BrokenClock {
+    fn now(&self) -> TimestampMs {
+        assert!(!self.0.load(std::sync::atomic::Ordering::SeqCst), "the clock of the test breaks");
+        TimestampMs(1000)
+    }
+}
+
+#[test]
+fn a_committer_that_panics_leaves_nobody_waiting() {
+    let clock = Arc::new(BrokenClock(false.into()));
+    let disk = SimulatedDisk::new(1).disk();
+    let store = Store::open(disk, std::path::Path::new("/s"), quiet(), clock.clone()).unwrap();
+    append(&store, &[(1, 1, 1.0)]).unwrap();
+    clock.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    for at_ms in 2..4 {
+        let store = Arc::clone(&store);
+        let (answer, answered) = std::sync::mpsc::channel();
+        std::thread::spawn(move || answer.send(append(&store, &[(1, at_ms, 1.0)])));
+        let answer = answered.recv_timeout(std::time::Duration::from_secs(20));
+        assert_eq!(answer.expect("an answer"), Err(AppendError::Stopping));
+    }
+    let unavailable = store.stats().unavailable.unwrap();
+    assert!(unavailable.contains("restart"), "{unavailable}");
+    assert_eq!(content(&store).len(), 1, "reading goes on");
+}
+
 #[test]
 fn a_batch_larger_than_a_journal_record() {
     let simulated = SimulatedDisk::new(1);

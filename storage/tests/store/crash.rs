@@ -172,3 +172,33 @@ fn a_kill_then_a_repetition_then_a_power_cut() {
         ledger.check(&open(&disk.disk(), quiet()), &format!("seed {seed}"));
     }
 }
+
+/// A flush that fails again and again must not fill the disk with its blocks.
+#[test]
+fn a_failed_flush_leaves_no_blocks_behind() {
+    let prepared = |seed| {
+        let disk = SimulatedDisk::new(seed);
+        let store = open(&disk.disk(), Settings { block_range_ms: 60_000, ..quiet() });
+        let mut ledger = Ledger::default();
+        (0..9).for_each(|_| assert!(ledger.send(&store, 0..4)));
+        (disk, store)
+    };
+    let (disk, store) = prepared(1);
+    let start = disk.operations();
+    store.flush().unwrap();
+    assert!(store.stats().blocks > 1);
+    for operation in start..disk.operations() {
+        for fault in [Fault::Full, Fault::Sync, Fault::SyncDir, Fault::Create] {
+            let (disk, store) = prepared(1);
+            disk.fail_at(operation, fault);
+            let done = store.flush();
+            let door = disk.disk();
+            let manifest = door.read(Path::new("/store/manifest"), 1 << 20).unwrap();
+            let manifest = String::from_utf8(manifest).unwrap();
+            for entry in door.list(Path::new("/store/blocks")).unwrap() {
+                let name = entry.name;
+                assert!(manifest.contains(&name), "{fault:?} at {operation}: {name}, {done:?}");
+            }
+        }
+    }
+}

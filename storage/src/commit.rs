@@ -8,6 +8,9 @@
 //! is to be seen. Numbers given to new series of a failed plan are never given again, because
 //! a write that failed may still come back after a restart.
 //!
+//! New series are written to the series log too, at once: one damaged record of the journal must not
+//! make all later samples of a series nameless.
+//!
 //! Not here: planning one group (`plan`), the journal's own grouping (journal).
 
 use std::sync::Arc;
@@ -110,8 +113,13 @@ impl Committer {
             let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
+        let brings_series = !plan.new_series.is_empty();
         self.apply(plan, &answers);
         drop(eras);
+        if brings_series && let Err(error) = crate::flush::log_series(&self.shared) {
+            // The journal has them; the next such commit or flush tries again.
+            tracing::debug!(error = %crate::error::chain(&error), "can't write to the series log");
+        }
         self.wake_flusher_if_due();
         Ok(answers)
     }

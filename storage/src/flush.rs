@@ -7,7 +7,7 @@
 //! 1. begin a new journal segment, so that what is flushed lies in the segments before it;
 //! 2. write each block into a folder named `….tmp`, sync files and folder, rename it;
 //! 3. sync the folder above;
-//! 4. write the new series to the series log;
+//! 4. write the series that are not there yet to the series log;
 //! 5. replace the manifest: from here on the blocks are part of the store;
 //! 6. show the blocks to readers, drop their samples from memory, remove journal segments.
 //!
@@ -106,8 +106,8 @@ pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let leaving = collect(shared, boundary.before_ms);
     let mut written = Vec::new();
     let recorded = write_blocks(shared, &mut flushing, &leaving, &mut written)
-        .and_then(|()| log_series(shared, &mut flushing))
-        .and_then(|()| record(shared, &mut flushing, boundary, &written));
+        .and_then(|()| log_series(shared))
+        .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
     if let Err(error) = recorded {
         discard(shared, &written);
         return Err(error);
@@ -257,16 +257,17 @@ fn write_block(
     })
 }
 
-/// Writes the series that are not there yet to the series log.
-fn log_series(shared: &Shared, flushing: &mut Flushing) -> Result<(), Error> {
+/// Writes the series that are not there yet to the series log; answers how many are there now.
+pub fn log_series(shared: &Shared) -> Result<u32, Error> {
+    let mut logged_slots = lock(&shared.logged_slots);
     let series: Vec<(SeriesId, Labels)> = {
         let head = shared.head();
-        let new = head.registry.since_slot(flushing.logged_slots);
+        let new = head.registry.since_slot(*logged_slots);
         new.iter().map(|known| (known.id, known.labels.clone())).collect()
     };
     append_series(&shared.series_log, &series)?;
-    flushing.logged_slots += series.len() as u32;
-    Ok(())
+    *logged_slots += series.len() as u32;
+    Ok(*logged_slots)
 }
 
 /// Writes series to a series log.
@@ -280,7 +281,7 @@ pub fn append_series(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(),
 fn record(
     shared: &Shared,
     flushing: &mut Flushing,
-    boundary: Boundary,
+    (boundary, series_logged): (Boundary, u32),
     written: &[Written],
 ) -> Result<(), Error> {
     let mut manifest: Manifest = flushing.manifest.clone();
@@ -298,7 +299,7 @@ fn record(
         before_ms: boundary.before_ms,
         block_ids: written.iter().map(|block| block.meta.block_id.clone()).collect(),
     });
-    manifest.series_logged = u64::from(flushing.logged_slots);
+    manifest.series_logged = u64::from(series_logged);
     manifest.write(&shared.disk, &shared.dir)?;
     flushing.manifest = manifest;
     Ok(())

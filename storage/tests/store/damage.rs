@@ -150,6 +150,24 @@ fn a_flipped_bit_in_the_journal_costs_its_record() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_journal_costs_no_series() {
+    let disk = SimulatedDisk::new(1);
+    let store = open(&disk.disk(), quiet());
+    for at_ms in 0..100 {
+        append(&store, &[(1, at_ms, 1.0), (2, at_ms, 2.0)]).unwrap();
+    }
+    drop(store);
+    let path =
+        disk.files().into_iter().find(|file| file.0.starts_with("/store/journal")).unwrap().0;
+    disk.flip_bit(&path, 60, 3).unwrap(); // In the record that names the two series.
+    let store = open(&disk.disk(), quiet());
+    let found = content(&store);
+    assert_eq!(found.len(), 2, "{:?}", store.stats().damaged);
+    assert!(found.values().all(|series| series.len() == 99), "{found:?}");
+    assert_eq!(store.stats().damaged.len(), 1, "{:?}", store.stats().damaged);
+}
+
+#[test]
 fn a_flipped_bit_costs_little_of_a_large_batch() {
     let disk = SimulatedDisk::new(1);
     let store = open(&disk.disk(), quiet());

@@ -256,3 +256,21 @@ fn a_batch_larger_than_a_journal_record() {
     let store = open(&simulated.disk(), quiet());
     assert_eq!((store.stats().series, store.stats().samples_in_memtable), (40, 40));
 }
+
+/// The far past is taken as any other time, over a flush and a restart.
+#[test]
+fn instants_at_the_edge_of_time() {
+    let simulated = SimulatedDisk::new(1);
+    for settings in [quiet(), Settings { block_range_ms: 60_000, ..Settings::default() }] {
+        let store = open(&simulated.disk(), settings.clone());
+        let edges = [i64::MIN, i64::MIN + 1, i64::MIN + 59_999, -1, 0, 1_700_000_000_000];
+        append(&store, &edges.map(|at_ms| (1, at_ms, at_ms as f64))).unwrap();
+        append(&store, &[(2, i64::MIN, f64::MAX), (3, -1, f64::NEG_INFINITY)]).unwrap();
+        let before = content(&store);
+        assert_eq!(before.values().map(|series| series.len()).sum::<usize>(), 8);
+        store.flush().unwrap();
+        assert_eq!(content(&store), before);
+        drop(store);
+        assert_eq!(content(&open(&simulated.disk(), settings)), before);
+    }
+}

@@ -122,6 +122,19 @@ impl Journal {
         self.enqueue_blocking(Item::Group(records))
     }
 
+    /// Appends groups in this order, each of which survives all or not at all, and holds the thread
+    /// until all of them are on the disk. When it fails, the first of them may be there. Nothing is
+    /// appended when one of them is too large.
+    pub fn append_groups_blocking(&self, groups: Vec<Vec<(u8, Vec<u8>)>>) -> Result<(), Error> {
+        let items: Vec<Item> = groups.into_iter().map(Item::Group).collect();
+        items.iter().try_for_each(|item| self.check(item))?;
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            answers.push(self.queue_blocking(item)?);
+        }
+        answers.iter().try_for_each(|receiver| self.wait(receiver))
+    }
+
     /// Waits until the queue takes an append of that many bytes. The wait ends when the disk has
     /// answered for those in line, well or not.
     pub async fn room(&self, bytes: usize) {
@@ -176,9 +189,15 @@ impl Journal {
 
     fn enqueue_blocking(&self, item: Item) -> Result<(), Error> {
         self.check(&item)?;
+        let receiver = self.queue_blocking(item)?;
+        self.wait(&receiver)
+    }
+
+    /// Puts an item in line, once there is room; the answer comes through the receiver.
+    fn queue_blocking(&self, item: Item) -> Result<Receiver<Result<(), Error>>, Error> {
         let (sender, receiver) = sync_channel(1);
         self.shared.queue.append(item, Reply::Thread(sender), BLOCKING_WAIT_MAX)?;
-        self.wait(&receiver)
+        Ok(receiver)
     }
 
     fn check(&self, item: &Item) -> Result<(), Error> {
@@ -230,6 +249,7 @@ pub(crate) fn open_parts(
         refuse_newer(&file, segment)?;
         segments.insert(segment, entry.size_bytes);
     }
+    make_durable(&disk, dir, segments.last_key_value().map(|(segment, _)| *segment))?;
     let next_segment = match segments.last_key_value() {
         Some((last, _)) => last.checked_add(1).ok_or_else(|| Error::Corrupt {
             what: "a segment has the highest number there is: move it away; it stands".to_owned(),
@@ -242,6 +262,16 @@ pub(crate) fn open_parts(
     let writer =
         SegmentWriter::new(disk, dir.to_owned(), segment_bytes_max, segments, next_segment);
     Ok((writer, replay))
+}
+
+/// Syncs what a process that was killed may have left unsynced: the bytes of the newest segment, and
+/// the names. Who replays them takes them for durable, and a power cut must not take them back.
+fn make_durable(disk: &Disk, dir: &Path, newest: Option<u64>) -> Result<(), Error> {
+    let Some(newest) = newest else { return Ok(()) };
+    let path = segment_path(dir, newest);
+    let file = disk.open(&path).map_err(|source| Error::io("open", &path, source))?;
+    file.sync_data().map_err(|source| Error::io("sync", &path, source))?;
+    disk.sync_dir(dir).map_err(|source| Error::io("sync", dir, source))
 }
 
 /// A header that cannot be read is damage, which the replay names; a newer one stops us.

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - An append that was answered `Ok` is on the disk and is replayed after any crash.
-//! - What is replayed was appended, whole, in the order of the appends.
+//! - What is replayed was appended, whole, in the order of the appends, and is durable.
 //! - One damaged place costs the records that touch it, never what follows.
 //!
 //! Not here: what a record means, and when a segment is no longer needed.

@@ -298,8 +298,9 @@ impl SegmentWriter {
         if self.ended.range(..segment).next().is_none() {
             return Ok(());
         }
-        // A file must go on carrying the highest number, or the next start would count anew.
-        if self.open.is_none() {
+        // A file must go on carrying the highest number, or the next start would count anew. A new
+        // one is begun only when none would be left: on a full disk that could not be done.
+        if self.open.is_none() && self.ended.range(segment..).next().is_none() {
             self.rotate()?;
         }
         while let Some(number) = self.ended.range(..segment).next().map(|(number, _)| *number) {

@@ -3,10 +3,13 @@
 //! Place in the flow: queue → **committer** → journal (one sync for all that wait) → memtable →
 //! answer.
 //!
-//! One thread owns this. A group of batches is planned against memory, written to the journal as one
-//! record group, and only then applied; when the journal fails, the plan is thrown away and nothing
-//! of it is to be seen. Numbers given to new series of a failed plan are never given again, because
+//! One thread owns this. A group of batches is planned against memory, written to the journal with
+//! one sync, and only then applied; when the journal fails, the plan is thrown away and nothing of it
+//! is to be seen. Numbers given to new series of a failed plan are never given again, because
 //! a write that failed may still come back after a restart.
+//!
+//! New series are written to the series log too, at once: one damaged record of the journal must not
+//! make all later samples of a series nameless.
 //!
 //! Not here: planning one group (`plan`), the journal's own grouping (journal).
 
@@ -17,7 +20,7 @@ use model::{AppendError, Appended};
 use crate::memtable::Sample;
 use crate::plan::{Finished, Plan, Present};
 use crate::queue::Waiting;
-use crate::record::{NumberedSample, encode_samples, encode_series};
+use crate::record::{NumberedSample, encode_samples, encode_series, groups};
 use crate::shared::{Era, Shared, lock};
 use crate::source::NewestInBlocks;
 
@@ -32,6 +35,19 @@ pub struct Committer {
     in_blocks: NewestInBlocks,
 }
 
+/// Ends the queue when the committer ends, however it ends: nobody waits for an answer in vain.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.queue.end();
+        if std::thread::panicking() {
+            let reason = "its committer panicked; the log says why; restart it".to_owned();
+            lock(&self.0.counters).unavailable = Some(reason);
+        }
+    }
+}
+
 impl Committer {
     /// A committer that gives new series numbers from `next_series_id` on.
     pub fn new(shared: Arc<Shared>, next_series_id: u64) -> Committer {
@@ -40,8 +56,9 @@ impl Committer {
 
     /// Works until the queue is closed and empty.
     pub fn run(mut self) {
+        let end = End(Arc::clone(&self.shared));
         loop {
-            let group = self.shared.queue.take();
+            let group = end.0.queue.take();
             if group.is_empty() {
                 return;
             }
@@ -91,13 +108,18 @@ impl Committer {
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
             self.shared
                 .journal
-                .append_many_blocking(records)
+                .append_groups_blocking(groups(records))
                 .map_err(|error| crate::error::chain(&error))?;
             let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
+        let brings_series = !plan.new_series.is_empty();
         self.apply(plan, &answers);
         drop(eras);
+        if brings_series && let Err(error) = crate::flush::log_series(&self.shared) {
+            // The journal has them; the next such commit or flush tries again.
+            tracing::debug!(error = %crate::error::chain(&error), "can't write to the series log");
+        }
         self.wake_flusher_if_due();
         Ok(answers)
     }

@@ -5,13 +5,13 @@
 //!
 //! The steps, each of which may be the last one before a crash:
 //! 1. begin a new journal segment, so that what is flushed lies in the segments before it;
-//! 2. write each block into a folder named `….tmp`, sync files and folder;
-//! 3. rename the folders, sync the folder above;
-//! 4. write the new series to the series log;
+//! 2. write each block into a folder named `….tmp`, sync files and folder, rename it;
+//! 3. sync the folder above;
+//! 4. write the series that are not there yet to the series log;
 //! 5. replace the manifest: from here on the blocks are part of the store;
 //! 6. show the blocks to readers, drop their samples from memory, remove journal segments.
 //!
-//! Before step 5 a restart removes the folders and replays the journal. After it the manifest tells
+//! Before step 5 a failure or a restart removes the folders; the restart replays the journal. After it the manifest tells
 //! which of the journal's samples are in blocks already.
 //!
 //! Invariant: only what was written is dropped. Late samples that come while a flush runs stay.
@@ -34,17 +34,15 @@ use crate::block::name::ulid;
 use crate::block::writer::Heading;
 use crate::block::{Block, BlockWriter};
 use crate::error::at;
-use crate::manifest::{BlockEntry, FlushEntry, Manifest};
+use crate::manifest::{BlockEntry, FlushEntry, Found, Manifest};
 use crate::memtable::{Piece, Taken};
-use crate::record::encode_series;
+use crate::record::{encode_series, groups};
 use crate::shared::{Era, Flushing, Shared, lock};
 
 /// The folder of the blocks.
 pub const BLOCKS_DIR: &str = "blocks";
 /// Blocks of one flush at most; data spread over more ranges gets wider ones.
 const FLUSH_BLOCKS_MAX: usize = 64;
-/// Series log records written with one sync.
-const LOG_RECORDS_MAX: usize = 16;
 
 /// How much is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +104,14 @@ pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let mut flushing = lock(&shared.flushing);
     let Some(boundary) = begin(shared, reach)? else { return Ok(()) };
     let leaving = collect(shared, boundary.before_ms);
-    let written = write_blocks(shared, &mut flushing, &leaving)?;
-    log_series(shared, &mut flushing)?;
-    record(shared, &mut flushing, boundary, &written)?;
+    let mut written = Vec::new();
+    let recorded = write_blocks(shared, &mut flushing, &leaving, &mut written)
+        .and_then(|()| log_series(shared))
+        .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
+    if let Err(error) = recorded {
+        discard(shared, &written);
+        return Err(error);
+    }
     publish(shared, boundary, &leaving, written);
     trim_journal(shared, boundary);
     Ok(())
@@ -179,13 +182,15 @@ fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
     indexes.iter().filter_map(range).collect()
 }
 
+/// Writes a block for each range and puts its folder in place. `written` names those in place, also
+/// when it fails.
 fn write_blocks(
     shared: &Shared,
     flushing: &mut Flushing,
     leaving: &[Leaving],
-) -> Result<Vec<Written>, Error> {
+    written: &mut Vec<Written>,
+) -> Result<(), Error> {
     let blocks_dir = shared.dir.join(BLOCKS_DIR);
-    let mut written = Vec::new();
     for range in ranges(leaving, shared.settings.block_range_ms) {
         // Counted also when it fails: no name is tried twice.
         flushing.manifest.blocks_created += 1;
@@ -193,23 +198,39 @@ fn write_blocks(
         let noise = xxh3_128(&[shared.settings.seed.to_le_bytes(), number.to_le_bytes()].concat());
         let block_id = ulid(shared.clock.now(), noise);
         let temporary = blocks_dir.join(format!("{block_id}.tmp"));
-        match write_block(shared, &temporary, &block_id, (range, leaving)) {
-            Ok(meta) => written.push((temporary, Written { dir: blocks_dir.join(block_id), meta })),
+        let dir = blocks_dir.join(&block_id);
+        let in_place =
+            write_block(shared, &temporary, &block_id, (range, leaving)).and_then(|meta| {
+                shared
+                    .disk
+                    .rename(&temporary, &dir)
+                    .map(|()| meta)
+                    .map_err(at("rename", &temporary))
+            });
+        match in_place {
+            Ok(meta) => written.push(Written { dir, meta }),
             Err(error) => {
-                let all = written.iter().map(|(temporary, _)| temporary).chain([&temporary]);
                 // Only space is lost when this fails; the next start removes the rest.
-                all.for_each(|temporary| drop(shared.disk.remove_dir_all(temporary)));
+                let _ = shared.disk.remove_dir_all(&temporary);
                 return Err(error);
             }
         }
     }
-    let mut in_place = Vec::new();
-    for (temporary, block) in written {
-        shared.disk.rename(&temporary, &block.dir).map_err(at("rename", &temporary))?;
-        in_place.push(block);
+    shared.disk.sync_dir(&blocks_dir).map_err(at("sync", &blocks_dir))
+}
+
+/// Removes the blocks of a flush that failed: tried again and again, they would fill the disk. A
+/// manifest whose last sync failed may name them all the same; then they stay.
+fn discard(shared: &Shared, written: &[Written]) {
+    let Ok(Found::Whole(manifest)) = Manifest::read(&shared.disk, &shared.dir) else { return };
+    for Written { dir, meta } in written {
+        if manifest.blocks.iter().any(|entry| entry.block_id == meta.block_id) {
+            continue;
+        }
+        if let Err(error) = shared.disk.remove_dir_all(dir) {
+            tracing::warn!(%error, path = %dir.display(), "can't remove a block of a failed flush");
+        }
     }
-    shared.disk.sync_dir(&blocks_dir).map_err(at("sync", &blocks_dir))?;
-    Ok(in_place)
 }
 
 fn write_block(
@@ -236,33 +257,31 @@ fn write_block(
     })
 }
 
-/// Writes the series that are not there yet to the series log.
-fn log_series(shared: &Shared, flushing: &mut Flushing) -> Result<(), Error> {
+/// Writes the series that are not there yet to the series log; answers how many are there now.
+pub fn log_series(shared: &Shared) -> Result<u32, Error> {
+    let mut logged_slots = lock(&shared.logged_slots);
     let series: Vec<(SeriesId, Labels)> = {
         let head = shared.head();
-        let new = head.registry.since_slot(flushing.logged_slots);
+        let new = head.registry.since_slot(*logged_slots);
         new.iter().map(|known| (known.id, known.labels.clone())).collect()
     };
     append_series(&shared.series_log, &series)?;
-    flushing.logged_slots += series.len() as u32;
-    Ok(())
+    *logged_slots += series.len() as u32;
+    Ok(*logged_slots)
 }
 
 /// Writes series to a series log.
 pub fn append_series(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(), Error> {
     let mut records = Vec::new();
     encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-    while !records.is_empty() {
-        let rest = records.split_off(records.len().min(LOG_RECORDS_MAX));
-        log.append_many_blocking(std::mem::replace(&mut records, rest))?;
-    }
+    log.append_groups_blocking(groups(records))?;
     Ok(())
 }
 
 fn record(
     shared: &Shared,
     flushing: &mut Flushing,
-    boundary: Boundary,
+    (boundary, series_logged): (Boundary, u32),
     written: &[Written],
 ) -> Result<(), Error> {
     let mut manifest: Manifest = flushing.manifest.clone();
@@ -280,7 +299,7 @@ fn record(
         before_ms: boundary.before_ms,
         block_ids: written.iter().map(|block| block.meta.block_id.clone()).collect(),
     });
-    manifest.series_logged = u64::from(flushing.logged_slots);
+    manifest.series_logged = u64::from(series_logged);
     manifest.write(&shared.disk, &shared.dir)?;
     flushing.manifest = manifest;
     Ok(())

@@ -47,6 +47,8 @@ pub struct Opened {
     pub blocks: Vec<Arc<Block>>,
     /// The state of the flush.
     pub flushing: Flushing,
+    /// Series up to this slot are in the series log.
+    pub logged_slots: u32,
     /// The journal's parts.
     pub eras: Vec<Era>,
     /// The journal, for new records.
@@ -93,7 +95,8 @@ pub fn open(
     Ok(Opened {
         head: memory.head,
         blocks,
-        flushing: Flushing { manifest, logged_slots },
+        flushing: Flushing { manifest },
+        logged_slots,
         eras: memory.eras,
         journal,
         series_log,
@@ -375,7 +378,11 @@ impl Memory {
                 self.eras.push(Era { segment: record.segment, newest_ms: None, bytes: 0 });
             }
             if record.kind == KIND_SERIES {
-                for (id, labels) in decode_series(&record.payload).unwrap_or_default() {
+                let Some(series) = decode_series(&record.payload) else {
+                    damaged.push(format!("{JOURNAL_DIR}: a record that can't be read"));
+                    continue;
+                };
+                for (id, labels) in series {
                     if !self.add_series(id, labels) {
                         damaged.push(format!("{JOURNAL_DIR}: number {} given twice", id.0));
                     }

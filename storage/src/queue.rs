@@ -98,6 +98,12 @@ impl Queue {
         self.room.close();
         self.changed.notify_all();
     }
+
+    /// Closes, and answers those in line that nobody works them off any more.
+    pub fn end(&self) {
+        self.close();
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).waiting.clear();
+    }
 }
 
 /// The memory of a batch, roughly: what bounds the queue need not be exact.

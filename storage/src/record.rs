@@ -23,6 +23,9 @@ pub const KIND_SAMPLES: u8 = 2;
 const RECORD_SERIES_MAX: usize = 4096;
 /// Label text of one record, beyond which the next begins.
 const RECORD_TEXT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of records that survive all or not at all, beyond which the next group begins: damage in
+/// the journal costs one group.
+const GROUP_BYTES_MAX: usize = 1 << 20;
 /// Samples of one record at most.
 const RECORD_SAMPLES_MAX: usize = 64 * 1024;
 
@@ -119,6 +122,23 @@ pub fn encode_samples(samples: &mut [NumberedSample], records: &mut Vec<(u8, Vec
         }
         records.push((KIND_SAMPLES, body));
     }
+}
+
+/// Divides records into the groups that the journal keeps whole, in order. A usual batch is one.
+pub fn groups(records: Vec<(u8, Vec<u8>)>) -> Vec<Vec<(u8, Vec<u8>)>> {
+    let mut groups: Vec<Vec<(u8, Vec<u8>)>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for record in records {
+        bytes = bytes.saturating_add(record.1.len());
+        match groups.last_mut() {
+            Some(group) if bytes <= GROUP_BYTES_MAX => group.push(record),
+            _ => {
+                bytes = record.1.len();
+                groups.push(vec![record]);
+            }
+        }
+    }
+    groups
 }
 
 /// Reads a record of [`encode_samples`].

@@ -2,8 +2,8 @@
 //!
 //! Place in the flow: the committer, the flusher and every question hold it by counted reference.
 //!
-//! Locks are taken in the order they stand in here; none but `flushing` and `eras` is held while
-//! waiting for the disk.
+//! Locks are taken in the order they stand in here; none but `flushing`, `logged_slots` and `eras` is
+//! held while waiting for the disk.
 //!
 //! Not here: what is done with it (`commit`, `flush`, `select`, `scan`).
 
@@ -44,8 +44,6 @@ pub struct Era {
 pub struct Flushing {
     /// What is on disk.
     pub manifest: Manifest,
-    /// Series up to this slot are in the series log.
-    pub logged_slots: u32,
 }
 
 /// Figures since the start.
@@ -90,7 +88,7 @@ pub struct Shared {
     pub dir: PathBuf,
     /// Samples and new series since the last flushes.
     pub journal: Journal,
-    /// All series that were flushed.
+    /// All series, written soon after they come.
     pub series_log: Journal,
     /// Batches on their way.
     pub queue: Queue,
@@ -98,6 +96,8 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// One flush at a time.
     pub flushing: Mutex<Flushing>,
+    /// Series up to this slot are in the series log. Held while they are written there.
+    pub logged_slots: Mutex<u32>,
     /// The journal's parts. Held by the committer from before a group is journalled until it is
     /// in memory, so that a rotation never falls between the two.
     pub eras: Mutex<Vec<Era>>,

@@ -70,6 +70,7 @@ impl Store {
             series_log: opened.series_log,
             cache,
             flushing: Mutex::new(opened.flushing),
+            logged_slots: Mutex::new(opened.logged_slots),
             eras: Mutex::new(opened.eras),
             cut_ms: AtomicI64::new(i64::MIN),
             head: RwLock::new(opened.head),

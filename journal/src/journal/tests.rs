@@ -221,3 +221,42 @@ fn a_replay_may_be_read_while_records_are_appended() {
     .expect("open");
     assert_eq!(replay.count(), 0);
 }
+
+/// A killed process leaves bytes that readers see and that no sync made durable. Who replays them
+/// builds on them, so from then on they must stay.
+#[test]
+fn what_was_replayed_after_a_kill_survives_a_power_cut() {
+    for seed in 0..20 {
+        let simulated = SimulatedDisk::new(seed);
+        let disk = simulated.disk();
+        let (journal, _) = open(&disk);
+        journal.append_blocking(1, vec![7; 3000]).expect("append");
+        journal.close();
+        let (path, size_bytes) = simulated.files().remove(0);
+        let bytes = disk.read(&path, size_bytes as usize).expect("read");
+        disk.remove_file(&path).expect("remove");
+        disk.create(&path).expect("create").append(&bytes).expect("write, and no sync");
+
+        let (journal, replayed) = open(&disk);
+        assert_eq!(replayed.len(), 1, "seed {seed}");
+        journal.append_blocking(2, b"builds on it".to_vec()).expect("append");
+        journal.close();
+        simulated.crash_and_restart();
+        assert_eq!(open(&disk).1.len(), 2, "seed {seed}");
+    }
+}
+
+#[test]
+fn groups_in_a_row_are_durable_together_and_have_no_common_limit() {
+    let simulated = SimulatedDisk::new(1);
+    let (journal, _) = open(&simulated.disk());
+    let groups = (0..9_u8).map(|kind| vec![(kind, vec![kind; 8 << 20])]).collect();
+    journal.append_groups_blocking(groups).expect("72 MiB");
+    let too_large = vec![vec![(1, vec![])], vec![(1, vec![0; RECORD_BYTES_MAX + 1])]];
+    let error = journal.append_groups_blocking(too_large).expect_err("one is too large");
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    journal.close();
+    simulated.crash_and_restart();
+    let kinds: Vec<u8> = open(&simulated.disk()).1.iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8], "nothing of the second call");
+}

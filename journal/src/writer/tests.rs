@@ -257,3 +257,19 @@ fn segments_end_at_their_size_and_numbers_are_not_used_twice() {
     assert!(records.is_empty());
     assert!(writer.rotate().expect("rotate") > segment);
 }
+
+#[test]
+fn removing_segments_frees_a_full_disk() {
+    let simulated = SimulatedDisk::new(5);
+    let mut expected = Expected::default();
+    let (mut writer, _) = open(&simulated).expect("open");
+    writer.commit(&[expected.item(1, 3_000)]).expect("commit");
+    let segment = writer.rotate().expect("rotate");
+    simulated.fail_next(Fault::Sync);
+    writer.commit(&[expected.item(1, 100)]).expect_err("the segment is left");
+    simulated.set_space_bytes(Some(0));
+    writer.remove_before(segment).expect("needs no space");
+    assert_eq!(simulated.files().len(), 1, "{:?}", simulated.files());
+    simulated.set_space_bytes(None);
+    assert!(writer.rotate().expect("rotate") > segment);
+}

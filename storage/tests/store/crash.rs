@@ -1,12 +1,13 @@
 //! The power fails at every operation: what was acknowledged is there, nothing else is invented.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use journal::disk::{Fault, SimulatedDisk};
-use model::Labels;
+use model::{Labels, TimeRange};
 use storage::{Settings, Store};
 
-use crate::support::{append, content, labels, open, quiet, try_open};
+use crate::support::{append, content, labels, open, quiet, read, try_open};
 
 /// What was sent and what was acknowledged.
 #[derive(Default)]
@@ -147,20 +148,88 @@ fn errors_of_the_disk() {
     }
 }
 
-/// The tests above would notice: a disk that only says it synced loses what was acknowledged.
+/// A process that is killed leaves records that no sync made durable. A sender that repeats them is
+/// told that they are stored, so they must be.
 #[test]
-fn a_disk_that_lies_is_found_out() {
-    let loses = |seed: u64| {
+fn a_kill_then_a_repetition_then_a_power_cut() {
+    for seed in 0..20 {
         let disk = SimulatedDisk::new(seed);
         let mut ledger = Ledger::default();
         let store = open(&disk.disk(), quiet());
-        disk.ignore_sync(true);
-        (0..5).for_each(|_| assert!(ledger.send(&store, 0..5)));
+        assert!(ledger.send(&store, 0..5));
+        drop(store);
+        for (path, size_bytes) in disk.files() {
+            if path.starts_with("/store/journal") {
+                let bytes = disk.disk().read(&path, size_bytes as usize).unwrap();
+                disk.disk().create(&path).unwrap().append(&bytes).unwrap(); // And no sync.
+            }
+        }
+        let store = open(&disk.disk(), quiet());
+        ledger.next_ms = 0;
+        assert!(ledger.send(&store, 0..5), "the repetition is acknowledged");
         disk.crash_and_restart();
         drop(store);
-        let found = content(&open(&disk.disk(), quiet()));
+        ledger.check(&open(&disk.disk(), quiet()), &format!("seed {seed}"));
+    }
+}
+
+/// A flush that fails again and again must not fill the disk with its blocks.
+#[test]
+fn a_failed_flush_leaves_no_blocks_behind() {
+    let prepared = |seed| {
+        let disk = SimulatedDisk::new(seed);
+        let store = open(&disk.disk(), Settings { block_range_ms: 60_000, ..quiet() });
+        let mut ledger = Ledger::default();
+        (0..9).for_each(|_| assert!(ledger.send(&store, 0..4)));
+        (disk, store)
+    };
+    let (disk, store) = prepared(1);
+    let start = disk.operations();
+    store.flush().unwrap();
+    assert!(store.stats().blocks > 1);
+    for operation in start..disk.operations() {
+        for fault in [Fault::Full, Fault::Sync, Fault::SyncDir, Fault::Create] {
+            let (disk, store) = prepared(1);
+            disk.fail_at(operation, fault);
+            let done = store.flush();
+            let door = disk.disk();
+            let manifest = door.read(Path::new("/store/manifest"), 1 << 20).unwrap();
+            let manifest = String::from_utf8(manifest).unwrap();
+            for entry in door.list(Path::new("/store/blocks")).unwrap() {
+                let name = entry.name;
+                assert!(manifest.contains(&name), "{fault:?} at {operation}: {name}, {done:?}");
+            }
+        }
+    }
+}
+
+/// The tests above would notice: a disk that only says it synced loses what was acknowledged.
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    type Lie = fn(&SimulatedDisk, bool);
+    let loses = |seed: u64, lie: Lie, while_flushing: bool| {
+        let disk = SimulatedDisk::new(seed);
+        let mut ledger = Ledger::default();
+        let store = open(&disk.disk(), quiet());
+        lie(&disk, !while_flushing);
+        (0..5).for_each(|_| assert!(ledger.send(&store, 0..5)));
+        if while_flushing {
+            lie(&disk, true);
+            store.flush().unwrap();
+        }
+        disk.crash_and_restart();
+        drop(store);
+        let Ok(store) = try_open(&disk.disk(), quiet()) else { return true };
+        let (found, _) = read(&store, TimeRange::ALL);
         let stored: usize = found.values().map(|series| series.len()).sum();
         stored < ledger.acknowledged.len()
     };
-    assert!((0..10).any(loses));
+    for (lie, while_flushing, what) in [
+        (SimulatedDisk::ignore_sync as Lie, false, "records of the journal"),
+        (SimulatedDisk::ignore_sync_dir, false, "the names of segments"),
+        (SimulatedDisk::ignore_sync, true, "the files of blocks"),
+        (SimulatedDisk::ignore_sync_dir, true, "the names of blocks"),
+    ] {
+        assert!((0..30).any(|seed| loses(seed, lie, while_flushing)), "{what} are not synced");
+    }
 }

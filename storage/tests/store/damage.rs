@@ -150,6 +150,41 @@ fn a_flipped_bit_in_the_journal_costs_its_record() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_journal_costs_no_series() {
+    let disk = SimulatedDisk::new(1);
+    let store = open(&disk.disk(), quiet());
+    for at_ms in 0..100 {
+        append(&store, &[(1, at_ms, 1.0), (2, at_ms, 2.0)]).unwrap();
+    }
+    drop(store);
+    let path =
+        disk.files().into_iter().find(|file| file.0.starts_with("/store/journal")).unwrap().0;
+    disk.flip_bit(&path, 60, 3).unwrap(); // In the record that names the two series.
+    let store = open(&disk.disk(), quiet());
+    let found = content(&store);
+    assert_eq!(found.len(), 2, "{:?}", store.stats().damaged);
+    assert!(found.values().all(|series| series.len() == 99), "{found:?}");
+    assert_eq!(store.stats().damaged.len(), 1, "{:?}", store.stats().damaged);
+}
+
+#[test]
+fn a_flipped_bit_costs_little_of_a_large_batch() {
+    let disk = SimulatedDisk::new(1);
+    let store = open(&disk.disk(), quiet());
+    let samples: Vec<_> =
+        (0..800_000).map(|index| (1, index, 0.1 + (index as f64).sin())).collect();
+    append(&store, &samples).unwrap();
+    drop(store);
+    let journal = |file: &(PathBuf, u64)| file.0.starts_with("/store/journal");
+    let (path, size) = disk.files().into_iter().find(journal).unwrap();
+    disk.flip_bit(&path, size / 2, 3).unwrap();
+    let store = open(&disk.disk(), quiet());
+    let left = store.stats().samples_in_memtable;
+    assert!((600_000..800_000).contains(&left), "{left} are left");
+    assert_eq!(store.stats().damaged.len(), 1, "{:?}", store.stats().damaged);
+}
+
+#[test]
 fn what_a_newer_release_wrote_is_refused() {
     let disk = three_blocks();
     let door = disk.disk();

@@ -205,3 +205,72 @@ fn settings_that_cannot_work() {
         assert!(matches!(refused, Err(storage::Error::Setting { .. })), "{settings:?}");
     }
 }
+
+/// A clock that breaks on demand.
+struct BrokenClock(std::sync::atomic::AtomicBool);
+
+impl Clock for BrokenClock {
+    fn now(&self) -> TimestampMs {
+        assert!(!self.0.load(std::sync::atomic::Ordering::SeqCst), "the clock of the test breaks");
+        TimestampMs(1000)
+    }
+}
+
+#[test]
+fn a_committer_that_panics_leaves_nobody_waiting() {
+    let clock = Arc::new(BrokenClock(false.into()));
+    let disk = SimulatedDisk::new(1).disk();
+    let store = Store::open(disk, std::path::Path::new("/s"), quiet(), clock.clone()).unwrap();
+    append(&store, &[(1, 1, 1.0)]).unwrap();
+    clock.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    for at_ms in 2..4 {
+        let store = Arc::clone(&store);
+        let (answer, answered) = std::sync::mpsc::channel();
+        std::thread::spawn(move || answer.send(append(&store, &[(1, at_ms, 1.0)])));
+        let answer = answered.recv_timeout(std::time::Duration::from_secs(20));
+        assert_eq!(answer.expect("an answer"), Err(AppendError::Stopping));
+    }
+    let unavailable = store.stats().unavailable.unwrap();
+    assert!(unavailable.contains("restart"), "{unavailable}");
+    assert_eq!(content(&store).len(), 1, "reading goes on");
+}
+
+#[test]
+fn a_batch_larger_than_a_journal_record() {
+    let simulated = SimulatedDisk::new(1);
+    let store = open(&simulated.disk(), quiet());
+    let value = "v".repeat(model::limits::LABEL_VALUE_BYTES_MAX);
+    let names: Vec<String> = (0..120).map(|index| format!("label_{index:03}")).collect();
+    let mut batch = Batch::new();
+    for number in 10..50 {
+        let number = number.to_string();
+        let first = ("a", number.as_str());
+        let rest = names.iter().map(|name| (name.as_str(), value.as_str()));
+        let series = batch.series_from_sorted(std::iter::once(first).chain(rest));
+        batch.sample(series, TimestampMs(10), 1.0);
+    }
+    let answer = block_on(store.append(batch)).unwrap();
+    assert_eq!((answer.accepted, answer.series_created), (40, 40));
+    simulated.crash_and_restart();
+    drop(store);
+    let store = open(&simulated.disk(), quiet());
+    assert_eq!((store.stats().series, store.stats().samples_in_memtable), (40, 40));
+}
+
+/// The far past is taken as any other time, over a flush and a restart.
+#[test]
+fn instants_at_the_edge_of_time() {
+    let simulated = SimulatedDisk::new(1);
+    for settings in [quiet(), Settings { block_range_ms: 60_000, ..Settings::default() }] {
+        let store = open(&simulated.disk(), settings.clone());
+        let edges = [i64::MIN, i64::MIN + 1, i64::MIN + 59_999, -1, 0, 1_700_000_000_000];
+        append(&store, &edges.map(|at_ms| (1, at_ms, at_ms as f64))).unwrap();
+        append(&store, &[(2, i64::MIN, f64::MAX), (3, -1, f64::NEG_INFINITY)]).unwrap();
+        let before = content(&store);
+        assert_eq!(before.values().map(|series| series.len()).sum::<usize>(), 8);
+        store.flush().unwrap();
+        assert_eq!(content(&store), before);
+        drop(store);
+        assert_eq!(content(&open(&simulated.disk(), settings)), before);
+    }
+}

@@ -19,6 +19,8 @@ pub mod duration;
 pub mod exporter;
 /// A field reader over that tree which collects every problem instead of stopping at the first.
 pub mod fields;
+/// Native histograms and their arithmetic.
+pub mod histogram;
 /// Hinge: one HTTP request goes out through the only dialler.
 pub mod http_door;
 /// Label sets, their names and values.
@@ -41,6 +43,7 @@ pub use alert_sink::{AlertSink, AlertSinkError};
 pub use append::{Append, AppendError, Appended, Batch, Refused, SeriesIx};
 pub use clock::Clock;
 pub use exporter::{Exporter, Family, MetricKind};
+pub use histogram::Histogram;
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use time::{TimeRange, TimestampMs};

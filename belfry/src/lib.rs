@@ -1,1 +1,19 @@
-//! The one binary: command line, config, roles, wiring, start, reload, stop.
+//! The one binary: command line, config, roles, wiring, start, reload, stop, own telemetry.
+//!
+//! Place in the flow: above everything; it composes the rooms and owns nothing of what they do.
+//! Only this crate reads the environment and ends the process.
+
+/// The command line: `run`, `check config`, `version`.
+pub mod cli;
+/// The services a process can play, and which need each other.
+pub mod roles;
+/// belfry.yml and the files it names.
+pub mod config;
+/// The rooms joined: who gets whose handle.
+pub mod wiring;
+/// The whole as one component: new, start, reload, stop.
+pub mod app;
+/// Signals: stop and reload.
+pub mod signals;
+/// Logs and own metrics.
+pub mod telemetry;

@@ -1,1 +1,20 @@
-//! What a person or Grafana talks to: HTTP API and the embedded page.
+//! What a person or Grafana talks to: the HTTP API and the embedded page.
+//!
+//! Place in the flow: store, query, rules, alertmanager, collector → **dashboards** → Grafana,
+//! browser, command line. The only room that serves HTTP.
+//!
+//! Not here: starting and stopping the rooms (belfry), what they do.
+
+/// What the server serves from: the rooms that run in this process.
+pub mod parts;
+/// Listening, shutting down, the table of routes.
+pub mod server;
+/// `/api/v1` as Prometheus speaks it, and `/api/v2` as Alertmanager does.
+pub mod api;
+/// `/-/healthy`, `/-/ready`, `/-/reload`, `/metrics`.
+pub mod lifecycle;
+/// The page at `/`.
+pub mod ui;
+
+pub use parts::{Control, Parts};
+pub use server::{Server, ServerError};

@@ -39,7 +39,7 @@ pub struct HttpRequest {
 /// TLS settings of one request, all as an operator wrote them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct HttpTls {
-    /// PEM text of extra certificate authorities.
+    /// PEM text of the certificate authorities to trust instead of the system's.
     pub ca_pem: Option<String>,
     /// PEM text of our certificate and key.
     pub identity_pem: Option<String>,

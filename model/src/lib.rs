@@ -5,38 +5,38 @@
 //!
 //! Not here: input and output of any kind, tasks, settings of one room.
 
+/// Label sets, their names and values.
+pub mod labels;
+/// The field's dialect of regular expressions in the words of our library.
+mod re2;
+/// What selects series: `=`, `!=`, `=~`, `!~`.
+pub mod matcher;
+/// Instants and half-open ranges in milliseconds.
+pub mod time;
+/// Prometheus durations such as `1h30m`.
+pub mod duration;
+/// Values with a meaning of their own (the stale marker) and how numbers are written.
+pub mod sample;
+/// Limits of the whole house, each with its reason.
+pub mod limits;
+/// The clock door: real, or driven by a test.
+pub mod clock;
+/// Hinge: an exporter inside the process is asked for its families.
+pub mod exporter;
+/// Hinge: a batch of samples goes to the store and is durable when the call returns.
+pub mod append;
 /// An alert on its way from a rule to a person.
 pub mod alert;
 /// Hinge: alerts go to the alert manager and are durable when the call returns.
 pub mod alert_sink;
-/// Hinge: a batch of samples goes to the store and is durable when the call returns.
-pub mod append;
-/// The clock door: real, or driven by a test.
-pub mod clock;
-/// Prometheus durations such as `1h30m`.
-pub mod duration;
-/// Hinge: an exporter inside the process is asked for its families.
-pub mod exporter;
-/// A field reader over that tree which collects every problem instead of stopping at the first.
-pub mod fields;
 /// Native histograms and their arithmetic.
 pub mod histogram;
 /// Hinge: one HTTP request goes out through the only dialler.
 pub mod http_door;
-/// Label sets, their names and values.
-pub mod labels;
-/// Limits of the whole house, each with its reason.
-pub mod limits;
-/// What selects series: `=`, `!=`, `=~`, `!~`.
-pub mod matcher;
-/// The field's dialect of regular expressions in the words of our library.
-mod re2;
-/// Values with a meaning of their own (the stale marker) and how numbers are written.
-pub mod sample;
-/// Instants and half-open ranges in milliseconds.
-pub mod time;
 /// YAML with positions: the tree that every configuration reader walks.
 pub mod yaml;
+/// A field reader over that tree which collects every problem instead of stopping at the first.
+pub mod fields;
 
 pub use alert::Alert;
 pub use alert_sink::{AlertSink, AlertSinkError};

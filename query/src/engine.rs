@@ -8,6 +8,7 @@
 //!
 //! Not here: the evaluation itself (`evaluate`), the shape of answers (`answer`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -201,9 +202,17 @@ impl Engine {
     fn context(&self, text: &str, when: When, options: &QueryOptions, ledger: Ledger) -> Context {
         let environment =
             RuntimeEnv { memory_pool: Arc::clone(ledger.pool()), ..self.runtime.clone() };
-        let task = TaskContext::default()
-            .with_session_config(self.session.clone())
-            .with_runtime(Arc::new(environment));
+        // Built by hand: the default would make a runtime environment of its own, per query.
+        let task = TaskContext::new(
+            None,
+            "promql".to_owned(),
+            self.session.clone(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            Arc::new(environment),
+        );
         let start_ms = when.grid.start_ms;
         let durations = if when.is_range {
             let range_ms = when.end_ms.saturating_sub(start_ms);

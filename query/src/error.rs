@@ -12,7 +12,6 @@
 pub enum Error {
     /// The text is not PromQL. Correct it.
     #[error("{message}")]
-    #[non_exhaustive]
     Parse {
         /// The first problem with its position, as upstream words it.
         message: String,
@@ -23,14 +22,12 @@ pub enum Error {
     Execution(String),
     /// The query would hold more samples than allowed. Ask for less.
     #[error("query processing would load too many samples into memory in query execution")]
-    #[non_exhaustive]
     TooManySamples {
         /// The limit that was reached.
         samples_max: usize,
     },
     /// The query would hold more bytes than allowed. Ask for less; other queries are not touched.
     #[error("query needs more than its {bytes_max} bytes of memory: {detail}")]
-    #[non_exhaustive]
     OverBudget {
         /// The budget of one query.
         bytes_max: usize,
@@ -39,14 +36,12 @@ pub enum Error {
     },
     /// The deadline passed. Try again, or ask for less.
     #[error("query timed out in {phase}")]
-    #[non_exhaustive]
     TimedOut {
         /// Waiting in the queue, or evaluating.
         phase: &'static str,
     },
     /// The caller went away.
     #[error("query was canceled in {phase}")]
-    #[non_exhaustive]
     Cancelled {
         /// Waiting in the queue, or evaluating.
         phase: &'static str,

@@ -16,24 +16,24 @@ use crate::function;
 use crate::kernel::Row;
 use crate::names;
 
+/// Instant selectors, and when they are evaluated.
+pub mod selector;
+/// Running the leaf operator.
+pub mod leaf;
+/// Range functions over selectors and subqueries.
+pub mod range;
+/// Expressions with steps of their own.
+pub mod subquery;
+/// Samples as they are stored.
+pub mod stored;
 /// Aggregation across series.
 pub mod aggregate;
 /// Arithmetic and comparison with scalars.
 pub mod binary;
 /// Matching two vectors.
 pub mod join;
-/// Running the leaf operator.
-pub mod leaf;
-/// Range functions over selectors and subqueries.
-pub mod range;
-/// Instant selectors, and when they are evaluated.
-pub mod selector;
 /// `and`, `or`, `unless`.
 pub mod set;
-/// Samples as they are stored.
-pub mod stored;
-/// Expressions with steps of their own.
-pub mod subquery;
 
 /// The value of a node.
 #[derive(Debug)]

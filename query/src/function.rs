@@ -11,22 +11,22 @@ use crate::error::Error;
 use crate::evaluate::{Evaluated, Evaluator};
 use crate::kernel::Row;
 
-/// `absent`, `absent_over_time`.
-mod absent;
-/// Parts of a date.
-mod date;
-/// Classic histograms.
-mod histogram;
-/// `info`: labels from info metrics.
-mod info;
-/// `label_replace`, `label_join`.
-mod label;
-/// Functions of one number.
-mod math;
 /// `time`, `scalar`, `vector` and other steps between types.
 mod scalar;
+/// Functions of one number.
+mod math;
+/// Parts of a date.
+mod date;
+/// `absent`, `absent_over_time`.
+mod absent;
+/// Classic histograms.
+mod histogram;
+/// `label_replace`, `label_join`.
+mod label;
 /// `sort` and its forms.
 mod sort;
+/// `info`: labels from info metrics.
+mod info;
 
 /// Evaluates a call.
 pub fn call(own: &Evaluator, span: Span, call: &Call) -> Result<Evaluated, Error> {

@@ -6,36 +6,36 @@
 //!
 //! Not here: the language itself (`promql`), the store, SQL (`sql`), JSON (dashboards).
 
-/// From what the evaluator gives to an answer.
-mod answer;
-/// The series block.
-pub mod block;
-/// What all parts of one query share.
-pub mod context;
+/// What the operator sets, and what one query may ask for.
+pub mod settings;
 /// Admission, deadline and the two questions: at an instant, over a range.
 pub mod engine;
 /// What can go wrong, by what the caller does next.
 pub mod error;
-/// The evaluator: one value per node of the tree.
-pub mod evaluate;
-/// Aggregation that streams.
-pub mod fold;
-/// The one DataFusion operator.
-pub mod fragment;
-/// Functions of the language.
-mod function;
-/// Plain functions over the samples of one series.
-pub mod kernel;
 /// What a query holds and how long it may go on.
 pub mod ledger;
+/// What all parts of one query share.
+pub mod context;
+/// The evaluator: one value per node of the tree.
+pub mod evaluate;
+/// Functions of the language.
+mod function;
+/// Where series come from: the store's contract as the engine needs it.
+pub mod source;
+/// The one DataFusion operator.
+pub mod fragment;
+/// Plain functions over the samples of one series.
+pub mod kernel;
+/// The series block.
+pub mod block;
+/// Aggregation that streams.
+pub mod fold;
 /// Labels with a meaning of their own in queries.
 pub mod names;
 /// Warnings and infos.
 pub mod notes;
-/// What the operator sets, and what one query may ask for.
-pub mod settings;
-/// Where series come from: the store's contract as the engine needs it.
-pub mod source;
+/// From what the evaluator gives to an answer.
+mod answer;
 /// What an answer is made of.
 pub mod value;
 

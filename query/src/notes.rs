@@ -167,10 +167,10 @@ fn with_metric(text: String, metric: &str) -> String {
     if metric.is_empty() { text } else { format!("{text} for metric name {metric:?}") }
 }
 
-/// A number as `%g` writes it: short, with an exponent when it is far from one.
+/// A number as Go's `%g` writes it: short, with an exponent below 1e-4 and from 1e6 on.
 pub fn short(value: f64) -> String {
     let magnitude = value.abs();
-    if value.is_finite() && magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
+    if value.is_finite() && magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
         let text = format!("{value:e}");
         if let Some((mantissa, exponent)) = text.split_once('e') {
             let (sign, digits) = match exponent.strip_prefix('-') {

@@ -15,10 +15,11 @@ use std::sync::Arc;
 use model::{AppendError, Appended};
 
 use crate::memtable::Sample;
-use crate::plan::Plan;
+use crate::plan::{Finished, Plan, Present};
 use crate::queue::Waiting;
 use crate::record::{NumberedSample, encode_samples, encode_series};
 use crate::shared::{Era, Shared, lock};
+use crate::source::NewestInBlocks;
 
 /// Bytes after which the journal's part is closed, so that it can be removed on its own.
 const ERA_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -28,12 +29,13 @@ const ERA_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub struct Committer {
     shared: Arc<Shared>,
     next_series_id: u64,
+    in_blocks: NewestInBlocks,
 }
 
 impl Committer {
     /// A committer that gives new series numbers from `next_series_id` on.
     pub fn new(shared: Arc<Shared>, next_series_id: u64) -> Committer {
-        Committer { shared, next_series_id }
+        Committer { shared, next_series_id, in_blocks: NewestInBlocks::default() }
     }
 
     /// Works until the queue is closed and empty.
@@ -67,9 +69,14 @@ impl Committer {
             // Memory first, blocks second: a flush moves samples from there to here.
             let head = self.shared.head();
             let blocks = self.shared.blocks();
-            let now_ms = self.shared.clock.now().0;
-            let series_max = self.shared.settings.series_max;
-            let mut plan = Plan::new(&head, &blocks, now_ms, series_max, self.next_series_id);
+            let mut plan = Plan::new(Present {
+                head: &head,
+                blocks: &blocks,
+                in_blocks: &mut self.in_blocks,
+                now_ms: self.shared.clock.now().0,
+                series_max: self.shared.settings.series_max,
+                next_series_id: self.next_series_id,
+            });
             let answers: Vec<Appended> = group.iter().map(|one| plan.add(&one.batch)).collect();
             (plan.finish(), answers)
         };
@@ -119,7 +126,7 @@ impl Committer {
         }
     }
 
-    fn apply(&self, plan: crate::plan::Finished, answers: &[Appended]) {
+    fn apply(&self, plan: Finished, answers: &[Appended]) {
         let series_created = plan.new_series.len() as u64;
         {
             let mut head = self.shared.head_mut();

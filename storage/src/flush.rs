@@ -105,7 +105,7 @@ struct Boundary {
 pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let mut flushing = lock(&shared.flushing);
     let Some(boundary) = begin(shared, reach)? else { return Ok(()) };
-    let leaving = collect(shared, boundary.before_ms)?;
+    let leaving = collect(shared, boundary.before_ms);
     let written = write_blocks(shared, &mut flushing, &leaving)?;
     log_series(shared, &mut flushing)?;
     record(shared, &mut flushing, boundary, &written)?;
@@ -134,8 +134,9 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
 }
 
 /// The samples before an instant, by series in label order.
-fn collect(shared: &Shared, before_ms: i64) -> Result<Vec<Leaving>, Error> {
-    let range = TimeRange::new(TimestampMs::MIN, TimestampMs(before_ms)).ok_or(Error::Closed)?;
+fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
+    let range = TimeRange::new(TimestampMs::MIN, TimestampMs(before_ms))
+        .expect("a flush begins only when a sample is before its end");
     let mut leaving: Vec<Leaving> = Vec::new();
     {
         let head = shared.head();
@@ -150,16 +151,20 @@ fn collect(shared: &Shared, before_ms: i64) -> Result<Vec<Leaving>, Error> {
         series.piece.cut(before_ms);
     }
     leaving.retain(|series| series.piece.count() > 0);
-    leaving.sort_by(|one, other| one.labels.cmp(&other.labels));
-    Ok(leaving)
+    leaving.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
+    leaving
 }
 
 /// The aligned ranges that hold samples.
 fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
     let mut indexes: BTreeSet<i64> = BTreeSet::new();
     for series in leaving {
+        let mut last = None;
         series.piece.each_instant(|at_ms| {
-            indexes.insert(at_ms.div_euclid(range_ms));
+            let index = at_ms.div_euclid(range_ms);
+            if last.replace(index) != Some(index) {
+                indexes.insert(index);
+            }
         });
     }
     let mut width_ms = range_ms;
@@ -235,7 +240,7 @@ fn write_block(
 fn log_series(shared: &Shared, flushing: &mut Flushing) -> Result<(), Error> {
     let series: Vec<(SeriesId, Labels)> = {
         let head = shared.head();
-        let new = head.registry.from_slot(flushing.logged_slots);
+        let new = head.registry.since_slot(flushing.logged_slots);
         new.iter().map(|known| (known.id, known.labels.clone())).collect()
     };
     append_series(&shared.series_log, &series)?;

@@ -352,7 +352,7 @@ impl Memory {
         }
         self.logged_slots = self.head.registry.len();
         let segment = log.rotate()?;
-        let all = self.head.registry.from_slot(0).iter();
+        let all = self.head.registry.since_slot(0).iter();
         let all: Vec<_> = all.map(|known| (known.id, known.labels.clone())).collect();
         append_series(log, &all)?;
         log.remove_before(segment)?;

@@ -20,18 +20,30 @@ use crate::head::Head;
 use crate::memtable::{Newest, Sample};
 use crate::record::NumberedSample;
 use crate::series::{NumberMap, checked_labels};
-use crate::source::{newest_in_blocks, value_in_blocks};
+use crate::source::{NewestInBlocks, value_in_blocks};
 
 /// Rows of blocks read to judge late samples of one group; beyond it they are "too old" unread.
 const BLOCK_LOOKUPS_MAX: usize = 64;
 
+/// What a plan is made against.
+pub struct Present<'a> {
+    /// Memory.
+    pub head: &'a Head,
+    /// Blocks.
+    pub blocks: &'a [Arc<Block>],
+    /// What blocks know of series that memory does not.
+    pub in_blocks: &'a mut NewestInBlocks,
+    /// The clock.
+    pub now_ms: i64,
+    /// Series the store takes.
+    pub series_max: u64,
+    /// The number of the next new series.
+    pub next_series_id: u64,
+}
+
 /// A plan in the making.
 pub struct Plan<'a> {
-    head: &'a Head,
-    blocks: &'a [Arc<Block>],
-    latest_ms: i64,
-    series_max: u64,
-    next_series_id: u64,
+    present: Present<'a>,
     new_by_hash: HashMap<u64, Vec<u32>>,
     newest: NumberMap<Newest>,
     /// Built when the first sample of the group comes late.
@@ -66,19 +78,9 @@ enum Verdict {
 
 impl<'a> Plan<'a> {
     /// An empty plan.
-    pub fn new(
-        head: &'a Head,
-        blocks: &'a [Arc<Block>],
-        now_ms: i64,
-        series_max: u64,
-        next_series_id: u64,
-    ) -> Plan<'a> {
+    pub fn new(present: Present<'a>) -> Plan<'a> {
         Plan {
-            head,
-            blocks,
-            latest_ms: now_ms.saturating_add(FUTURE_MS_MAX),
-            series_max,
-            next_series_id,
+            present,
             new_by_hash: HashMap::new(),
             newest: NumberMap::default(),
             in_group: None,
@@ -119,7 +121,7 @@ impl<'a> Plan<'a> {
     }
 
     fn resolve(&self, key: SeriesKey<'_>) -> Resolved {
-        let registry = &self.head.registry;
+        let registry = &self.present.head.registry;
         let (text, ends) = match key {
             SeriesKey::Known(id) => {
                 return match registry.slot_of(id).or_else(|| self.new_slot_of(id)) {
@@ -143,9 +145,9 @@ impl<'a> Plan<'a> {
     }
 
     fn new_slot_of(&self, id: SeriesId) -> Option<u32> {
-        let index = id.0.checked_sub(self.next_series_id)?;
+        let index = id.0.checked_sub(self.present.next_series_id)?;
         let known = index < self.finished.new_series.len() as u64;
-        known.then(|| self.head.registry.len() as u32 + index as u32)
+        known.then(|| self.present.head.registry.len() as u32 + index as u32)
     }
 
     fn find_new(&self, hash: u64, text: &str, ends: &[u32]) -> Option<(u32, SeriesId)> {
@@ -153,7 +155,7 @@ impl<'a> Plan<'a> {
         indexes.iter().find_map(|&index| {
             let (id, labels) = &self.finished.new_series[index as usize];
             let is_it = labels.ends() == ends && labels.text() == text;
-            is_it.then(|| (self.head.registry.len() as u32 + index, *id))
+            is_it.then(|| (self.present.head.registry.len() as u32 + index, *id))
         })
     }
 
@@ -165,7 +167,7 @@ impl<'a> Plan<'a> {
         if let Resolved::Refused(reason) = series {
             return Err(*reason);
         }
-        if sample.at.0 > self.latest_ms {
+        if sample.at.0 > self.present.now_ms.saturating_add(FUTURE_MS_MAX) {
             return Err(RefusedReason::TooFarInFuture);
         }
         let (slot, id) = match series {
@@ -199,13 +201,13 @@ impl<'a> Plan<'a> {
             return Ok(found);
         }
         let index = self.finished.new_series.len();
-        if (self.head.registry.len() + index) as u64 >= self.series_max {
+        if (self.present.head.registry.len() + index) as u64 >= self.present.series_max {
             return Err(RefusedReason::SeriesLimit);
         }
-        let id = SeriesId(self.next_series_id + index as u64);
+        let id = SeriesId(self.present.next_series_id + index as u64);
         self.finished.new_series.push((id, labels.clone()));
         self.new_by_hash.entry(hash).or_default().push(index as u32);
-        let slot = (self.head.registry.len() + index) as u32;
+        let slot = (self.present.head.registry.len() + index) as u32;
         self.newest.insert(u64::from(slot), Newest::None);
         Ok((slot, id))
     }
@@ -214,10 +216,10 @@ impl<'a> Plan<'a> {
         if let Some(newest) = self.newest.get(&u64::from(slot)) {
             return *newest;
         }
-        let in_memory = self.head.memtable.get(slot).map(|series| series.newest());
+        let in_memory = self.present.head.memtable.get(slot).map(|series| series.newest());
         let newest = match in_memory.unwrap_or_default() {
             Newest::Unknown => {
-                let found = newest_in_blocks(self.blocks, id);
+                let found = self.present.in_blocks.of(self.present.blocks, id);
                 self.finished.looked_up.push((slot, found));
                 found
             }
@@ -239,18 +241,18 @@ impl<'a> Plan<'a> {
             Newest::Unknown => unreachable!("the newest sample was just looked up"),
         }
         let stored = self.in_group(slot, sample.at_ms);
-        let in_memory = || self.head.memtable.get(slot)?.at(sample.at_ms);
+        let in_memory = || self.present.head.memtable.get(slot)?.at(sample.at_ms);
         if let Some(stored) = stored.or_else(in_memory) {
             return same_or_conflict(stored, sample.value);
         }
-        if self.blocks.is_empty() {
+        if self.present.blocks.is_empty() {
             return Verdict::Refuse(RefusedReason::OutOfOrder);
         }
         if self.lookups_left == 0 {
             return Verdict::Refuse(RefusedReason::TooOld);
         }
         self.lookups_left -= 1;
-        match value_in_blocks(self.blocks, id, sample.at_ms) {
+        match value_in_blocks(self.present.blocks, id, sample.at_ms) {
             Some(stored) => same_or_conflict(stored, sample.value),
             None => Verdict::Refuse(RefusedReason::OutOfOrder),
         }

@@ -174,6 +174,24 @@ mod tests {
         assert!(records[0].1.len() < 3000, "{} bytes", records[0].1.len());
     }
 
+    /// The bytes of docs/format/store-journal.md, written by hand: a release that reads others
+    /// would lose what this one wrote.
+    #[test]
+    fn the_bytes_of_version_1() {
+        let series = [(SeriesId(1), Labels::from_pairs([("a", "b")]))];
+        let mut records = Vec::new();
+        encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
+        let sample = |id, value| NumberedSample { id: SeriesId(id), at_ms: 1000, value };
+        encode_samples(&mut [sample(2, f64::INFINITY), sample(1, 2.5)], &mut records);
+        let series_bytes = [1, 2, 2, 1, 1, b'a', b'b'];
+        let samples_bytes = [0xd0, 0x0f, 2, 2, 1, 0x91, 0x03, 7, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f];
+        let expected =
+            vec![(KIND_SERIES, series_bytes.to_vec()), (KIND_SAMPLES, samples_bytes.to_vec())];
+        assert_eq!(records, expected);
+        assert_eq!(decode_series(&series_bytes).unwrap(), series);
+        assert_eq!(decode_samples(&samples_bytes).unwrap()[0], sample(1, 2.5));
+    }
+
     #[test]
     fn many_series_make_several_records() {
         let labels = |i: u64| Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())]);

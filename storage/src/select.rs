@@ -75,7 +75,7 @@ pub fn series(
     };
     let mut entries: Vec<SeriesEntry> = slots.iter().map(entry).collect();
     drop(head);
-    entries.sort_by(|one, other| one.labels.cmp(&other.labels));
+    entries.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
     limited(entries, limit)
 }
 

@@ -77,7 +77,7 @@ impl Registry {
     }
 
     /// All series from a slot on, in the order they were added.
-    pub fn from_slot(&self, slot: u32) -> &[Known] {
+    pub fn since_slot(&self, slot: u32) -> &[Known] {
         &self.known[slot as usize..]
     }
 

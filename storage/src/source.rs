@@ -15,16 +15,29 @@ use model::{TimeRange, TimestampMs};
 use crate::block::{Block, Columns};
 use crate::index::file::BlockSeries;
 use crate::memtable::Newest;
+use crate::series::NumberMap;
 
-/// The newest instant of a series in any block.
-pub fn newest_in_blocks(blocks: &[Arc<Block>], id: SeriesId) -> Newest {
-    let in_block = |block: &Arc<Block>| {
-        let index = index_or_set_aside(block, &mut Vec::new())?;
-        let sid = index.sid_of(id)?;
-        Some(index.series()[sid as usize].max_ms)
-    };
-    let newest = blocks.iter().filter(|block| !block.is_set_aside()).filter_map(in_block).max();
-    newest.map_or(Newest::None, Newest::InBlock)
+/// The newest instant each series has in any block, looked up once for all of them: after a restart
+/// the first sample of every series asks.
+#[derive(Debug, Default)]
+pub struct NewestInBlocks(Option<NumberMap<i64>>);
+
+impl NewestInBlocks {
+    /// The newest sample of a series that has had none in memory since the start.
+    pub fn of(&mut self, blocks: &[Arc<Block>], id: SeriesId) -> Newest {
+        let newest = self.0.get_or_insert_with(|| {
+            let mut newest = NumberMap::default();
+            for block in blocks {
+                let Some(index) = index_or_set_aside(block, &mut Vec::new()) else { continue };
+                for series in index.series() {
+                    let known = newest.entry(series.id.0).or_insert(series.max_ms);
+                    *known = series.max_ms.max(*known);
+                }
+            }
+            newest
+        });
+        newest.get(&id.0).map_or(Newest::None, |at_ms| Newest::InBlock(*at_ms))
+    }
 }
 
 /// The value of a series at an instant in any block.
@@ -49,9 +62,7 @@ pub fn index_or_set_aside(
     match block.index() {
         Ok(index) => Some(index),
         Err(error) => {
-            let text = block.set_aside(&error);
-            tracing::error!(damage = %text, "block set aside");
-            warnings.push(text);
+            warnings.push(block.set_aside(&error));
             None
         }
     }
@@ -81,9 +92,7 @@ pub fn read_blocks(
         wanted.sort_unstable_by_key(|(series, _)| series.first_row);
         let mut columns = vec![Columns::default(); ids.len()];
         if let Err(error) = block.read(&wanted, range, &mut columns, warnings) {
-            let text = block.set_aside(&error);
-            tracing::error!(damage = %text, "block set aside");
-            warnings.push(text);
+            warnings.push(block.set_aside(&error));
             continue;
         }
         for (position, columns) in columns.into_iter().enumerate() {

@@ -1,1 +1,20 @@
-//! The test crate: harness, end-to-end, conformance files, simulation, side-by-side benchmarks.
+//! The harness of the end-to-end tests and benchmarks: the real binary, the real servers, from
+//! outside.
+//!
+//! Place in the flow: none; tests/it and tests/bench stand on it. Ports and folders are free ones;
+//! every program that is started dies with its handle.
+
+/// A running belfry.
+pub mod appliance;
+/// A test's web server that records what it was sent.
+pub mod fake_inbox;
+/// Targets that misbehave.
+pub mod fake_target;
+/// HTTP with a deadline.
+pub mod http;
+/// Child processes, free ports, waiting for a condition.
+pub mod process;
+/// A remote-write client.
+pub mod remote_write;
+/// PostgreSQL, Redis, HAProxy, SMTP and others, started and stopped.
+pub mod servers;

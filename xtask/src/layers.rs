@@ -27,10 +27,9 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Outside crates that only the named rooms may use (tests and tools aside).
-const ALONE: [(&str, &[&str]); 16] = [
+const ALONE: [(&str, &[&str]); 13] = [
     ("reqwest", &["collector"]),
     ("tokio-postgres", &["exporters"]),
-    ("redis", &["exporters"]),
     ("parquet", &["storage"]),
     ("arrow", &["storage", "query", "sql", "dashboards"]),
     ("datafusion", &["sql"]),
@@ -39,9 +38,7 @@ const ALONE: [(&str, &[&str]); 16] = [
     ("datafusion-physical-expr", &["query"]),
     ("datafusion-common", &["query"]),
     ("lettre", &["alertmanager"]),
-    ("cron", &["rules", "alertmanager"]),
     ("axum", &["dashboards"]),
-    ("opentelemetry", &["belfry"]),
     ("clap", &["belfry"]),
     ("tracing-subscriber", &["belfry"]),
 ];

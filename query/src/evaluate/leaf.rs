@@ -25,7 +25,18 @@ use crate::block::{Block, Key};
 use crate::error::Error;
 use crate::fold::{Cell, Fold};
 use crate::fragment::{Fragment, PromFragmentExec, Tally};
+use crate::ledger::Charge;
 use crate::value::NodeStats;
+
+/// The batches of one partition, and what they are charged for.
+type Drained = (Vec<RecordBatch>, Charge);
+
+/// The output of a leaf: its batches in partition order, charged as long as this lives.
+struct Output {
+    batches: Vec<RecordBatch>,
+    fragment: Arc<Fragment>,
+    _charges: Vec<Charge>,
+}
 
 /// Series that one partition has at least; fewer are not worth a thread.
 const SERIES_PER_PARTITION_MIN: usize = 64;
@@ -33,7 +44,7 @@ const SERIES_PER_PARTITION_MIN: usize = 64;
 impl Evaluator<'_> {
     /// Runs a leaf without aggregate.
     pub fn run_plain(&self, prepared: PreparedLeaf) -> Result<Block, Error> {
-        let (batches, fragment) = self.run(prepared)?;
+        let Output { batches, fragment, _charges } = self.run(prepared)?;
         let steps = self.grid.steps;
         let mut rows = Vec::new();
         for batch in &batches {
@@ -50,7 +61,7 @@ impl Evaluator<'_> {
         let partial = prepared.partial.as_ref().expect("a folded leaf has an aggregate");
         let (op, groups, steps) = (partial.op, partial.groups, self.grid.steps);
         let mut fold = Fold::new(op, groups, steps);
-        let (batches, fragment) = self.run(prepared)?;
+        let Output { batches, fragment, _charges } = self.run(prepared)?;
         for batch in &batches {
             let numbers = batch.column(0).as_primitive::<UInt32Type>().values().clone();
             let column = |index: usize| {
@@ -75,7 +86,7 @@ impl Evaluator<'_> {
     }
 
     /// Runs a leaf; the batches come in partition order.
-    fn run(&self, prepared: PreparedLeaf) -> Result<(Vec<RecordBatch>, Arc<Fragment>), Error> {
+    fn run(&self, prepared: PreparedLeaf) -> Result<Output, Error> {
         let started = Instant::now();
         let context = self.context;
         let series = prepared.selection.ids.len();
@@ -89,11 +100,11 @@ impl Evaluator<'_> {
             ledger: context.ledger.clone(),
             tally: Tally::new(series),
         });
-        let mut batches = Vec::new();
+        let (mut batches, mut charges) = (Vec::new(), Vec::new());
         if series > 0 {
             let partitions = (series / SERIES_PER_PARTITION_MIN).clamp(1, context.threads.max(1));
             let exec = Arc::new(PromFragmentExec::new(Arc::clone(&fragment), partitions));
-            batches = self.collect(&exec, partitions)?;
+            (batches, charges) = self.collect(&exec, partitions)?;
         }
         let tally = &fragment.tally;
         let node = NodeStats {
@@ -107,21 +118,30 @@ impl Evaluator<'_> {
         for warning in tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).drain(..) {
             context.notes.partial(warning);
         }
-        Ok((batches, fragment))
+        Ok(Output { batches, fragment, _charges: charges })
     }
 
     fn collect(
         &self,
         exec: &Arc<PromFragmentExec>,
         partitions: usize,
-    ) -> Result<Vec<RecordBatch>, Error> {
+    ) -> Result<(Vec<RecordBatch>, Vec<Charge>), Error> {
         let context = self.context;
         let drain = |partition: usize| {
             let (exec, task) = (Arc::clone(exec), Arc::clone(&context.task));
             let runtime = context.runtime.clone();
-            move || -> Result<Vec<RecordBatch>, DataFusionError> {
-                let stream = exec.execute(partition, task)?;
-                runtime.block_on(stream.try_collect())
+            let mut charge = context.ledger.nothing();
+            move || -> Result<Drained, DataFusionError> {
+                let mut stream = exec.execute(partition, task)?;
+                let mut batches = Vec::new();
+                // What has left the operator but is no block yet is charged here.
+                while let Some(batch) = runtime.block_on(stream.try_next())? {
+                    let bytes = batch.get_array_memory_size();
+                    let grown = charge.grow(0, bytes);
+                    grown.map_err(|problem| DataFusionError::External(Box::new(problem)))?;
+                    batches.push(batch);
+                }
+                Ok((batches, charge))
             }
         };
         // The first partition runs here; the others on threads that are all waited for.
@@ -134,11 +154,13 @@ impl Evaluator<'_> {
                 Err(DataFusionError::Execution(format!("a partition ended early: {problem}")))
             }));
         }
-        let mut batches = Vec::new();
+        let (mut batches, mut charges) = (Vec::new(), Vec::new());
         for result in results {
-            batches.extend(result.map_err(from_datafusion)?);
+            let (drained, charge) = result.map_err(from_datafusion)?;
+            batches.extend(drained);
+            charges.push(charge);
         }
-        Ok(batches)
+        Ok((batches, charges))
     }
 }
 

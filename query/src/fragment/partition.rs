@@ -61,7 +61,8 @@ impl Work {
         self.scan = Some(fragment.source.scan(ids, fragment.range)?);
         if let Some(partial) = &fragment.partial {
             let steps = fragment.times.right_ms.len();
-            let charge = fragment.ledger.charge(0, Fold::bytes(partial.groups, steps))?;
+            // Twice: once as cells, once as the columns they leave in.
+            let charge = fragment.ledger.charge(0, 2 * Fold::bytes(partial.groups, steps))?;
             self.fold = Some((Fold::new(partial.op, partial.groups, steps), charge));
         }
         Ok(())

@@ -57,6 +57,10 @@ fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
         });
         histograms[position].buckets.push((upper, series));
     }
+    for histogram in &mut histograms {
+        // Sorted once here, so that sorting them at every step finds them in order.
+        histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
     histograms
 }
 

@@ -9,7 +9,7 @@
 
 use super::sums::Sum;
 use super::window::{Fold, slide_fold};
-use super::{Input, Row};
+use super::{Input, Row, Window};
 
 /// The sums a regression needs, about a fixed origin.
 #[derive(Debug, Clone, Copy)]
@@ -103,21 +103,75 @@ pub fn predict_linear(input: &Input, row: &mut Row) {
 }
 
 /// `double_exponential_smoothing`; the parameters are the smoothing and the trend factor.
+///
+/// One sample turns level and trend by the same linear map and adds its share, so a run of samples
+/// is a map too, and maps slide like sums. Short windows (where rounding would show more than time),
+/// values that are not finite, and factors that change from step to step go sample by sample.
 pub fn smooth(input: &Input, row: &mut Row) {
-    for (step, window) in input.windows.iter().enumerate() {
-        if window.len() < 2 {
-            continue;
-        }
-        let (level_factor, trend_factor) = (input.params[0][step], input.params[1][step]);
-        let values = &input.samples.values[window.lo..window.hi];
-        let (mut level, mut trend) = (values[0], values[1] - values[0]);
-        for (index, value) in values.iter().enumerate().skip(1) {
-            let next = level_factor * value + (1.0 - level_factor) * (level + trend);
-            if index + 1 < values.len() {
-                trend = trend_factor * (next - level) + (1.0 - trend_factor) * trend;
+    let values = input.samples.values;
+    let is_even = |factors: &[f64]| factors.windows(2).all(|pair| pair[0] == pair[1]);
+    let widest = input.windows.iter().map(|window| window.hi - window.lo).max().unwrap_or(0);
+    let slides = widest > DIRECT_WINDOW_MAX
+        && input.params.iter().all(|factors| is_even(factors))
+        && values.iter().all(|value| value.is_finite());
+    if !slides {
+        for (step, window) in input.windows.iter().enumerate() {
+            if window.len() >= 2 {
+                let factors = (input.params[0][step], input.params[1][step]);
+                row.set(step, smooth_window(&values[window.lo..window.hi], factors));
             }
-            level = next;
         }
-        row.set(step, level);
+        return;
     }
+    let (level, trend) = (input.params[0][0], input.params[1][0]);
+    let turn = [[1.0 - level, 1.0 - level], [-trend * level, 1.0 - trend * level]];
+    // The first sample of a window is where it starts from; the map covers the others.
+    let start_after = |window: &Window| Window { lo: window.lo + 1, hi: window.hi };
+    let rests: Vec<Window> = input.windows.iter().map(start_after).collect();
+    slide_fold(
+        &rests,
+        |index| Smoothing { turn, add: [level * values[index], trend * level * values[index]] },
+        |step, rest, map| {
+            let first = values[rest.lo - 1];
+            row.set(step, map.apply([first, values[rest.lo] - first])[0]);
+        },
+    );
+}
+
+/// Windows up to this many samples are smoothed sample by sample.
+const DIRECT_WINDOW_MAX: usize = 64;
+
+/// What a run of samples does to level and trend.
+#[derive(Debug, Clone, Copy)]
+struct Smoothing {
+    turn: [[f64; 2]; 2],
+    add: [f64; 2],
+}
+
+impl Smoothing {
+    fn apply(self, [level, trend]: [f64; 2]) -> [f64; 2] {
+        let line =
+            |row: usize| self.turn[row][0] * level + self.turn[row][1] * trend + self.add[row];
+        [line(0), line(1)]
+    }
+}
+
+impl Fold for Smoothing {
+    fn then(self, later: Smoothing) -> Smoothing {
+        let cell = |row: usize, column: usize| {
+            later.turn[row][0] * self.turn[0][column] + later.turn[row][1] * self.turn[1][column]
+        };
+        let turn = [[cell(0, 0), cell(0, 1)], [cell(1, 0), cell(1, 1)]];
+        Smoothing { turn, add: later.apply(self.add) }
+    }
+}
+
+fn smooth_window(values: &[f64], (level_factor, trend_factor): (f64, f64)) -> f64 {
+    let (mut level, mut trend) = (values[0], values[1] - values[0]);
+    for value in &values[1..] {
+        let next = level_factor * value + (1.0 - level_factor) * (level + trend);
+        trend = trend_factor * (next - level) + (1.0 - trend_factor) * trend;
+        level = next;
+    }
+    level
 }

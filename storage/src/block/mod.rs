@@ -12,22 +12,22 @@
 //!
 //! Not here: which blocks there are (`manifest`), merging with memory (`scan`).
 
-/// Footers and indexes kept in memory, within a budget.
-pub mod cache;
-/// What a block says about itself.
-pub mod meta;
 /// Names that sort by time.
 pub mod name;
-/// A checksum in every page header.
-mod page_crc;
-/// Reading rows of chosen series.
-pub mod reader;
+/// What a block says about itself.
+pub mod meta;
 /// Columns and their encodings.
 pub mod schema;
-/// `series.parquet`, both ways.
-mod series_file;
 /// Writing a block's folder.
 pub mod writer;
+/// A checksum in every page header.
+mod page_crc;
+/// `series.parquet`, both ways.
+mod series_file;
+/// Reading rows of chosen series.
+pub mod reader;
+/// Footers and indexes kept in memory, within a budget.
+pub mod cache;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -121,8 +121,15 @@ impl Block {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner).whole.is_some()
     }
 
+    /// Remembers that nothing of it can be read, unless it was only the disk that refused, and
+    /// gives the words for it.
     pub(crate) fn set_aside(&self, error: &Error) -> String {
         let text = format!("block {}: {}", self.meta.block_id, crate::error::chain(error));
+        if matches!(error, Error::Io { .. }) {
+            tracing::warn!(problem = %text, "block can't be read for now");
+            return text;
+        }
+        tracing::error!(damage = %text, "block set aside");
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         damage.whole.get_or_insert(text).clone()
     }

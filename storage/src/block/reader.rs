@@ -10,6 +10,7 @@
 use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int8Type, Int64Type, TimestampMillisecondType};
@@ -56,6 +57,8 @@ pub struct Footer {
 struct DiskChunks {
     file: Arc<DiskFile>,
     size_bytes: u64,
+    /// Whether the disk refused to give bytes: that is not damage, it may pass.
+    refused: Arc<AtomicBool>,
 }
 
 /// Reads on from a position.
@@ -90,7 +93,9 @@ impl ChunkReader for DiskChunks {
             return Err(ParquetError::EOF("a page reaches beyond the file".to_owned()));
         }
         let mut bytes = vec![0; length];
-        self.file.read_exact_at(start, &mut bytes)?;
+        self.file.read_exact_at(start, &mut bytes).inspect_err(|_| {
+            self.refused.store(true, Ordering::Relaxed);
+        })?;
         Ok(bytes.into())
     }
 }
@@ -120,7 +125,7 @@ impl Block {
         if meta.and_then(|file| file.footer_xxh3.as_deref()) != Some(&checksum_text(&bytes)) {
             return Err(damaged("the checksum of its footer is not the one in meta.json".into()));
         }
-        let file = DiskChunks { file: Arc::new(file), size_bytes };
+        let file = DiskChunks { file: Arc::new(file), size_bytes, refused: Arc::default() };
         let metadata = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Required)
             .parse_and_finish(&file)
@@ -151,7 +156,12 @@ impl Block {
                 warnings.push(known);
                 continue;
             }
-            if let Err(reason) = footer.read_group(group, range, out) {
+            let file = DiskChunks { refused: Arc::default(), ..footer.file.clone() };
+            let Err(reason) = footer.read_group(&file, group, range, out) else { continue };
+            let path = self.dir().join(SAMPLES_FILE);
+            if file.refused.load(Ordering::Relaxed) {
+                warnings.push(format!("can't read {}: {reason}", path.display()));
+            } else {
                 warnings.push(self.set_row_group_aside(row_group, &reason.to_string()));
             }
         }
@@ -162,6 +172,7 @@ impl Block {
 impl Footer {
     fn read_group(
         &self,
+        file: &DiskChunks,
         wanted: &[(BlockSeries, usize)],
         range: TimeRange,
         out: &mut [Columns],
@@ -196,15 +207,13 @@ impl Footer {
         let selection = RowSelection::from_consecutive_ranges(ranges, rows as usize);
         let columns = [schema::TS, schema::V_INT, schema::V_EXP, schema::V_FLOAT];
         let mask = ProjectionMask::leaves(metadata.file_metadata().schema_descr(), columns);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            self.file.clone(),
-            self.metadata.clone(),
-        )
-        .with_row_groups(vec![row_group])
-        .with_row_selection(selection)
-        .with_projection(mask)
-        .with_batch_size(selected)
-        .build()?;
+        let reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), self.metadata.clone())
+                .with_row_groups(vec![row_group])
+                .with_row_selection(selection)
+                .with_projection(mask)
+                .with_batch_size(selected)
+                .build()?;
         let mut read = Columns::default();
         for batch in reader {
             let columns = batch.map_err(|error| ParquetError::General(error.to_string()))?;

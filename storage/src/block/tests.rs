@@ -185,7 +185,7 @@ proptest! {
                 values.push(match kind {
                     0 => f64::from_bits(bits),
                     1 => (bits % 100_000) as f64 / 1000.0,
-                    2 => f64::from_bits(0x7ff0_0000_0000_0000 | bits % 4),
+                    2 => f64::from_bits(0x7ff0_0000_0000_0000 | (bits % 4)),
                     _ => bits as i32 as f64,
                 });
             }

@@ -24,8 +24,8 @@ const POWERS: [f64; EXPONENT_MAX as usize + 1] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 
 #[inline]
 pub fn mantissa(value: f64, exponent: u8) -> Option<i64> {
     let scaled = value * POWERS[usize::from(exponent)];
-    if !(scaled.abs() < MANTISSA_MAX as f64) {
-        return None; // Too large, infinite, or not a number.
+    if scaled.is_nan() || scaled.abs() >= MANTISSA_MAX as f64 {
+        return None;
     }
     let whole = scaled as i64;
     let half_up = (scaled + 0.5f64.copysign(scaled)) as i64;

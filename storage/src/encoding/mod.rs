@@ -7,14 +7,14 @@
 //!
 //! Not here: Parquet's own encodings (`block`).
 
+/// Whole numbers in as few bytes as they need, and the reader of all of these.
+pub mod varint;
+/// Instants as differences of differences.
+pub mod timestamps;
 /// Decimal numbers as whole numbers and a power of ten.
 pub mod decimal;
 /// Any f64, as the bits that differ from the one before.
 pub mod float;
-/// Instants as differences of differences.
-pub mod timestamps;
-/// Whole numbers in as few bytes as they need, and the reader of all of these.
-pub mod varint;
 
 #[cfg(test)]
 mod tests;

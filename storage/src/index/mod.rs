@@ -10,12 +10,12 @@
 //!
 //! Not here: the file of a block's index (`index::file`), time (`store`).
 
-/// The index file of a block.
-pub mod file;
 /// Sets of series numbers.
 pub mod postings;
 /// What a regular expression says about the text it can match.
 mod regex;
+/// The index file of a block.
+pub mod file;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -105,7 +105,7 @@ impl Index {
                     return passing;
                 }
                 let prefix = regex::prefix(matcher.value());
-                for (value, postings) in label.from_prefix(prefix) {
+                for (value, postings) in label.with_prefix(prefix) {
                     if matcher.matches(value) {
                         postings.add_to(&mut passing);
                     }
@@ -180,7 +180,7 @@ impl Index {
 }
 
 impl LabelValues {
-    fn from_prefix<'a>(
+    fn with_prefix<'a>(
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a Postings)> + 'a {

@@ -127,3 +127,15 @@ fn damage_is_noticed() {
     newer[8] = 2;
     assert_eq!(BlockIndex::decode(&newer), Err(Unusable::Newer));
 }
+
+/// The bytes of docs/format/index.md, written by hand.
+#[test]
+fn the_bytes_of_version_1() {
+    let mut index = Index::default();
+    index.insert(0, &Labels::from_pairs([("a", "b")]));
+    let series =
+        BlockSeries { id: SeriesId(5), first_row: 0, rows: 3, row_group: 0, min_ms: -1, max_ms: 9 };
+    let bytes = BlockIndex::new(vec![series], index).encode();
+    assert_eq!(&bytes[..24], b"BLFRYIDX\x01\0\0\0\0\0\0\0\x0f\0\0\0\0\0\0\0");
+    assert_eq!(bytes[32..], [1, 10, 3, 1, 10, 0, 1, 1, b'a', 1, 0, 1, b'b', 0, 0]);
+}

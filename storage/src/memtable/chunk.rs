@@ -92,8 +92,8 @@ impl Chunk {
     }
 
     /// Memory of the samples and of the chunk itself.
-    pub fn bytes(&self) -> u64 {
-        (self.bytes.len() + size_of::<Chunk>() + 16) as u64
+    pub fn bytes(&self) -> u32 {
+        (self.bytes.len() + size_of::<Chunk>() + 16) as u32
     }
 
     /// Appends all samples to the two columns.

@@ -74,7 +74,8 @@ impl Memtable {
     fn change(&mut self, slot: u32, change: impl FnOnce(&mut SeriesSamples)) {
         let index = slot as usize;
         if index >= self.series.len() {
-            self.series.resize_with(index + 1, SeriesSamples::default);
+            let missing = self.series.len() as u32..=slot;
+            self.series.extend(missing.map(SeriesSamples::new));
         }
         let series = &mut self.series[index];
         let (bytes, count) = (series.bytes(), series.count());

@@ -25,11 +25,17 @@ pub enum Newest {
 }
 
 /// The samples of one series.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SeriesSamples {
     chunks: Vec<Chunk>,
     open: Vec<Sample>,
     newest: Newest,
+    /// Samples of the first frame. It differs between series: those of one scrape would else all
+    /// have their most raw samples at the same time.
+    first_frame_samples: u8,
+    // Sums over `chunks`, so that an append never walks them.
+    sealed_count: u32,
+    sealed_bytes: u32,
 }
 
 /// A reader's share of one series: whole chunks that touch its range, raw samples inside it.
@@ -102,16 +108,27 @@ impl Piece {
 }
 
 impl SeriesSamples {
+    /// No samples yet, for the series in that slot.
+    pub fn new(slot: u32) -> SeriesSamples {
+        let spread = slot.wrapping_mul(7) % FRAME_SAMPLES_MAX as u32;
+        SeriesSamples {
+            chunks: Vec::new(),
+            open: Vec::new(),
+            newest: Newest::Unknown,
+            first_frame_samples: spread as u8 + 1,
+            sealed_count: 0,
+            sealed_bytes: 0,
+        }
+    }
+
     /// How many samples.
     pub fn count(&self) -> u64 {
-        let sealed: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.count())).sum();
-        sealed + self.open.len() as u64
+        u64::from(self.sealed_count) + self.open.len() as u64
     }
 
     /// The memory they take.
     pub fn bytes(&self) -> u64 {
-        let raw = self.open.capacity() * size_of::<Sample>();
-        self.chunks.iter().map(Chunk::bytes).sum::<u64>() + raw as u64
+        u64::from(self.sealed_bytes) + (self.open.capacity() * size_of::<Sample>()) as u64
     }
 
     /// The newest sample anywhere.
@@ -134,22 +151,29 @@ impl SeriesSamples {
             assert!(sample.at_ms > last_ms, "instants of a series ascend");
         }
         if self.open.len() == self.open.capacity() {
-            // 4, 8, 16, 32: most series have few raw samples at any time.
-            let more = if self.open.is_empty() { 4 } else { self.open.len() };
-            self.open.reserve_exact(more.min(FRAME_SAMPLES_MAX));
+            // In small steps: most series have few raw samples at any time.
+            self.open.reserve_exact(if self.open.len() < 8 { 4 } else { 8 });
         }
         self.open.push(sample);
         self.newest = Newest::At(sample);
-        if self.open.len() == FRAME_SAMPLES_MAX {
+        let first = usize::from(self.first_frame_samples);
+        let frame_samples = if self.chunks.is_empty() { first } else { FRAME_SAMPLES_MAX };
+        if self.open.len() >= frame_samples {
             self.seal();
         }
     }
 
     fn seal(&mut self) {
-        match self.chunks.last_mut() {
-            Some(last) if last.has_room() => *last = last.extended(&self.open),
-            _ => self.chunks.push(Chunk::seal(&self.open)),
-        }
+        let sealed = match self.chunks.pop_if(|last| last.has_room()) {
+            Some(last) => {
+                self.sealed_bytes -= last.bytes();
+                last.extended(&self.open)
+            }
+            None => Chunk::seal(&self.open),
+        };
+        self.sealed_bytes += sealed.bytes();
+        self.sealed_count += self.open.len() as u32;
+        self.chunks.push(sealed);
         self.open = Vec::new();
     }
 
@@ -158,6 +182,9 @@ impl SeriesSamples {
         match self.span_ms() {
             Some((_, last_ms)) if sample.at_ms <= last_ms => {}
             _ => return self.append(sample),
+        }
+        if self.at(sample.at_ms).is_some_and(|own| own.to_bits() == sample.value.to_bits()) {
+            return;
         }
         let mut all = self.all();
         match all.binary_search_by_key(&sample.at_ms, |other| other.at_ms) {
@@ -173,8 +200,9 @@ impl SeriesSamples {
     }
 
     fn rebuild(&mut self, samples: &[Sample]) {
-        self.chunks.clear();
+        self.chunks = Vec::new();
         self.open = Vec::new();
+        self.recount();
         for sample in samples {
             self.append(*sample);
         }
@@ -203,6 +231,7 @@ impl SeriesSamples {
         if newest_ms <= last_ms {
             self.chunks = Vec::new();
             self.open = Vec::new();
+            self.recount();
             return;
         }
         self.chunks.retain(|chunk| chunk.last_ms() > last_ms);
@@ -216,6 +245,12 @@ impl SeriesSamples {
             Some(_) => {}
             None => self.open.retain(|sample| sample.at_ms > last_ms),
         }
+        self.recount();
+    }
+
+    fn recount(&mut self) {
+        self.sealed_count = self.chunks.iter().map(Chunk::count).sum();
+        self.sealed_bytes = self.chunks.iter().map(Chunk::bytes).sum();
     }
 
     /// What a reader of the range needs; `None` when nothing touches it.

@@ -89,3 +89,9 @@ fn questions() {
     assert_eq!(store.series(&[], TimeRange::ALL, 0).unwrap().len(), 4);
     assert_eq!(store.stats().series_active, 0);
 }
+
+#[test]
+fn a_scan_can_go_to_another_thread() {
+    fn check<T: Iterator + Send + 'static>(_: Option<T>) {}
+    check(None::<storage::Scan>);
+}

@@ -2,7 +2,10 @@
 //! damage.
 //!
 //! Not here: the parts alone (their own tests beside them).
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this crate is tests")]
 
+/// Readers, writers and flushes at the same time.
+mod concurrency;
 /// Power cuts at every operation.
 mod crash;
 /// Damage on disk.

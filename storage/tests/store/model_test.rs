@@ -96,7 +96,7 @@ fn check(steps: Vec<Step>, settings: &Settings) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 400, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 400, ..Default::default() })]
     #[test]
     fn equals_a_map(steps in proptest::collection::vec(step(), 1..40)) {
         check(steps, &Settings::default());

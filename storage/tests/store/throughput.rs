@@ -18,7 +18,7 @@ fn scrape(labels: &[Labels], at_ms: i64) -> Batch {
     for (number, labels) in labels.iter().enumerate() {
         let series: SeriesIx = batch.series(labels);
         let value = match number % 4 {
-            0 => at_ms as f64 * number as f64,
+            0 => (at_ms / 1000 % 100_000 * (number as i64 % 97)) as f64,
             1 => number as f64 / 100.0 + (at_ms / 60_000) as f64,
             _ => number as f64,
         };

@@ -1,3 +1,4 @@
+//! What the parser takes, what it refuses, and where it points.
 use proptest::prelude::*;
 
 use crate::ast::*;

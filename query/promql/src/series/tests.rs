@@ -1,3 +1,4 @@
+//! Series lines: what they mean and what is refused.
 use proptest::prelude::*;
 
 use super::*;

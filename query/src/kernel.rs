@@ -8,24 +8,24 @@
 //!
 //! Not here: Arrow, DataFusion, labels, annotations.
 
+/// Windows over a series, and folds that slide with them.
+pub mod window;
+/// The newest sample of an instant selector.
+pub mod lookback;
 /// What rate-like functions share: extrapolation, resets, changes.
 pub mod counter;
 /// `anchored` and `smoothed` windows.
 pub mod extended;
+/// Sums, averages and deviations.
+pub mod sums;
 /// Smallest and largest values.
 pub mod extrema;
-/// Classic histograms: quantile and fraction from cumulative buckets.
-pub mod histogram;
-/// The newest sample of an instant selector.
-pub mod lookback;
 /// Quantiles and medians.
 pub mod order;
 /// Straight lines and smoothing.
 pub mod regression;
-/// Sums, averages and deviations.
-pub mod sums;
-/// Windows over a series, and folds that slide with them.
-pub mod window;
+/// Classic histograms: quantile and fraction from cumulative buckets.
+pub mod histogram;
 
 pub use window::Window;
 

@@ -1,0 +1,301 @@
+//! The rooms joined: who gets whose handle. Nowhere else do two rooms meet.
+//!
+//! Place in the flow: configuration and roles → **`Rooms`** → started, reloaded, stopped in order:
+//! what is written to starts first and stops last.
+
+/// What an operator reads first.
+mod greeting;
+/// Exporters and Belfry itself as sources and jobs of the collector.
+mod scrapes;
+/// The rooms' counters as metrics.
+mod self_metrics;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use alertmanager::Alertmanager;
+use alertmanager::config::IntegrationKind;
+use collector::{Collector, HttpClient};
+use dashboards::{Control, Parts};
+use journal::disk::Disk;
+use model::http_door::HttpDoor;
+use model::{Alert, AlertSink, AlertSinkError, Append, BoxFuture, Clock};
+use query::Engine;
+use rules::Rules;
+use storage::Store;
+
+pub use greeting::greeting;
+use scrapes::Scrapes;
+
+use crate::config::Config;
+use crate::roles::{Roles, Service};
+use crate::telemetry::SelfMetrics;
+
+/// How long running scrapes may take at the stop.
+const SCRAPES_STOP: Duration = Duration::from_secs(10);
+/// Spreads scrapes and rule groups over their intervals; the same at each start, so that a restart
+/// keeps every target's place.
+const SEED: u64 = 0x6265_6c66_7279;
+
+/// The rooms of this process.
+pub struct Rooms {
+    clock: Arc<dyn Clock>,
+    http: Arc<HttpClient>,
+    store: Option<Arc<Store>>,
+    engine: Option<Arc<Engine>>,
+    sql: Option<Arc<sql::Session>>,
+    collector: Option<Arc<Collector>>,
+    rules: Option<Arc<Rules>>,
+    alertmanager: Option<Arc<Alertmanager>>,
+    metrics: SelfMetrics,
+    registry: prometheus::Registry,
+    roles: Roles,
+    /// What the collector is told at the start.
+    first_scrapes: Mutex<Option<Scrapes>>,
+}
+
+impl Rooms {
+    /// Opens every room of the roles; nothing is scraped, evaluated or sent yet.
+    pub async fn open(
+        config: Config,
+        roles: &Roles,
+        data: &Path,
+        web: Option<SocketAddr>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Rooms, String> {
+        let disk = Disk::real();
+        let http = Arc::new(HttpClient::new());
+        let external_url = external_url(&config, web);
+        let metrics = SelfMetrics::default();
+        let registry = prometheus::Registry::new();
+        registry
+            .register(Box::new(metrics.clone()))
+            .map_err(|error| format!("register metrics: {error}"))?;
+        let store = if roles.has(Service::Store) {
+            Some(open_store(&disk, data, &config, &clock).await?)
+        } else {
+            None
+        };
+        let queried = store.as_ref().filter(|_| roles.has(Service::Query));
+        let engine = queried.map(|store| {
+            let source = Arc::clone(store) as Arc<dyn query::Source>;
+            Arc::new(Engine::new(source, Arc::clone(&clock), config.query.clone()))
+        });
+        let sql = queried
+            .map(|store| Arc::new(sql::Session::new(Arc::clone(store), sql::Settings::default())));
+        let collector = store.as_ref().filter(|_| roles.has(Service::Collect)).map(|store| {
+            Arc::new(Collector::new(collector::Parts {
+                append: Arc::clone(store) as Arc<dyn Append>,
+                clock: Arc::clone(&clock),
+                http: Arc::clone(&http),
+                seed: SEED,
+            }))
+        });
+        let mut rooms = Rooms {
+            first_scrapes: Mutex::new(Some(Scrapes::new(&config, roles, &metrics, &clock))),
+            clock,
+            http,
+            store,
+            engine,
+            sql,
+            collector,
+            rules: None,
+            alertmanager: None,
+            metrics,
+            registry,
+            roles: roles.clone(),
+        };
+        if roles.has(Service::Alert) {
+            rooms.alertmanager =
+                Some(rooms.open_alertmanager(&disk, data, &config, &external_url)?);
+        }
+        if roles.has(Service::Rules) {
+            rooms.rules = rooms.open_rules(&disk, data, &config, &external_url)?;
+        }
+        self_metrics::add(&rooms);
+        Ok(rooms)
+    }
+
+    fn open_alertmanager(
+        &self,
+        disk: &Disk,
+        data: &Path,
+        config: &Config,
+        external_url: &str,
+    ) -> Result<Arc<Alertmanager>, String> {
+        let parts = alertmanager::Parts {
+            clock: Arc::clone(&self.clock),
+            http: Arc::clone(&self.http) as Arc<dyn HttpDoor>,
+            external_url: external_url.to_owned(),
+            site: exporters::host::host_name(),
+            seed: SEED,
+        };
+        allow_webhooks(&self.http, &config.alertmanager, disk);
+        let dir = data.join("alertmanager");
+        Alertmanager::open(disk.clone(), &dir, config.alertmanager.clone(), parts)
+            .map_err(|error| format!("open the alert manager's log: {error}"))
+    }
+
+    /// The rules, if what they ask and write to is here.
+    fn open_rules(
+        &self,
+        disk: &Disk,
+        data: &Path,
+        config: &Config,
+        external_url: &str,
+    ) -> Result<Option<Arc<Rules>>, String> {
+        let (Some(engine), Some(store)) = (&self.engine, &self.store) else { return Ok(None) };
+        let alerts: Arc<dyn AlertSink> = match &self.alertmanager {
+            Some(alertmanager) => Arc::clone(alertmanager) as Arc<dyn AlertSink>,
+            None => Arc::new(Nobody),
+        };
+        let parts = rules::Parts {
+            evaluate: Arc::clone(engine) as Arc<dyn rules::Evaluate>,
+            append: Arc::clone(store) as Arc<dyn Append>,
+            alerts,
+            clock: Arc::clone(&self.clock),
+            seed: SEED,
+        };
+        let settings = rules_settings(config, external_url);
+        let dir = data.join("rules");
+        let groups = config.groups.clone();
+        let opened = Rules::open(disk.clone(), &dir, parts, &settings, groups)
+            .map_err(|error| format!("open the rules' state: {error}"))?;
+        Ok(Some(Arc::new(opened)))
+    }
+
+    /// What the web server serves from.
+    pub fn parts(&self, control: Arc<dyn Control>) -> Parts {
+        Parts {
+            clock: Arc::clone(&self.clock),
+            control,
+            registry: self.registry.clone(),
+            store: self.store.clone(),
+            append: self.collector.as_ref().and(self.store.clone()).map(|store| store as _),
+            engine: self.engine.clone(),
+            sql: self.sql.clone(),
+            collector: self.collector.clone(),
+            rules: self.rules.clone(),
+            alertmanager: self.alertmanager.clone(),
+        }
+    }
+
+    /// Begins to deliver, to evaluate, to scrape.
+    pub async fn start(&self) {
+        if let Some(alertmanager) = &self.alertmanager {
+            alertmanager.start();
+        }
+        if let Some(collector) = &self.collector {
+            let first = self.first_scrapes.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Scrapes { config, sources } = first.unwrap_or_default();
+            collector.start(config, sources).await;
+        }
+        if let Some(rules) = &self.rules {
+            rules.start().await;
+        }
+    }
+
+    /// Takes another configuration, which has been read without a mistake.
+    pub async fn reload(&self, config: Config) -> Result<(), String> {
+        let scrapes = Scrapes::new(&config, &self.roles, &self.metrics, &self.clock);
+        if let Some(alertmanager) = &self.alertmanager {
+            allow_webhooks(&self.http, &config.alertmanager, &Disk::real());
+            alertmanager
+                .reload(config.alertmanager)
+                .await
+                .map_err(|error| format!("alertmanager: {error}"))?;
+        }
+        if let Some(rules) = &self.rules {
+            rules.reload(config.groups).await;
+        }
+        if let Some(collector) = &self.collector {
+            collector.reload(scrapes.config, scrapes.sources).await;
+        }
+        Ok(())
+    }
+
+    /// Stops in the order of the flow, so that what is under way still finds what it is written to.
+    pub async fn stop(&self) {
+        if let Some(collector) = &self.collector {
+            collector.stop(SCRAPES_STOP).await;
+        }
+        if let Some(rules) = &self.rules {
+            rules.stop().await;
+        }
+        if let Some(alertmanager) = &self.alertmanager {
+            alertmanager.stop().await;
+        }
+        self.metrics.clear();
+        if let Some(store) = self.store.clone() {
+            let closed = tokio::task::spawn_blocking(move || store.close()).await;
+            match closed {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!("close the store: {error}"),
+                Err(error) => tracing::error!("close the store: {error}"),
+            }
+        }
+    }
+}
+
+async fn open_store(
+    disk: &Disk,
+    data: &Path,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Store>, String> {
+    let (disk, dir) = (disk.clone(), data.join("store"));
+    let (settings, clock) = (config.store.clone(), Arc::clone(clock));
+    // Replay reads much; it must not hold up the page that says "still starting".
+    let opened =
+        tokio::task::spawn_blocking(move || Store::open(disk, &dir, settings, clock)).await;
+    opened
+        .map_err(|error| format!("open the store: {error}"))?
+        .map_err(|error| format!("open the store: {error}"))
+}
+
+fn rules_settings(config: &Config, external_url: &str) -> rules::Settings {
+    let global = &config.collector.global;
+    rules::Settings {
+        external_labels: global.external_labels.clone(),
+        external_url: external_url.to_owned(),
+        interval_ms: global.evaluation_interval_ms,
+        query_offset_ms: global.rule_query_offset_ms,
+        ..rules::Settings::default()
+    }
+}
+
+/// Where links point: as configured, else where we listen.
+fn external_url(config: &Config, web: Option<SocketAddr>) -> String {
+    if !config.external_url.is_empty() {
+        return config.external_url.trim_end_matches('/').to_owned();
+    }
+    match web {
+        Some(address) => format!("http://{address}"),
+        None => format!("http://{}", config.listen),
+    }
+}
+
+/// Webhooks may be dialled; nothing else the alert manager might think of.
+fn allow_webhooks(http: &HttpClient, config: &alertmanager::config::Config, disk: &Disk) {
+    let mut urls = Vec::new();
+    for integration in config.receivers.iter().flat_map(|receiver| &receiver.integrations) {
+        if let IntegrationKind::Webhook(webhook) = &integration.kind {
+            match webhook.url.read(disk) {
+                Ok(url) => urls.push(url.expose().to_owned()),
+                Err(error) => tracing::error!("{}: url_file: {error}", integration.key),
+            }
+        }
+    }
+    http.replace_allowed("alertmanager", urls.iter().map(String::as_str));
+}
+
+/// Rules without an alert manager in this process: alerts are series and on the page only.
+struct Nobody;
+
+impl AlertSink for Nobody {
+    fn send(&self, _alerts: Vec<Alert>) -> BoxFuture<'_, Result<(), AlertSinkError>> {
+        Box::pin(async { Ok(()) })
+    }
+}

@@ -1,0 +1,173 @@
+//! The rooms' counters as metrics. A catalogue: one function per room.
+
+use std::sync::Arc;
+
+use model::exporter::{Family, MetricKind};
+
+use super::Rooms;
+use crate::cli::VERSION;
+use crate::telemetry::{counter, counters, gauge, process_families};
+
+/// Registers every room that runs.
+pub fn add(rooms: &Rooms) {
+    rooms.metrics.add(Box::new(|| {
+        let help = "A metric with a constant '1' value labeled by version.";
+        let mut build = Family::new("belfry_build_info", MetricKind::Gauge, help);
+        build.sample(&[("version", VERSION)], 1.0);
+        let mut families = vec![build];
+        families.extend(process_families());
+        families
+    }));
+    if let Some(store) = rooms.store.as_ref().map(Arc::clone) {
+        rooms.metrics.add(Box::new(move || store_families(&store.stats())));
+    }
+    if let Some(collector) = rooms.collector.as_ref().map(Arc::clone) {
+        rooms.metrics.add(Box::new(move || collector_families(&collector.stats())));
+    }
+    if let Some(rules) = rooms.rules.as_ref().map(Arc::clone) {
+        rooms.metrics.add(Box::new(move || rules_families(&rules.stats())));
+    }
+    if let Some(alertmanager) = rooms.alertmanager.as_ref().map(Arc::clone) {
+        rooms.metrics.add(Box::new(move || alertmanager_families(&alertmanager.stats())));
+    }
+}
+
+fn store_families(stats: &storage::Stats) -> Vec<Family> {
+    let refused = stats.refused.iter().map(|(reason, count)| (reason.as_str(), *count));
+    let unavailable = f64::from(u8::from(stats.unavailable.is_some()));
+    vec![
+        gauge("belfry_store_series", "Series the store knows.", stats.series as f64),
+        gauge(
+            "belfry_store_memtable_samples",
+            "Samples that are not in a block yet.",
+            stats.samples_in_memtable as f64,
+        ),
+        gauge("belfry_store_memtable_bytes", "Memory of those.", stats.memtable_bytes as f64),
+        gauge("belfry_store_blocks", "Blocks on disk.", stats.blocks as f64),
+        gauge("belfry_store_block_bytes", "Bytes of all blocks.", stats.block_bytes as f64),
+        gauge("belfry_store_journal_bytes", "Bytes of the journal.", stats.journal_bytes as f64),
+        gauge("belfry_store_damaged", "Damaged files set aside.", stats.damaged.len() as f64),
+        gauge("belfry_store_unavailable", "1 while the store takes no samples.", unavailable),
+        counter(
+            "belfry_store_samples_accepted_total",
+            "Samples that are durable.",
+            stats.samples_accepted_count,
+        ),
+        counter("belfry_store_commits_total", "Commits to the journal.", stats.commits_count),
+        counter(
+            "belfry_store_series_created_total",
+            "Series that were new.",
+            stats.series_created_count,
+        ),
+        counter(
+            "belfry_store_flush_failures_total",
+            "Flushes that failed and are tried again.",
+            stats.flush_failures_count,
+        ),
+        counters(
+            "belfry_store_samples_refused_total",
+            "Samples refused, by reason.",
+            "reason",
+            refused,
+        ),
+    ]
+}
+
+fn collector_families(stats: &collector::Stats) -> Vec<Family> {
+    let failed = stats.scrapes_failed.iter().map(|(reason, count)| (*reason, *count));
+    let refused = stats.samples_refused.iter().map(|(reason, count)| (*reason, *count));
+    vec![
+        gauge("belfry_collector_targets", "Targets that are scraped.", stats.targets as f64),
+        counter(
+            "belfry_collector_scrapes_total",
+            "Scrapes that ended with a page.",
+            stats.scrapes_ok,
+        ),
+        counters(
+            "belfry_collector_scrapes_failed_total",
+            "Scrapes that failed, by reason.",
+            "reason",
+            failed,
+        ),
+        counter(
+            "belfry_collector_samples_accepted_total",
+            "Scraped samples the store took.",
+            stats.samples_accepted,
+        ),
+        counters(
+            "belfry_collector_samples_refused_total",
+            "Scraped samples the store refused, by reason.",
+            "reason",
+            refused,
+        ),
+        gauge(
+            "belfry_collector_waiting_bytes",
+            "Bytes of scrapes that wait for the store.",
+            stats.waiting_bytes as f64,
+        ),
+        counter(
+            "belfry_collector_samples_dropped_total",
+            "Samples given up because too many waited.",
+            stats.samples_dropped,
+        ),
+    ]
+}
+
+fn rules_families(stats: &rules::Stats) -> Vec<Family> {
+    vec![
+        counter("belfry_rules_evaluations_total", "Rules evaluated.", stats.evaluations),
+        counter(
+            "belfry_rules_evaluation_failures_total",
+            "Evaluations that ended with an error.",
+            stats.evaluation_failures,
+        ),
+        counter(
+            "belfry_rules_iterations_missed_total",
+            "Group evaluations skipped because the one before was not over.",
+            stats.iterations_missed,
+        ),
+        counter("belfry_rules_alerts_sent_total", "Alerts handed over.", stats.alerts_sent),
+        counter(
+            "belfry_rules_alerts_failed_total",
+            "Alerts that were not taken and are tried again.",
+            stats.alerts_failed,
+        ),
+    ]
+}
+
+fn alertmanager_families(stats: &alertmanager::Stats) -> Vec<Family> {
+    let help = "Attempts to deliver, by kind of integration and outcome.";
+    let mut attempts = Family::new("belfry_alertmanager_attempts_total", MetricKind::Counter, help);
+    for ((integration, outcome), count) in &stats.attempts {
+        attempts.sample(&[("integration", integration), ("outcome", outcome)], *count as f64);
+    }
+    vec![
+        attempts,
+        counter(
+            "belfry_alertmanager_alerts_received_total",
+            "Alerts taken, repetitions included.",
+            stats.alerts_received,
+        ),
+        counter(
+            "belfry_alertmanager_alerts_invalid_total",
+            "Alerts refused because they are wrong.",
+            stats.alerts_invalid,
+        ),
+        counter(
+            "belfry_alertmanager_dead_letters_total",
+            "Notifications given up.",
+            stats.dead_letters,
+        ),
+        gauge("belfry_alertmanager_alerts_firing", "Alerts that fire.", stats.alerts_firing as f64),
+        gauge(
+            "belfry_alertmanager_undelivered",
+            "Notifications that are decided and not delivered yet.",
+            stats.undelivered as f64,
+        ),
+        counter(
+            "belfry_alertmanager_log_failures_total",
+            "Writes of the durable state that failed.",
+            stats.log_failures,
+        ),
+    ]
+}

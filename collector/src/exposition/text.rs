@@ -1,0 +1,409 @@
+//! The lines of a page: raw series text, value, time.
+//!
+//! Place in the flow: page → **`Lines`** → `pass`, which looks the raw text up in its cache and asks
+//! `series` for the labels when it is new.
+//!
+//! Prometheus text is read as lax as upstream does (blanks anywhere between tokens, free comments);
+//! OpenMetrics as strict as upstream does (single blanks, `# EOF`). Exemplars are checked and
+//! skipped; `_created` lines of a counter, histogram or summary are skipped.
+//!
+//! Not here: the labels (`series`), writing (`write`).
+
+use memchr::{memchr, memchr2};
+use model::MetricKind;
+use model::TimestampMs;
+use model::sample::NORMAL_NAN_BITS;
+
+use super::series::{is_name_byte, is_name_start};
+use super::{ExpositionError, Format, series};
+
+/// One sample of a page.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Line<'a> {
+    /// The raw text of metric name and labels.
+    pub series: &'a [u8],
+    /// The value; any NaN is the ordinary one.
+    pub value: f64,
+    /// The time, when the page has one.
+    pub at: Option<TimestampMs>,
+}
+
+/// Reads a page from top to bottom.
+pub struct Lines<'a> {
+    body: &'a [u8],
+    position: usize,
+    line: usize,
+    format: Format,
+    kind: MetricKind,
+    family: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    /// Starts at the top of a page.
+    pub fn new(body: &'a [u8], format: Format) -> Lines<'a> {
+        Lines { body, position: 0, line: 1, format, kind: MetricKind::Unknown, family: b"" }
+    }
+
+    /// The kind that the last `# TYPE` line said.
+    pub fn kind(&self) -> MetricKind {
+        self.kind
+    }
+
+    /// How the page is read.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// An error at the current line.
+    pub fn error(&self, reason: impl Into<String>) -> ExpositionError {
+        ExpositionError { line: self.line, reason: reason.into() }
+    }
+
+    /// The next sample; `None` at the end of the page.
+    pub fn next_line(&mut self) -> Result<Option<Line<'a>>, ExpositionError> {
+        match self.format {
+            Format::Text => self.next_text(),
+            Format::OpenMetrics => self.next_open_metrics(),
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.body.get(self.position).copied()
+    }
+
+    fn skip_blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t')) {
+            self.position += 1;
+        }
+    }
+
+    fn skip_line(&mut self) -> &'a [u8] {
+        let rest = &self.body[self.position..];
+        let size = memchr(b'\n', rest).unwrap_or(rest.len());
+        self.position = (self.position + size + 1).min(self.body.len());
+        self.line += 1;
+        &rest[..size]
+    }
+
+    fn next_text(&mut self) -> Result<Option<Line<'a>>, ExpositionError> {
+        loop {
+            self.skip_blanks();
+            match self.peek() {
+                None => return Ok(None),
+                Some(b'\n') => {
+                    self.position += 1;
+                    self.line += 1;
+                }
+                Some(b'#') => self.text_comment()?,
+                Some(b'{') => return self.text_sample().map(Some),
+                Some(byte) if is_name_start(byte) => return self.text_sample().map(Some),
+                Some(byte) => {
+                    return Err(self.error(format!("a line can't begin with {}", shown(byte))));
+                }
+            }
+        }
+    }
+
+    fn text_comment(&mut self) -> Result<(), ExpositionError> {
+        let end = self.position
+            + memchr(b'\n', &self.body[self.position..]).unwrap_or(self.body.len() - self.position);
+        let comment = &self.body[self.position + 1..end];
+        let words = comment.trim_ascii_start();
+        let keyword = [&b"HELP"[..], b"TYPE"].into_iter().find(|keyword| {
+            words.len() < comment.len()
+                && words.starts_with(keyword)
+                && matches!(words.get(keyword.len()), Some(b' ' | b'\t'))
+        });
+        if let Some(keyword) = keyword {
+            let rest = words[keyword.len()..].trim_ascii();
+            if !rest.is_empty() {
+                self.metadata(keyword, rest)?;
+            }
+        }
+        self.position = (end + 1).min(self.body.len());
+        self.line += 1;
+        Ok(())
+    }
+
+    /// `name rest` after HELP, TYPE or UNIT.
+    fn metadata(&mut self, keyword: &[u8], text: &'a [u8]) -> Result<(), ExpositionError> {
+        let word = String::from_utf8_lossy(keyword);
+        let size = series::name_size(text);
+        if size == 0 {
+            return Err(self.error(format!("a metric name is missing after {word}")));
+        }
+        let name = series::unquoted(&text[..size]);
+        let rest = &text[size..];
+        let value = match self.format {
+            Format::Text => rest.trim_ascii(),
+            Format::OpenMetrics => match rest.split_first() {
+                Some((b' ', value)) => value,
+                _ => return Err(self.error(format!("a text is missing after {word}"))),
+            },
+        };
+        match keyword {
+            b"TYPE" => {
+                self.kind = kind_of(value, self.format).ok_or_else(|| {
+                    let shown = String::from_utf8_lossy(&value[..value.len().min(80)]);
+                    self.error(format!("{shown:?} is no metric type"))
+                })?;
+                self.family = name;
+            }
+            b"UNIT" => {
+                let before = name.len().checked_sub(value.len() + 1);
+                let suffix = before.is_some_and(|at| name[at] == b'_' && name.ends_with(value));
+                if !value.is_empty() && !suffix {
+                    return Err(self.error("the unit is no suffix of the metric's name"));
+                }
+            }
+            _ if std::str::from_utf8(value).is_err() => {
+                return Err(self.error("the help text is no UTF-8"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The raw text of name and labels; the position is behind it afterwards.
+    fn raw_series(&mut self) -> Result<&'a [u8], ExpositionError> {
+        let start = self.position;
+        while self.peek().is_some_and(is_name_byte) {
+            self.position += 1;
+        }
+        let name_end = self.position;
+        if self.format == Format::Text {
+            self.skip_blanks();
+        }
+        if self.peek() != Some(b'{') {
+            return Ok(&self.body[start..name_end]);
+        }
+        self.position += 1;
+        loop {
+            match self.peek() {
+                Some(b'}') => {
+                    self.position += 1;
+                    return Ok(&self.body[start..self.position]);
+                }
+                Some(b'"') => self.skip_quoted()?,
+                None | Some(b'\n') => return Err(self.error("the label braces are not closed")),
+                Some(_) => self.position += 1,
+            }
+        }
+    }
+
+    fn skip_quoted(&mut self) -> Result<(), ExpositionError> {
+        self.position += 1;
+        loop {
+            let rest = &self.body[self.position.min(self.body.len())..];
+            match memchr2(b'"', b'\\', rest) {
+                None => return Err(self.error("a quoted text is not closed")),
+                Some(offset) if rest[offset] == b'"' => {
+                    self.position += offset + 1;
+                    return Ok(());
+                }
+                Some(offset) => self.position += offset + 2,
+            }
+        }
+    }
+
+    fn text_sample(&mut self) -> Result<Line<'a>, ExpositionError> {
+        let series = self.raw_series()?;
+        self.skip_blanks();
+        let value = self.token(|byte| matches!(byte, b'{' | b' ' | b'\t' | b'\n'));
+        let value = self.number(value, "the value after the metric")?;
+        self.skip_blanks();
+        let mut at = None;
+        if matches!(self.peek(), Some(b'0'..=b'9' | b'-')) {
+            let token = self.token(|byte| !byte.is_ascii_digit() && byte != b'-');
+            let ms = std::str::from_utf8(token).ok().and_then(|text| text.parse().ok());
+            at = Some(TimestampMs(ms.ok_or_else(|| self.error("the timestamp is no number"))?));
+            self.skip_blanks();
+        }
+        match self.peek() {
+            None => {}
+            Some(b'\n') => {
+                self.position += 1;
+                self.line += 1;
+            }
+            Some(byte) => {
+                return Err(self.error(format!("unexpected {} after the sample", shown(byte))));
+            }
+        }
+        Ok(Line { series, value, at })
+    }
+
+    fn token(&mut self, ends: impl Fn(u8) -> bool) -> &'a [u8] {
+        let rest = &self.body[self.position..];
+        let size = rest.iter().position(|&byte| ends(byte)).unwrap_or(rest.len());
+        self.position += size;
+        &rest[..size]
+    }
+
+    fn number(&self, token: &[u8], what: &str) -> Result<f64, ExpositionError> {
+        parse_number(token).ok_or_else(|| {
+            let shown = String::from_utf8_lossy(&token[..token.len().min(40)]);
+            self.error(format!("{what} is {shown:?}, which is no number"))
+        })
+    }
+
+    fn next_open_metrics(&mut self) -> Result<Option<Line<'a>>, ExpositionError> {
+        loop {
+            match self.peek() {
+                None => return Err(self.error("the page does not end with # EOF")),
+                Some(b'#') => {
+                    if self.open_metrics_comment()? {
+                        return Ok(None);
+                    }
+                }
+                Some(byte) if byte == b'{' || is_name_start(byte) => {
+                    let line = self.open_metrics_sample()?;
+                    if !self.is_created(line.series) {
+                        return Ok(Some(line));
+                    }
+                }
+                Some(byte) => {
+                    return Err(self.error(format!("a line can't begin with {}", shown(byte))));
+                }
+            }
+        }
+    }
+
+    /// Whether the series says when another one of its family was created.
+    fn is_created(&self, series: &[u8]) -> bool {
+        let typed =
+            matches!(self.kind, MetricKind::Counter | MetricKind::Histogram | MetricKind::Summary);
+        let rest = series.strip_prefix(self.family).and_then(|rest| rest.strip_prefix(b"_created"));
+        typed && matches!(rest.map(<[u8]>::first), Some(None | Some(b'{')))
+    }
+
+    /// Whether it was `# EOF`.
+    fn open_metrics_comment(&mut self) -> Result<bool, ExpositionError> {
+        let start = self.position;
+        let ended = memchr(b'\n', &self.body[start..]).is_some();
+        let line = self.skip_line();
+        if line == b"# EOF" {
+            if self.position < self.body.len() {
+                return Err(self.error("there is more after # EOF"));
+            }
+            return Ok(true);
+        }
+        self.line -= 1;
+        for keyword in [&b"HELP"[..], b"TYPE", b"UNIT"] {
+            let rest = line.strip_prefix(b"# ").and_then(|rest| rest.strip_prefix(keyword));
+            if let Some((b' ', rest)) = rest.and_then(<[u8]>::split_first) {
+                if !ended {
+                    return Err(self.error("the line is not complete"));
+                }
+                self.metadata(keyword, rest)?;
+                self.line += 1;
+                return Ok(false);
+            }
+        }
+        Err(self.error("only # HELP, # TYPE, # UNIT and # EOF are comments in OpenMetrics"))
+    }
+
+    fn open_metrics_sample(&mut self) -> Result<Line<'a>, ExpositionError> {
+        let series = self.raw_series()?;
+        let value = self.spaced_number("the value after the metric")?;
+        let mut at = None;
+        if self.peek() == Some(b' ') && !self.body[self.position..].starts_with(b" # {") {
+            let seconds = self.spaced_number("the timestamp")?;
+            if !seconds.is_finite() {
+                return Err(self.error("the timestamp is not finite"));
+            }
+            at = Some(TimestampMs((seconds * 1000.0) as i64));
+        }
+        if self.body[self.position..].starts_with(b" # {") {
+            self.exemplar()?;
+        }
+        match self.peek() {
+            Some(b'\n') => {
+                self.position += 1;
+                self.line += 1;
+                Ok(Line { series, value, at })
+            }
+            None => Err(self.error("the page does not end with # EOF")),
+            Some(byte) => Err(self.error(format!("unexpected {} after the sample", shown(byte)))),
+        }
+    }
+
+    fn spaced_number(&mut self, what: &str) -> Result<f64, ExpositionError> {
+        if self.peek() != Some(b' ') {
+            return Err(self.error(format!("a blank is missing before {what}")));
+        }
+        self.position += 1;
+        let token = self.token(|byte| matches!(byte, b' ' | b'\n'));
+        self.number(token, what)
+    }
+
+    fn exemplar(&mut self) -> Result<(), ExpositionError> {
+        self.position += 3;
+        let start = self.position;
+        let labels = self.raw_series()?;
+        assert_eq!(start + labels.len(), self.position, "a series is read to its end");
+        series::check_exemplar(labels).map_err(|reason| self.error(reason))?;
+        self.spaced_number("the value of the exemplar")?;
+        if self.peek() == Some(b' ') && !self.spaced_number("the exemplar's timestamp")?.is_finite()
+        {
+            return Err(self.error("the exemplar's timestamp is not finite"));
+        }
+        Ok(())
+    }
+}
+
+fn shown(byte: u8) -> String {
+    format!("{:?}", char::from(byte))
+}
+
+fn kind_of(word: &[u8], format: Format) -> Option<MetricKind> {
+    Some(match (word, format) {
+        (b"counter", _) => MetricKind::Counter,
+        (b"gauge", _) => MetricKind::Gauge,
+        (b"histogram", _) => MetricKind::Histogram,
+        (b"summary", _) => MetricKind::Summary,
+        (b"untyped", Format::Text) | (b"unknown", Format::OpenMetrics) => MetricKind::Unknown,
+        (b"info", Format::OpenMetrics) => MetricKind::Info,
+        (b"stateset", Format::OpenMetrics) => MetricKind::StateSet,
+        // Read like any other family; the house has no word of its own for it.
+        (b"gaugehistogram", Format::OpenMetrics) => MetricKind::Unknown,
+        _ => return None,
+    })
+}
+
+/// A number as both formats write it. Any NaN becomes the ordinary one.
+fn parse_number(token: &[u8]) -> Option<f64> {
+    if let Some(whole) = small_whole_number(token) {
+        return Some(whole);
+    }
+    let plain =
+        |&byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
+    let text = std::str::from_utf8(token).ok()?;
+    if !token.is_empty() && token.iter().all(plain) {
+        // Beyond the largest number is an error upstream too, not an infinity.
+        return text.parse().ok().filter(|value: &f64| value.is_finite());
+    }
+    let (negative, word) = match token.first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if word.eq_ignore_ascii_case("inf") || word.eq_ignore_ascii_case("infinity") {
+        return Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY });
+    }
+    text.eq_ignore_ascii_case("nan").then(|| f64::from_bits(NORMAL_NAN_BITS))
+}
+
+/// Most values are small whole numbers; those need no decimal reader.
+fn small_whole_number(token: &[u8]) -> Option<f64> {
+    if token.is_empty() || token.len() > 15 {
+        return None;
+    }
+    let mut number = 0_u64;
+    for byte in token {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        number = number * 10 + u64::from(byte - b'0');
+    }
+    Some(number as f64)
+}

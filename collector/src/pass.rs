@@ -1,0 +1,433 @@
+//! One page becomes one batch: cache, renaming, relabelling, limits, staleness, report.
+//!
+//! Place in the flow: `scrape` (bytes) → `exposition` → **`Session::digest`** → `deliver`.
+//!
+//! A series that was committed before is named by the store's number, so neither its labels nor its
+//! relabelling cost anything again. A limit that is exceeded fails the whole page, never a part.
+//!
+//! Invariant: the batch holds the samples, the markers and the report of one scrape, and nothing of
+//! a page that failed.
+//!
+//! Not here: fetching (`scrape`), committing (`deliver`), when (`worker`).
+
+use std::collections::{HashMap, HashSet};
+
+use model::append::{Appended, RefusedReason, SeriesId};
+use model::labels::METRIC_NAME;
+use model::sample::stale_nan;
+use model::{Batch, Labels, LabelsBuilder, SeriesIx, TimestampMs};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::config::job::{Job, Names};
+use crate::exposition::Format;
+use crate::exposition::series::{self, Pair};
+use crate::exposition::text::{Line, Lines};
+use crate::relabel;
+use crate::report::{self, Report};
+use crate::staleness::{Entry, Key, Tracker};
+
+/// What a label is called when the target's own label has its name.
+const EXPORTED_PREFIX: &str = "exported_";
+
+/// How the pages of a target are read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) job: &'a Job,
+    /// The labels that every series gets.
+    pub(crate) labels: &'a Labels,
+    /// Makes the hashes of raw texts differ between servers.
+    pub(crate) seed: u64,
+}
+
+/// A page as it came.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) body: Vec<u8>,
+    pub(crate) format: Format,
+}
+
+/// Where a series of a batch comes from.
+#[derive(Debug, Clone, Copy)]
+enum Slot {
+    Page(Key),
+    Report(usize),
+    Marker,
+}
+
+/// What is known of the series of a line.
+enum Seen {
+    /// Relabelling drops it.
+    Dropped,
+    /// It was on this page already.
+    Twice,
+    /// The store has a number for it.
+    Known(SeriesId),
+    /// The store must be told its labels.
+    New { labels: Labels, first: bool },
+}
+
+/// What one scrape came to.
+#[derive(Debug, Default)]
+pub(crate) struct Sheet {
+    pub(crate) batch: Batch,
+    slots: Vec<Slot>, // Invariant: one per series of the batch.
+    pub(crate) scraped: u64,
+    pub(crate) kept: u64,
+    pub(crate) added: u64,
+    /// Samples of a series that was on the page already.
+    pub(crate) duplicates: u64,
+    /// Why the scrape failed.
+    pub(crate) error: Option<String>,
+}
+
+impl Sheet {
+    fn name(&mut self, slot: Slot, id: SeriesId) -> SeriesIx {
+        self.slots.push(slot);
+        self.batch.known_series(id)
+    }
+
+    fn describe(&mut self, slot: Slot, labels: &Labels) -> SeriesIx {
+        self.slots.push(slot);
+        self.batch.series(labels)
+    }
+}
+
+/// What is remembered of a target from one scrape to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    tracker: Tracker,
+    report_ids: [Option<SeriesId>; report::SERIES_MAX],
+    /// Live series of the time before the job's settings changed; they end unless seen again.
+    orphans: Vec<SeriesId>,
+    last_at: Option<TimestampMs>,
+}
+
+impl Session {
+    /// Reads a page (or the reason why there is none) into a batch.
+    pub(crate) fn digest(
+        &mut self,
+        reading: &Reading<'_>,
+        page: Result<&Page, String>,
+        at: TimestampMs,
+    ) -> Sheet {
+        let mut sheet = Sheet::default();
+        let mut ended = Vec::new();
+        let result = page.and_then(|page| self.read(reading, page, at, &mut sheet));
+        match result {
+            Ok(()) => self.tracker.end_good(&mut ended),
+            Err(reason) => {
+                sheet.batch = Batch::new();
+                sheet.slots.clear();
+                sheet.error = Some(reason);
+                self.tracker.end_failed(&mut ended);
+            }
+        }
+        for id in ended {
+            let marker = sheet.name(Slot::Marker, id);
+            sheet.batch.sample(marker, at, stale_nan());
+        }
+        self.last_at = Some(at);
+        assert_eq!(sheet.slots.len(), sheet.batch.series_count(), "one slot per series");
+        sheet
+    }
+
+    fn read(
+        &mut self,
+        reading: &Reading<'_>,
+        page: &Page,
+        at: TimestampMs,
+        sheet: &mut Sheet,
+    ) -> Result<(), String> {
+        self.tracker.begin();
+        let samples_max = reading.job.scraping.limits.samples_max;
+        let mut lines = Lines::new(&page.body, page.format);
+        while let Some(line) = lines.next_line().map_err(|error| error.to_string())? {
+            sheet.scraped += 1;
+            let key = xxh3_128_with_seed(line.series, reading.seed);
+            let seen = self.look(reading, &lines, &line, key)?;
+            match seen {
+                Seen::Dropped => continue,
+                Seen::Twice => {
+                    sheet.duplicates += 1;
+                    continue;
+                }
+                Seen::Known(_) | Seen::New { .. } => sheet.kept += 1,
+            }
+            sheet.added += u64::from(matches!(seen, Seen::New { first: true, .. }));
+            if samples_max > 0 && sheet.kept > samples_max as u64 {
+                continue; // Counted on, so that the report says by how much.
+            }
+            let series = match seen {
+                Seen::Known(id) => sheet.name(Slot::Page(key), id),
+                Seen::New { labels, .. } => sheet.describe(Slot::Page(key), &labels),
+                Seen::Dropped | Seen::Twice => continue,
+            };
+            let own_time = line.at.filter(|_| reading.job.honor_timestamps);
+            sheet.batch.sample(series, own_time.unwrap_or(at), line.value);
+        }
+        if samples_max > 0 && sheet.kept > samples_max as u64 {
+            return Err(format!("sample limit exceeded: {} of {samples_max} samples", sheet.kept));
+        }
+        Ok(())
+    }
+
+    /// Finds or makes the entry of a line's series.
+    fn look(
+        &mut self,
+        reading: &Reading<'_>,
+        lines: &Lines<'_>,
+        line: &Line<'_>,
+        key: Key,
+    ) -> Result<Seen, String> {
+        let own_time = line.at.is_some() && reading.job.honor_timestamps;
+        let tracked = !own_time || reading.job.track_timestamps_staleness;
+        let page = self.tracker.page;
+        if let Some(entry) = self.tracker.entries.get_mut(&key) {
+            let again = entry.page == page && !own_time;
+            entry.page = page;
+            entry.tracked = tracked;
+            match entry.id {
+                _ if entry.dropped => return Ok(Seen::Dropped),
+                _ if again => return Ok(Seen::Twice),
+                Some(id) => return Ok(Seen::Known(id)),
+                None => {}
+            }
+        }
+        let mut pairs = Vec::new();
+        let labels = series::labels(line.series, lines.format(), lines.kind(), &mut pairs)
+            .and_then(|()| finished(reading, &pairs))
+            .map_err(|reason| lines.error(reason).to_string())?;
+        let first = !self.tracker.entries.contains_key(&key);
+        let entry =
+            self.tracker.entries.entry(key).or_insert_with(|| Entry::new(page, labels.is_none()));
+        entry.tracked = tracked;
+        Ok(labels.map_or(Seen::Dropped, |labels| Seen::New { labels, first }))
+    }
+
+    /// Adds the report to the batch.
+    pub(crate) fn report(&self, sheet: &mut Sheet, reading: &Reading<'_>, report: &Report) {
+        let at = self.last_at.unwrap_or_default();
+        for (index, value) in report.values().into_iter().enumerate() {
+            let series = match self.report_ids[index] {
+                Some(id) => sheet.name(Slot::Report(index), id),
+                None => {
+                    let labels = report::labels(index, reading.labels);
+                    sheet.describe(Slot::Report(index), &labels)
+                }
+            };
+            sheet.batch.sample(series, at, value);
+        }
+    }
+
+    /// Keeps the numbers that the store gave. What the store no longer knows comes back as a batch
+    /// that names it by its labels.
+    pub(crate) fn learn(
+        &mut self,
+        reading: &Reading<'_>,
+        page: Option<&Page>,
+        sheet: &Sheet,
+        appended: &Appended,
+    ) -> Option<Sheet> {
+        for (slot, id) in sheet.slots.iter().zip(&appended.ids) {
+            let Some(id) = id else { continue };
+            match slot {
+                Slot::Page(key) => {
+                    if let Some(entry) = self.tracker.entries.get_mut(key) {
+                        entry.id = Some(*id);
+                    }
+                }
+                Slot::Report(index) => self.report_ids[*index] = Some(*id),
+                Slot::Marker => {}
+            }
+        }
+        let unknown = |refused: &&model::Refused| refused.reason == RefusedReason::UnknownSeries;
+        let mut lost = HashSet::new();
+        let mut again = Sheet::default();
+        for refused in appended.refused.iter().filter(unknown) {
+            match sheet.slots.get(refused.series.0 as usize) {
+                Some(Slot::Page(key)) => {
+                    lost.insert(*key);
+                    if let Some(entry) = self.tracker.entries.get_mut(key) {
+                        entry.id = None;
+                    }
+                }
+                Some(Slot::Report(index)) => {
+                    self.report_ids[*index] = None;
+                    let labels = report::labels(*index, reading.labels);
+                    let series = again.describe(Slot::Report(*index), &labels);
+                    let sample = sheet.batch.samples().iter().find(|s| s.series == refused.series);
+                    again.batch.sample(series, refused.at, sample.map_or(f64::NAN, |s| s.value));
+                }
+                Some(Slot::Marker) | None => {}
+            }
+        }
+        if let (Some(page), false) = (page, lost.is_empty()) {
+            Self::describe_lost(reading, page, &lost, self.last_at, &mut again);
+        }
+        (!again.batch.is_empty()).then_some(again)
+    }
+
+    /// Reads the page once more for the series the store has lost.
+    fn describe_lost(
+        reading: &Reading<'_>,
+        page: &Page,
+        lost: &HashSet<Key>,
+        at: Option<TimestampMs>,
+        again: &mut Sheet,
+    ) {
+        let mut pairs = Vec::new();
+        let mut described = HashMap::new();
+        let mut lines = Lines::new(&page.body, page.format);
+        // The page was read without an error before.
+        while let Ok(Some(line)) = lines.next_line() {
+            let key = xxh3_128_with_seed(line.series, reading.seed);
+            if !lost.contains(&key) {
+                continue;
+            }
+            let own_time = line.at.filter(|_| reading.job.honor_timestamps);
+            let series = match described.get(&key) {
+                Some(_) if own_time.is_none() => continue,
+                Some(series) => *series,
+                None => {
+                    let labels = series::labels(line.series, page.format, lines.kind(), &mut pairs)
+                        .and_then(|()| finished(reading, &pairs));
+                    let Ok(Some(labels)) = labels else { continue };
+                    let series = again.describe(Slot::Page(key), &labels);
+                    described.insert(key, series);
+                    series
+                }
+            };
+            let at = own_time.or(at).unwrap_or_default();
+            again.batch.sample(series, at, line.value);
+        }
+    }
+
+    /// Series of the time before the settings changed which the last committed scrape did not have.
+    pub(crate) fn take_ended_orphans(&mut self) -> Option<Batch> {
+        if self.orphans.is_empty() {
+            return None;
+        }
+        let live: HashSet<SeriesId> = self.live_ids().collect();
+        let at = self.last_at.unwrap_or_default();
+        let orphans = std::mem::take(&mut self.orphans);
+        markers(orphans.into_iter().filter(|id| !live.contains(id)), at)
+    }
+
+    fn live_ids(&self) -> impl Iterator<Item = SeriesId> + '_ {
+        self.tracker.live_ids().chain(self.report_ids.iter().flatten().copied())
+    }
+
+    /// The same target under other settings: every label set is built anew, and what does not come
+    /// back has ended.
+    pub(crate) fn resettled(self) -> Session {
+        let mut orphans = self.orphans.clone();
+        orphans.extend(self.live_ids());
+        Session { orphans, last_at: self.last_at, ..Session::default() }
+    }
+
+    /// The target is gone: markers for all its series.
+    pub(crate) fn ended(self, now: TimestampMs) -> Option<Batch> {
+        let at = self.last_at.map_or(now, |last| now.max(last.plus_ms(1)));
+        let ids: HashSet<SeriesId> = self.live_ids().chain(self.orphans.iter().copied()).collect();
+        markers(ids.into_iter(), at)
+    }
+}
+
+fn markers(ids: impl Iterator<Item = SeriesId>, at: TimestampMs) -> Option<Batch> {
+    let mut batch = Batch::new();
+    for id in ids {
+        let series = batch.known_series(id);
+        batch.sample(series, at, stale_nan());
+    }
+    (!batch.is_empty()).then_some(batch)
+}
+
+/// The labels that a scraped series ends up with; `None` when relabelling drops it.
+fn finished(reading: &Reading<'_>, pairs: &[Pair<'_>]) -> Result<Option<Labels>, String> {
+    for (index, (name, _)) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|(other, _)| other == name) {
+            return Err(format!("the label {name:?} is given twice"));
+        }
+    }
+    let mut builder = LabelsBuilder::new();
+    for (name, value) in pairs {
+        builder.set(name, value);
+    }
+    add_target_labels(reading, pairs, &mut builder);
+    if !relabel::apply(&reading.job.metric_relabel, &mut builder) || builder.pairs().is_empty() {
+        return Ok(None);
+    }
+    let labels = builder.build();
+    check_names(reading.job.scraping.names, &labels)?;
+    check_limits(reading, &labels)?;
+    Ok(Some(labels))
+}
+
+fn add_target_labels(reading: &Reading<'_>, pairs: &[Pair<'_>], builder: &mut LabelsBuilder) {
+    let mut clashing = Vec::new();
+    for (name, value) in reading.labels.iter() {
+        if reading.job.honor_labels {
+            // A label that is written empty is honoured too: it stays away.
+            if !pairs.iter().any(|(own, _)| own == name) {
+                builder.set(name, value);
+            }
+            continue;
+        }
+        let scraped = builder.get(name).to_owned();
+        builder.set(name, value);
+        if !scraped.is_empty() {
+            clashing.push((name, scraped));
+        }
+    }
+    clashing.sort_by_key(|(name, _)| name.len());
+    for (name, value) in clashing {
+        let mut renamed = format!("{EXPORTED_PREFIX}{name}");
+        while !builder.get(&renamed).is_empty() {
+            renamed.insert_str(0, EXPORTED_PREFIX);
+        }
+        builder.set(&renamed, &value);
+    }
+}
+
+fn check_names(names: Names, labels: &Labels) -> Result<(), String> {
+    let metric = labels.metric_name();
+    if metric.is_empty() {
+        return Err("the metric has no name after relabelling".to_owned());
+    }
+    if names == Names::Legacy {
+        if !model::labels::is_metric_name(metric) {
+            return Err(format!("{metric:?} is no metric name of the legacy scheme"));
+        }
+        let foreign = labels.iter().find(|(name, _)| !names.is_valid_label(name));
+        if let Some((name, _)) = foreign {
+            return Err(format!("{name:?} is no label name of the legacy scheme"));
+        }
+    }
+    Ok(())
+}
+
+fn check_limits(reading: &Reading<'_>, labels: &Labels) -> Result<(), String> {
+    let limits = &reading.job.scraping.limits;
+    let exceeded = |size: usize, max: usize| max > 0 && size > max;
+    let metric = labels.metric_name();
+    if exceeded(labels.len(), limits.labels_max) {
+        let max = limits.labels_max;
+        return Err(format!(
+            "label_limit exceeded: {metric:?} has {} labels of {max}",
+            labels.len()
+        ));
+    }
+    for (name, value) in labels.iter() {
+        let max = limits.label_name_bytes_max;
+        if exceeded(name.len(), max) && name != METRIC_NAME {
+            return Err(format!("label_name_length_limit of {max} exceeded on {metric:?}"));
+        }
+        let max = limits.label_value_bytes_max;
+        if exceeded(value.len(), max) {
+            return Err(format!(
+                "label_value_length_limit of {max} exceeded by {name:?} on {metric:?}"
+            ));
+        }
+    }
+    Ok(())
+}

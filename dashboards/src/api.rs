@@ -1,0 +1,26 @@
+//! `/api/v1` as Prometheus speaks it, and `/api/v2` as Alertmanager does.
+//!
+//! Place in the flow: text in, types through, shape out. A handler decides nothing.
+
+/// The envelope around every answer, and errors with their status codes.
+pub mod envelope;
+/// Parameters from the URL and the form body, merged; times, durations, limits.
+pub mod params;
+/// JSON of query answers, written once into the body.
+pub mod json;
+/// `/query`, `/query_range`.
+pub mod query;
+/// `/series`, `/labels`, `/label/<name>/values`.
+pub mod series;
+/// `/sql`.
+pub mod sql;
+/// `/rules`, `/alerts`.
+pub mod rules;
+/// `/targets`.
+pub mod targets;
+/// `/status/…` and the small answers that clients probe for.
+pub mod status;
+/// `/write`: remote write.
+pub mod write;
+/// `/api/v2`.
+pub mod alertmanager;

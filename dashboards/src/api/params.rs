@@ -1,0 +1,162 @@
+//! Parameters from the URL and the form body, merged; times, durations, limits.
+//!
+//! Place in the flow: the first step of each handler. Grafana sends a form body *and* URL
+//! parameters in one POST, so both are read, the body first, repeated keys kept.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::header;
+use model::time::{TimeRange, TimestampMs};
+use model::{Clock, Matcher};
+
+use crate::api::envelope::ApiError;
+
+/// All parameters of a request.
+#[derive(Debug, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Params, ApiError> {
+        let url_query = request.uri().query().unwrap_or("").to_owned();
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let is_form = content_type
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+        let mut pairs = Vec::new();
+        if is_form {
+            let body = axum::body::Bytes::from_request(request, state)
+                .await
+                .map_err(|error| ApiError::bad_data(format!("read form body: {error}")))?;
+            pairs.extend(url::form_urlencoded::parse(&body).into_owned());
+        }
+        pairs.extend(url::form_urlencoded::parse(url_query.as_bytes()).into_owned());
+        Ok(Params(pairs))
+    }
+}
+
+impl Params {
+    /// The first value of a name; an empty one counts as absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a name, or the error that it is missing.
+    pub fn required(&self, name: &str) -> Result<&str, ApiError> {
+        self.get(name).ok_or_else(|| ApiError::bad_parameter(name, "is missing or empty"))
+    }
+
+    /// All values of a name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A point in time; `None` when absent.
+    pub fn time(&self, name: &str) -> Result<Option<TimestampMs>, ApiError> {
+        self.get(name).map(|text| parse_time(name, text)).transpose()
+    }
+
+    /// A duration in milliseconds; `None` when absent.
+    pub fn duration_ms(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        self.get(name).map(|text| parse_duration(name, text)).transpose()
+    }
+
+    /// How many results at most; zero or absent means all.
+    pub fn limit(&self) -> Result<usize, ApiError> {
+        let Some(text) = self.get("limit") else { return Ok(usize::MAX) };
+        let limit: usize = text.parse().map_err(|_| {
+            ApiError::bad_parameter("limit", format!("cannot parse \"{text}\" to a limit"))
+        })?;
+        Ok(if limit == 0 { usize::MAX } else { limit })
+    }
+
+    /// `start` and `end`, both inside; absent ends mean everything.
+    pub fn range(&self) -> Result<TimeRange, ApiError> {
+        let start = self.time("start")?.unwrap_or(TimestampMs::MIN);
+        let end = self.time("end")?.unwrap_or(TimestampMs::MAX);
+        TimeRange::closed(start, end).ok_or_else(|| {
+            ApiError::bad_parameter("end", "end timestamp must not be before start time")
+        })
+    }
+
+    /// The selectors under `match[]`, each a list of matchers.
+    pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        self.all("match[]").map(parse_selector).collect()
+    }
+
+    /// `time`, or now.
+    pub fn time_or_now(&self, clock: &dyn Clock) -> Result<TimestampMs, ApiError> {
+        Ok(self.time("time")?.unwrap_or_else(|| clock.now()))
+    }
+}
+
+fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+    promql::parse_selector(text).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| problem.render(text)).collect();
+        ApiError::bad_parameter("match[]", lines.join("; "))
+    })
+}
+
+/// Decimal seconds since the epoch, or RFC 3339.
+fn parse_time(name: &str, text: &str) -> Result<TimestampMs, ApiError> {
+    if let Some(seconds) = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite()) {
+        return ms_from_seconds(seconds).map(TimestampMs).ok_or_else(|| time_error(name, text));
+    }
+    match text.parse::<jiff::Timestamp>() {
+        Ok(at) => Ok(TimestampMs(at.as_millisecond())),
+        // What upstream's clients send for "the beginning" and "the end of time".
+        Err(_) if text == "-292273086-05-16T16:47:06Z" => Ok(TimestampMs::MIN),
+        Err(_) if text == "+292277025-08-18T07:12:54.999999999Z" => Ok(TimestampMs::MAX),
+        Err(_) => Err(time_error(name, text)),
+    }
+}
+
+fn time_error(name: &str, text: &str) -> ApiError {
+    ApiError::bad_parameter(name, format!("cannot parse \"{text}\" to a valid timestamp"))
+}
+
+fn parse_duration(name: &str, text: &str) -> Result<i64, ApiError> {
+    let error =
+        || ApiError::bad_parameter(name, format!("cannot parse \"{text}\" to a valid duration"));
+    if let Ok(seconds) = text.parse::<f64>() {
+        return ms_from_seconds(seconds).ok_or_else(error);
+    }
+    let ms = model::duration::parse_duration_ms(text).ok_or_else(error)?;
+    i64::try_from(ms).map_err(|_| error())
+}
+
+fn ms_from_seconds(seconds: f64) -> Option<i64> {
+    let ms = (seconds * 1000.0).round();
+    // The cast is exact inside these bounds.
+    (ms.is_finite() && ms.abs() < 9.2e18).then_some(ms as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (text, expected) in [
+            ("1.5", Some(1500)),
+            ("1435781451.781", Some(1_435_781_451_781)),
+            ("2015-07-01T20:10:51.781Z", Some(1_435_781_451_781)),
+            ("2015-07-01T22:10:51.781+02:00", Some(1_435_781_451_781)),
+            ("abc", None),
+            ("NaN", None),
+        ] {
+            let got = parse_time("time", text).ok().map(|at| at.0);
+            assert_eq!(got, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, expected) in
+            [("15", Some(15_000)), ("0.5", Some(500)), ("5m", Some(300_000)), ("x", None)]
+        {
+            assert_eq!(parse_duration("step", text).ok(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `/api/v1/query` and `/api/v1/query_range`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use query::{Answer, Engine, QueryOptions, Value};
+
+use crate::api::envelope::{ApiError, JSON};
+use crate::api::json;
+use crate::api::params::Params;
+use crate::parts::Parts;
+
+/// Most points per series of one range query, as upstream.
+const STEPS_MAX: i64 = 11_000;
+
+fn engine(parts: &Parts) -> Result<Arc<Engine>, ApiError> {
+    parts.engine.clone().ok_or_else(|| ApiError::not_here("query"))
+}
+
+fn options(params: &Params) -> Result<QueryOptions, ApiError> {
+    Ok(QueryOptions {
+        timeout_ms: params.duration_ms("timeout")?.and_then(|ms| u64::try_from(ms).ok()),
+        lookback_ms: params.duration_ms("lookback_delta")?,
+        ..QueryOptions::default()
+    })
+}
+
+/// One instant.
+pub async fn instant(State(parts): State<Parts>, params: Params) -> Result<Response, ApiError> {
+    let engine = engine(&parts)?;
+    let at = params.time_or_now(parts.clock.as_ref())?;
+    let text = params.required("query")?;
+    let answer = engine.instant(text, at, &options(&params)?).await?;
+    respond(answer, &params)
+}
+
+/// A range of steps.
+pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Response, ApiError> {
+    let engine = engine(&parts)?;
+    let start = params.time("start")?;
+    let end = params.time("end")?;
+    let step_ms = params.duration_ms("step")?;
+    let missing = |name| ApiError::bad_parameter(name, "is missing or empty");
+    let start = start.ok_or_else(|| missing("start"))?;
+    let end = end.ok_or_else(|| missing("end"))?;
+    let step_ms = step_ms.ok_or_else(|| missing("step"))?;
+    if end < start {
+        let message = "end timestamp must not be before start time";
+        return Err(ApiError::bad_parameter("end", message));
+    }
+    if step_ms <= 0 {
+        let message = "zero or negative query resolution step widths are not accepted. Try a \
+                       positive integer";
+        return Err(ApiError::bad_parameter("step", message));
+    }
+    if end.0.saturating_sub(start.0) / step_ms > STEPS_MAX {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the \
+             query resolution (?step=XX)",
+        ));
+    }
+    let text = params.required("query")?;
+    let answer = engine.range(text, start, end, step_ms, &options(&params)?).await?;
+    respond(answer, &params)
+}
+
+fn respond(mut answer: Answer, params: &Params) -> Result<Response, ApiError> {
+    truncate(&mut answer, params.limit()?);
+    let stats = params.get("stats").map(|_| {
+        let stats = &answer.stats;
+        serde_json::json!({
+            "timings": {
+                "execQueueTime": seconds(stats.queue_us),
+                "queryPreparationTime": seconds(stats.prepare_us),
+                "innerEvalTime": seconds(stats.eval_us),
+                "evalTotalTime": seconds(stats.prepare_us + stats.eval_us),
+                "execTotalTime": seconds(stats.queue_us + stats.prepare_us + stats.eval_us),
+            },
+            "samples": {
+                "totalQueryableSamples": stats.samples_total,
+                "peakSamples": stats.samples_peak,
+            },
+        })
+        .to_string()
+    });
+    Ok((JSON, json::write_answer(&answer, stats.as_deref())).into_response())
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+fn truncate(answer: &mut Answer, limit: usize) {
+    let length = match &mut answer.value {
+        Value::Vector(samples) => {
+            let length = samples.len();
+            samples.truncate(limit);
+            length
+        }
+        Value::Matrix(series) => {
+            let length = series.len();
+            series.truncate(limit);
+            length
+        }
+        Value::Scalar { .. } | Value::Text { .. } => 0,
+    };
+    if length > limit {
+        answer.warnings.push("results truncated due to limit".to_owned());
+    }
+}

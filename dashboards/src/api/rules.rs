@@ -1,0 +1,154 @@
+//! `/api/v1/rules` and `/api/v1/alerts`: groups, their rules, and what is pending or firing.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use rules::alerting::State as AlertState;
+use rules::{AlertStatus, AlertingStatus, GroupStatus, RuleStatus, Rules};
+use serde_json::{Value, json};
+
+use crate::api::envelope::{ApiError, Success};
+use crate::api::params::Params;
+use crate::api::status::{ZERO_TIME, rfc3339};
+use crate::api::targets::labels;
+use crate::parts::Parts;
+
+fn rules_of(parts: &Parts) -> Result<Arc<Rules>, ApiError> {
+    parts.rules.clone().ok_or_else(|| ApiError::not_here("rules"))
+}
+
+/// Which rules are asked for.
+struct Filter {
+    alerting: bool,
+    recording: bool,
+    names: Vec<String>,
+    groups: Vec<String>,
+    files: Vec<String>,
+    with_alerts: bool,
+}
+
+impl Filter {
+    fn new(params: &Params) -> Result<Filter, ApiError> {
+        let kind = params.get("type").unwrap_or("");
+        if !matches!(kind, "" | "alert" | "record") {
+            let message = format!("not supported value \"{kind}\"");
+            return Err(ApiError::bad_parameter("type", message));
+        }
+        let all = |name: &str| params.all(name).map(str::to_owned).collect();
+        Ok(Filter {
+            alerting: kind != "record",
+            recording: kind != "alert",
+            names: all("rule_name[]"),
+            groups: all("rule_group[]"),
+            files: all("file[]"),
+            with_alerts: params.get("exclude_alerts") != Some("true"),
+        })
+    }
+
+    fn takes_group(&self, group: &GroupStatus) -> bool {
+        (self.groups.is_empty() || self.groups.contains(&group.name))
+            && (self.files.is_empty() || self.files.contains(&group.file))
+    }
+
+    fn takes_rule(&self, rule: &RuleStatus) -> bool {
+        let kind = if rule.alerting.is_some() { self.alerting } else { self.recording };
+        kind && (self.names.is_empty() || self.names.contains(&rule.name))
+    }
+}
+
+/// Groups with their rules.
+pub async fn rules(State(parts): State<Parts>, params: Params) -> Result<Success<Value>, ApiError> {
+    let rules = rules_of(&parts)?;
+    let filter = Filter::new(&params)?;
+    let mut groups = Vec::new();
+    for group in rules.groups().iter().filter(|group| filter.takes_group(group)) {
+        let shown: Vec<Value> = group
+            .rules
+            .iter()
+            .filter(|rule| filter.takes_rule(rule))
+            .map(|rule| rule_shape(rule, filter.with_alerts))
+            .collect();
+        if shown.is_empty() && !group.rules.is_empty() {
+            continue;
+        }
+        groups.push(json!({
+            "name": group.name,
+            "file": group.file,
+            "rules": shown,
+            "interval": group.interval_ms as f64 / 1000.0,
+            "limit": group.limit,
+            "evaluationTime": seconds(group.evaluation_us),
+            "lastEvaluation": time(group.last_evaluation),
+        }));
+    }
+    Ok(Success::new(json!({"groups": groups})))
+}
+
+fn rule_shape(rule: &RuleStatus, with_alerts: bool) -> Value {
+    let mut shape = json!({
+        "name": rule.name,
+        "query": rule.expression,
+        "labels": labels(&rule.labels),
+        "health": rule.health.as_str(),
+        "evaluationTime": seconds(rule.evaluation_us),
+        "lastEvaluation": time(rule.last_evaluation),
+        "type": "recording",
+    });
+    if !rule.last_error.is_empty() {
+        shape["lastError"] = json!(rule.last_error);
+    }
+    if let Some(AlertingStatus { for_ms, keep_firing_for_ms, annotations, state, alerts }) =
+        &rule.alerting
+    {
+        let shown: Vec<Value> = alerts.iter().filter(|_| with_alerts).map(alert_shape).collect();
+        shape["type"] = json!("alerting");
+        shape["state"] = json!(state_word(*state));
+        shape["duration"] = json!(*for_ms as f64 / 1000.0);
+        shape["keepFiringFor"] = json!(*keep_firing_for_ms as f64 / 1000.0);
+        shape["annotations"] = labels(annotations);
+        shape["alerts"] = Value::Array(shown);
+    }
+    shape
+}
+
+fn alert_shape(alert: &AlertStatus) -> Value {
+    let mut shape = json!({
+        "labels": labels(&alert.labels),
+        "annotations": labels(&alert.annotations),
+        "state": state_word(alert.state),
+        "activeAt": rfc3339(alert.active_at.0),
+        "value": model::sample::format_value(alert.value),
+    });
+    if let Some(since) = alert.keep_firing_since {
+        shape["keepFiringSince"] = json!(rfc3339(since.0));
+    }
+    shape
+}
+
+fn state_word(state: AlertState) -> &'static str {
+    match state {
+        AlertState::Pending => "pending",
+        AlertState::Firing => "firing",
+        _ => "inactive",
+    }
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+fn time(at: Option<model::TimestampMs>) -> String {
+    at.map_or(ZERO_TIME.to_owned(), |at| rfc3339(at.0))
+}
+
+/// What is pending or firing.
+pub async fn alerts(State(parts): State<Parts>) -> Result<Success<Value>, ApiError> {
+    let rules = rules_of(&parts)?;
+    let mut alerts = Vec::new();
+    for group in rules.groups() {
+        for alerting in group.rules.iter().filter_map(|rule| rule.alerting.as_ref()) {
+            alerts.extend(alerting.alerts.iter().map(alert_shape));
+        }
+    }
+    Ok(Success::new(json!({"alerts": alerts})))
+}

@@ -1,0 +1,93 @@
+//! `/api/v1/status/…`, and the small answers that Grafana and others probe for.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::api::envelope::{ApiError, Success};
+use crate::api::params::Params;
+use crate::parts::Parts;
+
+/// The Prometheus version whose API is spoken. Grafana switches features by it.
+const API_VERSION: &str = "3.14.0";
+
+/// Who answers.
+pub async fn buildinfo(State(parts): State<Parts>) -> Success<Value> {
+    Success::new(json!({
+        "version": API_VERSION,
+        "revision": parts.control.status().version,
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+        "application": "Belfry",
+        "applicationVersion": parts.control.status().version,
+    }))
+}
+
+/// How the process runs.
+pub async fn runtimeinfo(State(parts): State<Parts>) -> Success<Value> {
+    let status = parts.control.status();
+    let stats = parts.store.as_ref().map(|store| store.stats());
+    Success::new(json!({
+        "startTime": rfc3339(status.started_at_ms),
+        "CWD": status.data_folder,
+        "serverTime": rfc3339(parts.clock.now().0),
+        "reloadConfigSuccess": status.reload_ok,
+        "lastConfigTime": rfc3339(status.config_at_ms),
+        "corruptionCount": stats.map_or(0, |stats| stats.damaged.len()),
+    }))
+}
+
+/// The configuration in force, secrets replaced.
+pub async fn config(State(parts): State<Parts>) -> Success<Value> {
+    Success::new(json!({"yaml": parts.control.status().config_text}))
+}
+
+/// Command-line flags.
+pub async fn flags(State(parts): State<Parts>) -> Success<BTreeMap<String, String>> {
+    Success::new(parts.control.status().flags.into_iter().collect())
+}
+
+/// What the store holds.
+pub async fn tsdb(State(parts): State<Parts>) -> Result<Success<Value>, ApiError> {
+    let store = parts.store.as_ref().ok_or_else(|| ApiError::not_here("store"))?;
+    let stats = store.stats();
+    Ok(Success::new(json!({
+        "headStats": {"numSeries": stats.series, "numSamples": stats.samples_in_memtable},
+        "blocks": stats.blocks,
+        "blockBytes": stats.block_bytes,
+        "journalBytes": stats.journal_bytes,
+        "damaged": stats.damaged,
+    })))
+}
+
+/// Types and help of metrics. None are kept yet, which clients take as "unknown".
+pub async fn metadata() -> Success<Value> {
+    Success::new(json!({}))
+}
+
+/// Exemplars. None are kept yet; an empty answer is what clients expect then.
+pub async fn exemplars(params: Params) -> Result<Success<Value>, ApiError> {
+    params.required("query")?;
+    Ok(Success::new(json!([])))
+}
+
+/// Alert managers that rules send to: the one in this process.
+pub async fn alertmanagers(State(parts): State<Parts>) -> Success<Value> {
+    let own = parts.alertmanager.iter().map(|_| json!({"url": "/api/v2/alerts"}));
+    let active: Vec<Value> = own.collect();
+    Success::new(json!({"activeAlertmanagers": active, "droppedAlertmanagers": []}))
+}
+
+/// An instant as RFC 3339 with milliseconds.
+pub fn rfc3339(at_ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(at_ms) {
+        Ok(at) => format!("{at:.3}"),
+        Err(_) => ZERO_TIME.to_owned(),
+    }
+}
+
+/// Go's zero time: what the field's clients expect for "never".
+pub const ZERO_TIME: &str = "0001-01-01T00:00:00Z";

@@ -1,0 +1,48 @@
+//! `/-/healthy`, `/-/ready`, `/-/reload`, `/metrics`.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus::{Encoder, TextEncoder};
+
+use crate::parts::Parts;
+
+/// The process lives.
+pub async fn healthy() -> &'static str {
+    "Belfry is healthy.\n"
+}
+
+/// All rooms have started.
+pub async fn ready(State(parts): State<Parts>) -> Response {
+    match parts.control.readiness() {
+        Ok(()) => "Belfry is ready.\n".into_response(),
+        Err(missing) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("Belfry is not ready: {missing}\n"))
+                .into_response()
+        }
+    }
+}
+
+/// Reads the configuration again. A bad one changes nothing and answers with its mistakes.
+pub async fn reload(State(parts): State<Parts>) -> Response {
+    match parts.control.reload().await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(problems) => {
+            let text = format!("failed to reload config: {problems}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+    }
+}
+
+/// Belfry's own metrics in the text format.
+pub async fn metrics(State(parts): State<Parts>) -> Response {
+    let encoder = TextEncoder::new();
+    let mut body = Vec::new();
+    match encoder.encode(&parts.registry.gather(), &mut body) {
+        Ok(()) => {
+            ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], body).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("encode metrics: {error}\n"))
+            .into_response(),
+    }
+}

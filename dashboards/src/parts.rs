@@ -1,0 +1,63 @@
+//! What the server serves from: the rooms that run in this process, and the handle on the whole.
+//!
+//! Place in the flow: filled by the binary's wiring, read by every handler. A room that does not run
+//! here is `None`, and its routes answer so.
+
+use std::sync::Arc;
+
+use model::{Append, BoxFuture, Clock};
+
+/// The rooms at hand.
+#[derive(Clone)]
+pub struct Parts {
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Reload, readiness and what the status pages tell.
+    pub control: Arc<dyn Control>,
+    /// Own metrics.
+    pub registry: prometheus::Registry,
+    /// The store, for series and labels.
+    pub store: Option<Arc<storage::Store>>,
+    /// Where pushed samples go.
+    pub append: Option<Arc<dyn Append>>,
+    /// PromQL.
+    pub engine: Option<Arc<query::Engine>>,
+    /// SQL.
+    pub sql: Option<Arc<sql::Session>>,
+    /// What is scraped.
+    pub collector: Option<Arc<collector::Collector>>,
+    /// Rule groups and their alerts.
+    pub rules: Option<Arc<rules::Rules>>,
+    /// Notifications.
+    pub alertmanager: Option<Arc<alertmanager::Alertmanager>>,
+}
+
+/// The handle on the whole process.
+pub trait Control: Send + Sync + 'static {
+    /// Reads the configuration again and takes it when it is good. The error lists every problem;
+    /// what ran before goes on then.
+    fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// `Ok` when all rooms have started; else what is still missing.
+    fn readiness(&self) -> Result<(), String>;
+    /// What the status pages tell.
+    fn status(&self) -> Status;
+}
+
+/// What the status pages tell.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Belfry's version.
+    pub version: &'static str,
+    /// When the process started, milliseconds since the epoch.
+    pub started_at_ms: i64,
+    /// Whether the last reload was good.
+    pub reload_ok: bool,
+    /// When the configuration was last taken.
+    pub config_at_ms: i64,
+    /// The data folder.
+    pub data_folder: String,
+    /// The configuration in force as text, secrets replaced.
+    pub config_text: String,
+    /// Command-line flags.
+    pub flags: Vec<(String, String)>,
+}

@@ -1,0 +1,16 @@
+//! End-to-end tests: the real binary, real servers, real faults.
+//!
+//! One test binary, so that it links once. Each test has its own folder and ports.
+
+/// Bad configurations, bad targets, bad queries, a full disk: a clear error each, nothing lost.
+mod bad_input;
+/// Starting without a configuration, reload, stop.
+mod command_line;
+/// The same node_exporter by Prometheus and by Belfry: the same answers.
+mod compare;
+/// kill -9 while it ingests.
+mod crash;
+/// PostgreSQL, Redis, HAProxy → alarm → mail and webhook, firing, then resolved.
+mod end_to_end;
+/// The page in a real browser.
+mod page;

@@ -1,0 +1,42 @@
+//! HTTP with a deadline, for asking what we started.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A client that trusts its surroundings and never waits for ever.
+pub fn client() -> reqwest::Client {
+    // Another test of this process may have chosen the provider already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(30))
+        .no_proxy()
+        .build()
+        .expect("build HTTP client")
+}
+
+/// The body under a URL; `None` when there is no answer or no 2xx.
+pub async fn get(url: &str) -> Option<String> {
+    let response = client().get(url).send().await.ok()?;
+    if !response.status().is_success() {
+        return None;
+    }
+    response.text().await.ok()
+}
+
+/// Status and JSON body of a form post.
+pub async fn post_form(url: &str, form: &[(&str, &str)]) -> (u16, Value) {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let response = client()
+        .post(url)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body)
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("post {url}: {error:?}"));
+    let status = response.status().as_u16();
+    let text = response.text().await.expect("read answer");
+    let json = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{url} answered {status} without JSON: {error}: {text}"));
+    (status, json)
+}

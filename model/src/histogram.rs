@@ -251,7 +251,7 @@ impl Histogram {
     }
 
     /// The bounds of a bucket on the positive side.
-    fn bounds(&self, index: i32) -> (f64, f64) {
+    pub fn bounds(&self, index: i32) -> (f64, f64) {
         if !self.is_custom() {
             return (bound(self.schema, index - 1), bound(self.schema, index));
         }

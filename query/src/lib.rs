@@ -18,6 +18,8 @@ pub mod ledger;
 pub mod context;
 /// The evaluator: one value per node of the tree.
 pub mod evaluate;
+/// Native histograms: windows, groups and operators over them.
+mod histogram;
 /// Functions of the language.
 mod function;
 /// Where series come from: the store's contract as the engine needs it.

@@ -14,6 +14,8 @@ use crate::block::Block;
 use crate::error::Error;
 use crate::fragment::{Leaf, Partial, Selection, Times};
 use crate::kernel::lookback::Output;
+use crate::ledger::Charge;
+use crate::source::Beside;
 
 /// A leaf that is ready to run, but for its aggregate.
 pub struct PreparedLeaf {
@@ -27,6 +29,10 @@ pub struct PreparedLeaf {
     pub times: Times,
     /// What is computed.
     pub leaf: Leaf,
+    /// What the series have beside their numbers; empty as a rule.
+    pub beside: Vec<Beside>,
+    /// Holds the account of `beside`.
+    pub charge: Charge,
     /// What it is folded into.
     pub partial: Option<Partial>,
 }
@@ -75,13 +81,16 @@ impl Evaluator<'_> {
             None => Vec::new(),
         };
         self.context.ledger.check()?;
-        let (ids, labels) = selection.into_iter().unzip();
+        let (ids, labels): (Vec<_>, Vec<_>) = selection.into_iter().unzip();
+        let (beside, charge) = self.read_beside(&ids, range)?;
         Ok(PreparedLeaf {
             span,
             selection: Arc::new(Selection { ids, labels }),
             range: range.unwrap_or(TimeRange::ALL),
             times,
             leaf,
+            beside,
+            charge,
             partial: None,
         })
     }
@@ -113,6 +122,15 @@ impl Evaluator<'_> {
     /// The instants of the newest samples, in seconds, as a new metric.
     pub fn sample_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
         let block = self.sample_times_of(span, selector)?;
+        self.drop_names(block)
+    }
+
+    /// The start timestamps of the newest samples, in seconds, as a new metric.
+    pub fn start_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
+        let lookback_ms = self.context.lookback_ms;
+        let leaf = Leaf::LookBack { lookback_ms, output: Output::StartTimestamp };
+        let prepared = self.prepare(span, selector, leaf)?;
+        let block = self.run_plain(prepared)?;
         self.drop_names(block)
     }
 

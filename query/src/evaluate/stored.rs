@@ -28,7 +28,7 @@ impl Evaluator<'_> {
             extension: None,
         };
         let prepared = self.prepare(expr.span, &matrix.selector, leaf)?;
-        let mut found = Vec::new();
+        let mut found: Vec<MatrixSeries> = Vec::new();
         if prepared.selection.ids.is_empty() {
             return Ok(found);
         }
@@ -40,7 +40,19 @@ impl Evaluator<'_> {
             charge.grow(batch.num_rows(), batch.num_rows() * size_of::<(TimestampMs, f64)>())?;
             for (position, points) in series_of(&batch)? {
                 let labels = prepared.selection.labels[position as usize].clone();
-                found.push(MatrixSeries { labels, points });
+                found.push(MatrixSeries { labels, points, histograms: Vec::new() });
+            }
+        }
+        for beside in prepared.beside {
+            let labels = &prepared.selection.labels[beside.position];
+            let mut histograms = beside.histograms;
+            histograms.retain(|(_, own)| !is_stale_nan(own.sum));
+            match found.iter_mut().find(|own| own.labels == *labels) {
+                Some(own) => own.histograms = histograms,
+                None => {
+                    let (labels, points) = (labels.clone(), Vec::new());
+                    found.push(MatrixSeries { labels, points, histograms });
+                }
             }
         }
         for warning in scan.warnings() {

@@ -16,6 +16,8 @@ mod leaf;
 pub mod range;
 /// `rate` and its kin.
 mod rate;
+/// `anchored` and `smoothed` windows.
+mod extended;
 /// Quantile, fraction, variance and trimming of one histogram.
 pub mod shape;
 /// `sum`, `avg`, `count` of histograms.

@@ -15,7 +15,7 @@ use promql::ast::{Aggregate, AggregateOp, Expr, ExprKind, Grouping, Span};
 
 use super::Evaluator;
 use super::selector::PreparedLeaf;
-use crate::block::{Block, BlockBuilder, Key, MergingBuilder};
+use crate::block::{Block, BlockBuilder, Key};
 use crate::error::Error;
 use crate::fold::{Fold, FoldOp};
 use crate::fragment::Partial;
@@ -225,25 +225,29 @@ impl Evaluator<'_> {
         let mut grouping = aggregate.grouping.clone();
         grouping.labels.retain(|own| own != label);
         let groups = Groups::new(&grouping, block.keys().iter());
-        let mut builder = MergingBuilder::new(block.steps(), &self.context.ledger);
+        let mut rows: BTreeMap<Labels, (Key, Row)> = BTreeMap::new();
         for (members, key) in groups.members().into_iter().zip(&groups.keys) {
             self.context.ledger.check()?;
-            let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+            // Groups that differ in nothing but the label which is written here become one.
             let mut count = |text: String, step: usize| {
-                let row = rows.entry(text).or_insert_with(|| Row::new(block.steps()));
+                let mut labels = key.labels.to_builder();
+                labels.set(label, &text);
+                let (own, row) = rows.entry(labels.build()).or_insert_with_key(|labels| {
+                    (Key::new(labels.clone()), Row::new(block.steps()))
+                });
+                own.drop_name |= key.drop_name;
                 row.set(step, row.get(step).unwrap_or(0.0) + 1.0);
             };
             for series in members {
                 block.points(series).for_each(|(step, value)| count(plain(value), step));
                 block.histograms(series).for_each(|(step, own)| count(own.to_string(), step));
             }
-            for (text, row) in rows {
-                let mut labels = key.labels.to_builder();
-                labels.set(label, &text);
-                builder.push(Key { labels: labels.build(), drop_name: key.drop_name }, &row)?;
-            }
         }
-        builder.finish(&self.context.ledger)
+        let mut builder = BlockBuilder::new(block.steps(), &self.context.ledger);
+        for (key, row) in rows.into_values() {
+            builder.push(key, &row)?;
+        }
+        Ok(builder.finish())
     }
 }
 

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use model::Histogram;
-use model::histogram::{Added, Incompatible, Total};
+use model::histogram::{Added, Incompatible, ResetHint, Total};
 use promql::ast::Aggregate;
 
 use crate::block::Block;
@@ -24,9 +24,13 @@ pub fn folded<'h>(
 ) -> Result<Option<Histogram>, Incompatible> {
     let mut total: Option<Total> = None;
     let mut count = 0.0;
+    let mut bounds_reconciled = false;
+    let (mut saw_reset, mut saw_not_reset) = (false, false);
     let mut is_running = false; // Whether the total holds a mean because the sum overflowed.
     for histogram in all {
         count += 1.0;
+        saw_reset |= histogram.hint == ResetHint::Reset;
+        saw_not_reset |= histogram.hint == ResetHint::NotReset;
         let Some(own) = &mut total else {
             total = Some(Total::of(histogram));
             continue;
@@ -36,7 +40,7 @@ pub fn folded<'h>(
             let added = next.add(histogram, 1.0)?;
             if !next.has_overflowed() {
                 *own = next;
-                noted(added);
+                bounds_reconciled |= added.bounds_reconciled;
                 continue;
             }
             is_running = true;
@@ -44,12 +48,14 @@ pub fn folded<'h>(
         }
         if is_running {
             own.scale((count - 1.0) / count);
-            noted(own.add(&histogram.divided(count), 1.0)?);
+            bounds_reconciled |= own.add(&histogram.divided(count), 1.0)?.bounds_reconciled;
         } else {
-            noted(own.add(histogram, 1.0)?);
+            bounds_reconciled |= own.add(histogram, 1.0)?.bounds_reconciled;
         }
     }
     let Some(total) = total else { return Ok(None) };
+    // A gauge among them must not hide that two others collide.
+    noted(Added { hints_collide: saw_reset && saw_not_reset, bounds_reconciled });
     let value = total.value();
     // A mean is divided here rather than in the total, where rounding would count twice.
     Ok(Some(if is_mean && !is_running && count > 1.0 { value.divided(count) } else { value }))

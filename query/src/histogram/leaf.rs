@@ -16,6 +16,7 @@ use model::append::SeriesId;
 use model::{Labels, TimeRange};
 use promql::ast::Span;
 
+use super::extended::instant;
 use super::range::{Noted, Windowed, mixed_range};
 use super::series::Mixed;
 use crate::block::{Block, BlockBuilder, Key};
@@ -184,11 +185,7 @@ impl Evaluator<'_> {
                 find(&series.ts, &times.right_ms, reach, &mut windows);
                 for (step, window) in windows.iter().enumerate() {
                     let at_ms = times.right_ms[step];
-                    let inside = window.lo..window.hi.max(window.lo);
-                    let after =
-                        window.lo + series.ts[inside].partition_point(|own_ms| *own_ms <= at_ms);
-                    if after > window.lo {
-                        let element = super::range::between(&series, after - 1, window.hi, at_ms);
+                    if let Some(element) = instant(&series, *window, at_ms, noted) {
                         row.set_element(step, element);
                     }
                 }

@@ -13,12 +13,13 @@ use model::histogram::Incompatible;
 use promql::ast::{Extension, Span};
 
 use super::aggregate::folded;
+use super::extended::{change, edges};
 use super::rate::{Frame, extrapolated, has_restarted, last_two, note_overlap};
 use super::series::Mixed;
 use crate::fragment::{Times, extend};
 use crate::kernel::counter::Kind;
 use crate::kernel::window::{Reach, find};
-use crate::kernel::{Element, Frames, Input, RangeFunction, Row, Samples};
+use crate::kernel::{Element, Frames, Input, RangeFunction, Row, Samples, Window};
 use crate::notes::Notes;
 
 /// Where notes about one series of an argument go.
@@ -97,6 +98,7 @@ pub fn mixed_range(windowed: &Windowed, all: &Mixed, noted: &Noted, row: &mut Ro
 }
 
 /// One step whose window holds more than plain numbers.
+#[derive(Clone, Copy)]
 struct Step {
     function: RangeFunction,
     frame: Frame,
@@ -178,14 +180,18 @@ impl Step {
         }
     }
 
-    /// Anchored and smoothed windows have a meaning for numbers only; histograms in them are left out.
-    fn extended(&self, _: Extension, _: &Mixed, noted: &Noted) -> Option<Element> {
-        let is_mixed = self.floats != 0 && self.floats != self.frame.window.len();
-        if is_mixed {
-            noted.notes.mixed_range(noted.span, noted.metric);
-            return None;
+    fn extended(&self, extension: Extension, all: &Mixed, noted: &Noted) -> Option<Element> {
+        let edges = edges(all, self.frame, extension == Extension::Smoothed)?;
+        let touched = Window { lo: edges.first, hi: edges.last + 1 };
+        let is_float = |index: usize| all.histogram(index).is_none();
+        match self.function {
+            RangeFunction::Changes | RangeFunction::Resets => {
+                let frame = Frame { window: touched, ..self.frame };
+                Step { frame, ..*self }.evaluate(all, noted)
+            }
+            _ if (touched.lo..touched.hi).all(is_float) => self.before.map(Element::Float),
+            function => change(all, &edges, kind_of(function), noted),
         }
-        self.before.map(Element::Float)
     }
 }
 
@@ -194,19 +200,5 @@ fn kind_of(function: RangeFunction) -> Kind {
         RangeFunction::Rate => Kind::Rate,
         RangeFunction::Increase => Kind::Increase,
         _ => Kind::Delta,
-    }
-}
-
-/// The element of a smoothed selector at an instant: on the line between its neighbours.
-pub fn between(all: &Mixed, before: usize, end: usize, at_ms: i64) -> Element {
-    let own = &all.elements[before];
-    if before + 1 >= end || all.ts[before] == at_ms {
-        return own.clone();
-    }
-    let (start_ms, next_ms) = (all.ts[before], all.ts[before + 1]);
-    let share = (at_ms - start_ms) as f64 / (next_ms - start_ms) as f64;
-    match (own, &all.elements[before + 1]) {
-        (Element::Float(own), Element::Float(next)) => Element::Float(own + (next - own) * share),
-        _ => own.clone(),
     }
 }

@@ -47,11 +47,16 @@ impl Mixed {
         all
     }
 
-    /// The elements of one series of a block.
+    /// The elements of one series of a block. They are not the neighbours their hints speak about.
     pub fn of_block(block: &Block, series: usize, grid: Grid) -> Mixed {
         let mut all = Mixed::default();
         for step in 0..grid.steps {
-            if let Some(element) = block.element(series, step) {
+            if let Some(mut element) = block.element(series, step) {
+                if let Element::Histogram(own) = &mut element
+                    && matches!(own.hint, ResetHint::Reset | ResetHint::NotReset)
+                {
+                    Arc::make_mut(own).hint = ResetHint::Unknown;
+                }
                 all.push(grid.at(step), element);
             }
         }

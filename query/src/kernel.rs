@@ -117,6 +117,16 @@ impl Row {
         }
     }
 
+    /// Takes out what a step has, if anything.
+    pub fn take(&mut self, step: usize) -> Option<Element> {
+        if let Some(value) = self.get(step) {
+            self.valid[step] = false;
+            return Some(Element::Float(value));
+        }
+        let found = self.histograms.binary_search_by_key(&step, |(own, _)| *own);
+        found.ok().map(|index| Element::Histogram(self.histograms.remove(index).1))
+    }
+
     /// Keeps only the steps that the function says yes to.
     pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         for (step, valid) in self.valid.iter_mut().enumerate() {

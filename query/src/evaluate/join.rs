@@ -15,6 +15,7 @@ use model::labels::METRIC_NAME;
 use promql::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
 
 use super::Evaluator;
+use super::binary::{Combined, combine};
 use super::range::any_valid;
 use crate::block::{Block, Key, MergingBuilder};
 use crate::error::Error;
@@ -146,21 +147,27 @@ impl Join<'_> {
     fn join_group(&self, group: &MatchGroup, builder: &mut MergingBuilder) -> Result<(), Error> {
         let mut results: Vec<Met> = Vec::new();
         let steps = self.many.steps();
+        let has_histograms = self.many.has_histograms() || self.one.has_histograms();
         let mut rest = Row::new(steps); // Where no partner was found yet.
         for &many in &group.many {
             let key = &self.many.keys()[many];
             self.many.read_row(many, &mut rest);
             for &one in &group.one {
                 let mut met = self.met(key, &self.one.keys()[one].labels);
-                let mut taken = vec![false; steps];
                 for step in 0..steps {
-                    let Some(value) = rest.element(step) else { continue };
-                    let Some(partner) = self.one.element(one, step) else { continue };
-                    taken[step] = true;
-                    self.meet(&mut met, step, value, partner);
+                    if let Some(partner) = self.one.get(one, step)
+                        && let Some(value) = rest.get(step)
+                    {
+                        rest.valid[step] = false;
+                        self.meet_floats(&mut met, step, value, partner);
+                    } else if has_histograms
+                        && let Some(partner) = self.one.element(one, step)
+                        && let Some(element) = rest.take(step)
+                    {
+                        self.meet(&mut met, step, element, partner);
+                    }
                 }
                 results.push(met);
-                rest.retain(|step| !taken[step]);
             }
             if let Some(fill) = self.fill_one {
                 let mut met = self.met(key, &group.signature);
@@ -201,6 +208,18 @@ impl Join<'_> {
     }
 
     /// Puts the operator's result into the row, unless it filters it out.
+    fn meet_floats(&self, met: &mut Met, step: usize, many: f64, one: f64) {
+        let (left, right) = if self.is_swapped() { (one, many) } else { (many, one) };
+        match combine(self.binary.op, left, right) {
+            Combined::Number(number) => {
+                met.at[step] = true;
+                met.row.set(step, number);
+            }
+            _ => self.meet(met, step, Element::Float(many), Element::Float(one)),
+        }
+    }
+
+    /// The same for numbers and histograms.
     fn meet(&self, met: &mut Met, step: usize, many: Element, one: Element) {
         let row = &mut met.row;
         met.at[step] = true;

@@ -121,24 +121,38 @@ impl Evaluator<'_> {
 
     /// The instants of the newest samples, in seconds, as a new metric.
     pub fn sample_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
-        let block = self.sample_times_of(span, selector)?;
+        let block = self.run_plain(self.prepare_times(span, selector, Output::Timestamp)?)?;
         self.drop_names(block)
     }
 
     /// The start timestamps of the newest samples, in seconds, as a new metric.
     pub fn start_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
-        let lookback_ms = self.context.lookback_ms;
-        let leaf = Leaf::LookBack { lookback_ms, output: Output::StartTimestamp };
-        let prepared = self.prepare(span, selector, leaf)?;
-        let block = self.run_plain(prepared)?;
+        let block =
+            self.run_plain(self.prepare_times(span, selector, Output::StartTimestamp)?)?;
         self.drop_names(block)
     }
 
-    /// The instants of the newest samples, in seconds, under the series' own labels.
-    pub fn sample_times_of(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
-        let lookback_ms = self.context.lookback_ms;
-        let leaf = Leaf::LookBack { lookback_ms, output: Output::Timestamp };
-        let prepared = self.prepare(span, selector, leaf)?;
+    /// The instants of the newest samples of info metrics, in seconds, under the series' own labels.
+    /// An info metric has numbers only.
+    pub fn info_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
+        let prepared = self.prepare_times(span, selector, Output::Timestamp)?;
+        if let Some(own) = prepared.beside.iter().find(|own| !own.histograms.is_empty()) {
+            let labels = &prepared.selection.labels[own.position];
+            return Err(Error::Execution(format!(
+                "this should be an info metric, with float samples: {}",
+                crate::names::braced(labels)
+            )));
+        }
         self.run_plain(prepared)
+    }
+
+    fn prepare_times(
+        &self,
+        span: Span,
+        selector: &VectorSelector,
+        output: Output,
+    ) -> Result<PreparedLeaf, Error> {
+        let lookback_ms = self.context.lookback_ms;
+        self.prepare(span, selector, Leaf::LookBack { lookback_ms, output })
     }
 }

@@ -119,7 +119,7 @@ impl Infos {
             extension: None,
         };
         let span = args.get(1).map_or(Span::default(), |arg| arg.span);
-        let times = own.sample_times_of(span, &selector)?;
+        let times = own.info_times(span, &selector)?;
         let labels: Vec<Labels> = times.keys().iter().map(|key| key.labels.clone()).collect();
         let mut by_identity: HashMap<Labels, Vec<usize>> = HashMap::new();
         for (series, labels) in labels.iter().enumerate() {

@@ -115,7 +115,7 @@ fn vector(expected: &Expectation, found: &[(&Labels, Found)]) -> Result<(), Stri
         match &expected.series[position].1[..] {
             [wanted] if value.is(wanted) => {}
             [wanted] => {
-                return Err(format!("expected {wanted:?} for {labels}, got {value}"));
+                return Err(format!("expected {} for {labels}, got {value}", item_text(wanted)));
             }
             _ => return Err(format!("expected no single value for {labels}, got {value}")),
         }
@@ -154,7 +154,12 @@ pub fn matrix(
             let found: Vec<String> =
                 found.iter().map(|(at, own)| format!("{own}@{}", at.seconds())).collect();
             let found = found.join(" ");
-            return Err(format!("expected for {labels}\n      {wanted:?}, got\n      {found}"));
+            let wanted: Vec<String> = wanted
+                .iter()
+                .map(|(at, item)| format!("{}@{}", item_text(item), at.seconds()))
+                .collect();
+            let wanted = wanted.join(" ");
+            return Err(format!("expected for {labels}\n      {wanted}, got\n      {found}"));
         }
     }
     let is_missing = |(wanted, items): &&(Labels, Vec<Item>)| {
@@ -195,8 +200,17 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Found::Float(value) => write!(f, "{value}"),
-            Found::Histogram(own) => write!(f, "{own} of schema {} ({:?})", own.schema, own.hint),
+            Found::Histogram(own) => f.write_str(&native::notation(own)),
         }
+    }
+}
+
+/// An expected item as the test language writes it.
+fn item_text(item: &Item) -> String {
+    match item {
+        Item::Missing => "_".to_owned(),
+        Item::Float(value) => value.to_string(),
+        Item::Histogram(literal) => native::notation(&native::histogram(literal)),
     }
 }
 

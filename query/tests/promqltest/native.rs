@@ -38,6 +38,48 @@ fn hint(hint: Hint) -> ResetHint {
     }
 }
 
+/// A histogram as the test language writes it, keys with their default left out.
+pub fn notation(own: &Histogram) -> String {
+    let mut keys = Vec::new();
+    let numbers = [
+        ("schema", f64::from(own.schema)),
+        ("count", own.count),
+        ("sum", own.sum),
+        ("z_bucket", own.zero_count),
+        ("z_bucket_w", own.zero_threshold),
+    ];
+    keys.extend(numbers.iter().filter(|own| own.1 != 0.0).map(|(key, own)| format!("{key}:{own}")));
+    let mut list = |key: &str, values: &[f64]| {
+        if !values.is_empty() {
+            let values: Vec<String> = values.iter().map(f64::to_string).collect();
+            keys.push(format!("{key}:[{}]", values.join(" ")));
+        }
+    };
+    list("custom_values", &own.custom_values);
+    let sides = [("offset", "buckets", &own.positive), ("n_offset", "n_buckets", &own.negative)];
+    let mut offsets = Vec::new();
+    for (offset, buckets, side) in sides {
+        let Some((first, _)) = side.iter().next() else { continue };
+        let mut counts = Vec::new();
+        for (index, count) in side.iter() {
+            counts.resize((index - first) as usize, 0.0);
+            counts.push(count);
+        }
+        offsets.push((offset, first));
+        list(buckets, &counts);
+    }
+    let offsets = offsets.into_iter().filter(|(_, first)| *first != 0);
+    keys.extend(offsets.map(|(offset, first)| format!("{offset}:{first}")));
+    let hint = match own.hint {
+        ResetHint::Unknown => None,
+        ResetHint::Reset => Some("reset"),
+        ResetHint::NotReset => Some("not_reset"),
+        ResetHint::Gauge => Some("gauge"),
+    };
+    keys.extend(hint.map(|hint| format!("counter_reset_hint:{hint}")));
+    format!("{{{{{}}}}}", keys.join(" "))
+}
+
 /// Whether a found histogram is what was written; a hint only counts when one was written.
 pub fn is_equal(literal: &HistogramLiteral, found: &Histogram) -> bool {
     let wanted = histogram(literal).compacted();

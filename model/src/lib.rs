@@ -17,6 +17,8 @@ pub mod time;
 pub mod duration;
 /// Values with a meaning of their own (the stale marker) and how numbers are written.
 pub mod sample;
+/// Native histograms and their arithmetic.
+pub mod histogram;
 /// Limits of the whole house, each with its reason.
 pub mod limits;
 /// The clock door: real, or driven by a test.
@@ -29,8 +31,6 @@ pub mod append;
 pub mod alert;
 /// Hinge: alerts go to the alert manager and are durable when the call returns.
 pub mod alert_sink;
-/// Native histograms and their arithmetic.
-pub mod histogram;
 /// Hinge: one HTTP request goes out through the only dialler.
 pub mod http_door;
 /// YAML with positions: the tree that every configuration reader walks.

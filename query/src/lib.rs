@@ -18,8 +18,6 @@ pub mod ledger;
 pub mod context;
 /// The evaluator: one value per node of the tree.
 pub mod evaluate;
-/// Native histograms: windows, groups and operators over them.
-mod histogram;
 /// Functions of the language.
 mod function;
 /// Where series come from: the store's contract as the engine needs it.
@@ -28,6 +26,8 @@ pub mod source;
 pub mod fragment;
 /// Plain functions over the samples of one series.
 pub mod kernel;
+/// Native histograms: windows, groups and operators over them.
+mod histogram;
 /// The series block.
 pub mod block;
 /// Aggregation that streams.

@@ -1,3 +1,5 @@
+//! Native histograms: bounds, sums, resets by table; what addition keeps by random histograms.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Quantiles, fractions and trimming against values worked out by hand.
+
 use model::histogram::CUSTOM_SCHEMA;
 
 use super::*;

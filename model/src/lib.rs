@@ -17,6 +17,8 @@ pub mod time;
 pub mod duration;
 /// Values with a meaning of their own (the stale marker) and how numbers are written.
 pub mod sample;
+/// Native histograms and their arithmetic.
+pub mod histogram;
 /// Limits of the whole house, each with its reason.
 pub mod limits;
 /// The clock door: real, or driven by a test.
@@ -41,6 +43,7 @@ pub use alert_sink::{AlertSink, AlertSinkError};
 pub use append::{Append, AppendError, Appended, Batch, Refused, SeriesIx};
 pub use clock::Clock;
 pub use exporter::{Exporter, Family, MetricKind};
+pub use histogram::Histogram;
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use time::{TimeRange, TimestampMs};

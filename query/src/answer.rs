@@ -15,6 +15,7 @@ use crate::block::Block;
 use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluated, Evaluator};
+use crate::kernel::Element;
 use crate::value::{Answer, MatrixSeries, Stats, Value, VectorSample};
 
 /// Evaluates an expression and shapes its value.
@@ -30,7 +31,8 @@ pub fn value(evaluator: &Evaluator, expr: &Expr, is_range: bool) -> Result<Value
         }
         Evaluated::Scalar(values) if is_range => {
             let points = evaluator.grid.instants().map(TimestampMs).zip(values).collect();
-            Ok(Value::Matrix(vec![MatrixSeries { labels: Labels::empty(), points }]))
+            let (labels, histograms) = (Labels::empty(), Vec::new());
+            Ok(Value::Matrix(vec![MatrixSeries { labels, points, histograms }]))
         }
         Evaluated::Scalar(values) => Ok(Value::Scalar { at, value: values[0] }),
         Evaluated::Vector(block) => {
@@ -42,7 +44,13 @@ pub fn value(evaluator: &Evaluator, expr: &Expr, is_range: bool) -> Result<Value
 
 fn vector(block: &Block, at: TimestampMs) -> Value {
     let samples = block.keys().iter().enumerate().filter_map(|(series, key)| {
-        block.get(series, 0).map(|value| VectorSample { labels: key.labels.clone(), at, value })
+        block.element(series, 0).map(|element| {
+            let (value, histogram) = match element {
+                Element::Float(value) => (value, None),
+                Element::Histogram(histogram) => (f64::NAN, Some(histogram)),
+            };
+            VectorSample { labels: key.labels.clone(), at, value, histogram }
+        })
     });
     Value::Vector(samples.collect())
 }
@@ -53,14 +61,23 @@ fn matrix(evaluator: &Evaluator, block: &Block) -> Value {
         .iter()
         .enumerate()
         .map(|(series, key)| {
-            let points = block.points(series);
-            let points = points.map(|(step, value)| (TimestampMs(evaluator.grid.at(step)), value));
-            MatrixSeries { labels: key.labels.clone(), points: points.collect() }
+            let at = |step: usize| TimestampMs(evaluator.grid.at(step));
+            let points = block.points(series).map(|(step, value)| (at(step), value));
+            let histograms = block.histograms(series).map(|(step, own)| (at(step), own.clone()));
+            MatrixSeries {
+                labels: key.labels.clone(),
+                points: points.collect(),
+                histograms: histograms.collect(),
+            }
         })
-        .filter(|series| !series.points.is_empty())
+        .filter(|series| !is_empty(series))
         .collect();
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     Value::Matrix(series)
+}
+
+fn is_empty(series: &MatrixSeries) -> bool {
+    series.points.is_empty() && series.histograms.is_empty()
 }
 
 /// The samples of a range vector as they are stored, or as the subquery computed them.
@@ -73,18 +90,22 @@ fn raw(evaluator: &Evaluator, expr: &Expr) -> Result<Value, Error> {
             let window = right_ms.saturating_sub(inner.range_ms)..right_ms;
             let block = evaluator.finish_names(inner.block)?;
             let series = block.keys().iter().enumerate().map(|(series, key)| {
-                let points = block
-                    .points(series)
-                    .map(|(step, value)| (inner.grid.at(step), value))
-                    .filter(|(at, _)| window.start < *at && *at <= window.end)
-                    .map(|(at, value)| (TimestampMs(at), value));
-                MatrixSeries { labels: key.labels.clone(), points: points.collect() }
+                let at = |step: usize| TimestampMs(inner.grid.at(step));
+                let is_inside = |at: TimestampMs| window.start < at.0 && at.0 <= window.end;
+                let points = block.points(series).map(|(step, value)| (at(step), value));
+                let histograms = block.histograms(series);
+                let histograms = histograms.map(|(step, own)| (at(step), own.clone()));
+                MatrixSeries {
+                    labels: key.labels.clone(),
+                    points: points.filter(|(at, _)| is_inside(*at)).collect(),
+                    histograms: histograms.filter(|(at, _)| is_inside(*at)).collect(),
+                }
             });
             series.collect()
         }
         _ => Vec::new(),
     };
-    all.retain(|series| !series.points.is_empty());
+    all.retain(|series| !is_empty(series));
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(Value::Matrix(all))
 }

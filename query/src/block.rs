@@ -9,16 +9,19 @@
 //! Invariants: `values` and `valid` have one entry per key and step; a block is charged to its query
 //! as long as it lives.
 //!
-//! Not here: histograms; they become a second, sparse array beside the values.
+//! Histograms lie beside the values, only where there are any; a query without them pays nothing.
+//!
+//! Not here: what flows into a block (`evaluate`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
-use model::Labels;
+use model::{Histogram, Labels};
 
 use crate::error::Error;
-use crate::kernel::Row;
+use crate::kernel::{Element, Row};
 use crate::ledger::{Charge, Ledger};
 
 /// Whose row it is.
@@ -82,6 +85,9 @@ impl Grid {
     }
 }
 
+/// Histograms by their place: series times steps plus step.
+pub type Histograms = BTreeMap<usize, Arc<Histogram>>;
+
 /// K series by S steps.
 #[derive(Debug)]
 pub struct Block {
@@ -89,6 +95,7 @@ pub struct Block {
     steps: usize,
     values: ScalarBuffer<f64>,
     valid: BooleanBuffer,
+    histograms: Histograms,
     charge: Charge,
 }
 
@@ -105,7 +112,7 @@ impl Block {
         assert_eq!(valid.len(), values.len(), "one bit per value");
         let bytes = values.len() * 8 + valid.len() / 8 + keys.len() * size_of::<Key>();
         let charge = ledger.charge(valid.count_set_bits(), bytes)?;
-        Ok(Block { keys, steps, values, valid, charge })
+        Ok(Block { keys, steps, values, valid, histograms: Histograms::new(), charge })
     }
 
     /// A block without series.
@@ -115,6 +122,7 @@ impl Block {
             steps,
             values: ScalarBuffer::from(Vec::new()),
             valid: BooleanBuffer::new_unset(0),
+            histograms: Histograms::new(),
             charge: ledger.nothing(),
         }
     }
@@ -144,9 +152,52 @@ impl Block {
         &self.values[series * self.steps..(series + 1) * self.steps]
     }
 
-    /// Whether a series has a value at a step.
+    /// Whether a series has a number at a step.
     pub fn is_valid(&self, series: usize, step: usize) -> bool {
         self.valid.value(series * self.steps + step)
+    }
+
+    /// Whether a series has a number or a histogram at a step.
+    pub fn has(&self, series: usize, step: usize) -> bool {
+        self.is_valid(series, step) || self.histogram(series, step).is_some()
+    }
+
+    /// Whether any series has a histogram at any step.
+    pub fn has_histograms(&self) -> bool {
+        !self.histograms.is_empty()
+    }
+
+    /// The histogram of a series at a step, if it has one.
+    pub fn histogram(&self, series: usize, step: usize) -> Option<&Arc<Histogram>> {
+        if self.histograms.is_empty() {
+            return None;
+        }
+        self.histograms.get(&(series * self.steps + step))
+    }
+
+    /// The steps at which a series has a histogram, with the histogram.
+    pub fn histograms(&self, series: usize) -> impl Iterator<Item = (usize, &Arc<Histogram>)> {
+        let first = series * self.steps;
+        self.histograms.range(first..first + self.steps).map(move |(at, own)| (at - first, own))
+    }
+
+    /// What a series has at a step, if anything.
+    pub fn element(&self, series: usize, step: usize) -> Option<Element> {
+        match self.get(series, step) {
+            Some(value) => Some(Element::Float(value)),
+            None => self.histogram(series, step).map(|own| Element::Histogram(Arc::clone(own))),
+        }
+    }
+
+    /// Takes all histograms out.
+    pub fn take_histograms(&mut self) -> Histograms {
+        std::mem::take(&mut self.histograms)
+    }
+
+    /// The same block with these histograms.
+    pub fn with_histograms(mut self, histograms: Histograms) -> Block {
+        self.histograms = histograms;
+        self
     }
 
     /// The value of a series at a step, if it has one.
@@ -170,6 +221,11 @@ impl Block {
         for (valid, bit) in row.valid.iter_mut().zip(bits.iter()) {
             *valid = bit;
         }
+        row.histograms.clear();
+        if self.has_histograms() {
+            let own = self.histograms(series).map(|(step, own)| (step, Arc::clone(own)));
+            row.histograms.extend(own);
+        }
     }
 
     /// The same block with other keys.
@@ -187,7 +243,7 @@ impl Block {
         self
     }
 
-    /// The same block with every value changed; the function sees the step too.
+    /// The same block with every number changed; the function sees the step too. Histograms go.
     pub fn map_values(mut self, mut change: impl FnMut(usize, f64) -> f64) -> Block {
         let steps = self.steps;
         let mut values = into_vec(std::mem::take(&mut self.values));
@@ -197,10 +253,12 @@ impl Block {
             }
         }
         self.values = ScalarBuffer::from(values);
+        self.histograms.clear();
         self
     }
 
-    /// The same block with only those values for which the function says yes; it may change them.
+    /// The same block with only those numbers for which the function says yes; it may change them.
+    /// Histograms go.
     pub fn filter_map_values(mut self, mut change: impl FnMut(usize, f64) -> Option<f64>) -> Block {
         let steps = self.steps;
         let mut values = into_vec(std::mem::take(&mut self.values));
@@ -212,6 +270,7 @@ impl Block {
         }
         self.values = ScalarBuffer::from(values);
         self.valid = valid.finish();
+        self.histograms.clear();
         self
     }
 
@@ -233,6 +292,7 @@ pub struct BlockBuilder {
     steps: usize,
     values: Vec<f64>,
     valid: BooleanBufferBuilder,
+    histograms: Histograms,
     charge: Charge,
 }
 
@@ -244,6 +304,7 @@ impl BlockBuilder {
             steps,
             values: Vec::new(),
             valid: BooleanBufferBuilder::new(0),
+            histograms: Histograms::new(),
             charge: ledger.nothing(),
         }
     }
@@ -255,7 +316,11 @@ impl BlockBuilder {
         if count == 0 {
             return Ok(());
         }
-        self.charge.grow(count, self.steps * 8 + self.steps / 8 + size_of::<Key>())?;
+        let bytes = self.steps * 8 + self.steps / 8 + size_of::<Key>();
+        self.charge.grow(count, bytes + row.histogram_bytes())?;
+        let first = self.keys.len() * self.steps;
+        let histograms = row.histograms.iter();
+        self.histograms.extend(histograms.map(|(step, own)| (first + step, Arc::clone(own))));
         self.keys.push(key);
         self.values.extend_from_slice(&row.values);
         self.valid.append_slice(&row.valid);
@@ -269,6 +334,7 @@ impl BlockBuilder {
             steps: self.steps,
             values: ScalarBuffer::from(self.values),
             valid: self.valid.finish(),
+            histograms: self.histograms,
             charge: self.charge,
         }
     }
@@ -304,15 +370,23 @@ impl MergingBuilder {
         if count == 0 {
             return Ok(());
         }
-        self.charge.grow(count, 0)?;
+        self.charge.grow(count, row.histogram_bytes())?;
         let position = self.position(key)?;
         let own = &mut self.rows[position].1;
         for step in 0..self.steps {
             if row.valid[step] {
-                if own.valid[step] {
+                if own.valid[step] || own.histogram(step).is_some() {
                     return Err(Error::Execution(SAME_LABELSET.to_owned()));
                 }
                 own.set(step, row.values[step]);
+            }
+        }
+        for (step, histogram) in &row.histograms {
+            match own.histograms.binary_search_by_key(step, |(step, _)| *step) {
+                Err(at) if !own.valid[*step] => {
+                    own.histograms.insert(at, (*step, Arc::clone(histogram)));
+                }
+                _ => return Err(Error::Execution(SAME_LABELSET.to_owned())),
             }
         }
         Ok(())

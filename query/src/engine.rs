@@ -27,7 +27,7 @@ use crate::answer;
 use crate::block::Grid;
 use crate::context::Context;
 use crate::error::Error;
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, Hints};
 use crate::ledger::{Ledger, Limits};
 use crate::notes::Notes;
 use crate::settings::{Priority, QueryOptions, Settings};
@@ -246,7 +246,7 @@ const QUEUE: &str = "query queue";
 fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
     let started = Instant::now();
     context.charge_steps(when.grid.steps)?;
-    let evaluator = Evaluator { context: &context, grid: when.grid };
+    let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };
     let value = answer::value(&evaluator, expr, when.is_range)?;
     let mut answer = answer::answer(value, context);
     answer.stats.eval_us = micros(started);

@@ -7,6 +7,8 @@
 //!
 //! Not here: text, admission, answers (`engine`).
 
+use std::sync::Arc;
+
 use promql::ast::{Expr, ExprKind, UnaryOp};
 
 use crate::block::{Block, Grid, Key, MergingBuilder};
@@ -53,6 +55,20 @@ pub struct Evaluator<'a> {
     pub context: &'a Context,
     /// The instants.
     pub grid: Grid,
+    /// Where the reset hints of histograms come from.
+    pub hints: Hints,
+}
+
+/// Where the reset hints of histograms come from, in one part of the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hints {
+    /// From the store, until something says otherwise.
+    #[default]
+    Undecided,
+    /// Only count and sum are asked for: what the store does not know is found out on the way.
+    Derived,
+    /// From the store, whatever is further down.
+    Stored,
 }
 
 impl Evaluator<'_> {
@@ -71,7 +87,9 @@ impl Evaluator<'_> {
                 if unary.op == UnaryOp::Plus { Ok(operand) } else { self.negate(operand) }
             }
             ExprKind::Binary(binary) => self.binary(expr.span, binary),
-            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate).map(Evaluated::Vector),
+            ExprKind::Aggregate(aggregate) => {
+                self.aggregate(expr.span, aggregate).map(Evaluated::Vector)
+            }
             ExprKind::Call(call) => function::call(self, expr.span, call),
             ExprKind::Matrix(_) | ExprKind::Subquery(_) => {
                 Err(Error::Execution("a range vector is no value of its own here".to_owned()))
@@ -109,10 +127,25 @@ impl Evaluator<'_> {
                 Evaluated::Scalar(values.into_iter().map(|value| -value).collect())
             }
             Evaluated::Vector(block) => {
-                Evaluated::Vector(self.drop_names(block.map_values(|_, value| -value))?)
+                let mut block = block;
+                let mut histograms = block.take_histograms();
+                for own in histograms.values_mut() {
+                    *own = Arc::new(own.scaled(-1.0));
+                }
+                let block = block.map_values(|_, value| -value).with_histograms(histograms);
+                Evaluated::Vector(self.drop_names(block)?)
             }
             Evaluated::Text(_) => return Err(unexpected_type("a number")),
         })
+    }
+
+    /// The same evaluator for an argument of a function that reads histograms.
+    pub fn for_histograms(&self, needs_buckets: bool) -> Self {
+        let hints = match (self.hints, needs_buckets) {
+            (Hints::Stored, _) | (_, true) => Hints::Stored,
+            _ => Hints::Derived,
+        };
+        Evaluator { hints, ..*self }
     }
 
     /// An empty block of this grid.

@@ -41,6 +41,8 @@ use crate::source::Source;
 /// The work of one partition.
 mod partition;
 
+pub use partition::extend;
+
 /// The series of one selector, sorted by labels.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {

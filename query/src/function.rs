@@ -6,7 +6,7 @@
 
 use promql::ast::{Call, Expr, ExprKind, Span};
 
-use crate::block::Block;
+use crate::block::{Block, BlockBuilder, Key};
 use crate::error::Error;
 use crate::evaluate::{Evaluated, Evaluator};
 use crate::kernel::Row;
@@ -66,8 +66,13 @@ fn vector_call(own: &Evaluator, span: Span, name: &str, args: &[Expr]) -> Result
         "timestamp" => timestamp(own, &args[0]),
         "vector" => vector(own, &args[0]),
         "histogram_avg" | "histogram_count" | "histogram_sum" | "histogram_stddev"
-        | "histogram_stdvar" | "start_timestamp" => {
-            // Floats have no such thing; the argument may still be wrong in itself.
+        | "histogram_stdvar" => histogram::property(own, name, &args[0]),
+        "start_timestamp" => {
+            let plain = args[0].without_parens();
+            if let ExprKind::Vector(selector) = &plain.kind {
+                return own.start_times(plain.span, selector);
+            }
+            // What was computed has no start; the argument may still be wrong in itself.
             own.eval_vector(&args[0])?;
             Ok(own.empty_block())
         }
@@ -85,7 +90,16 @@ fn timestamp(own: &Evaluator, argument: &Expr) -> Result<Block, Error> {
     }
     let grid = own.grid;
     let block = own.eval_vector(argument)?;
-    own.drop_names(block.map_values(|step, _| grid.at(step) as f64 / 1000.0))
+    let mut builder = BlockBuilder::new(grid.steps, &own.context.ledger);
+    let mut row = Row::new(grid.steps);
+    for (series, key) in block.keys().iter().enumerate() {
+        row.clear();
+        for step in (0..grid.steps).filter(|step| block.has(series, *step)) {
+            row.set(step, grid.at(step) as f64 / 1000.0);
+        }
+        builder.push(key.clone(), &row)?;
+    }
+    own.drop_names(builder.finish())
 }
 
 fn vector(own: &Evaluator, argument: &Expr) -> Result<Block, Error> {
@@ -94,8 +108,8 @@ fn vector(own: &Evaluator, argument: &Expr) -> Result<Block, Error> {
 
 /// A vector of one element without labels.
 fn one_series(own: &Evaluator, values: Vec<f64>) -> Result<Block, Error> {
-    let row = Row { valid: vec![true; values.len()], values };
-    let mut builder = crate::block::BlockBuilder::new(own.grid.steps, &own.context.ledger);
-    builder.push(crate::block::Key::empty(), &row)?;
+    let row = Row { valid: vec![true; values.len()], values, ..Row::default() };
+    let mut builder = BlockBuilder::new(own.grid.steps, &own.context.ledger);
+    builder.push(Key::empty(), &row)?;
     Ok(builder.finish())
 }

@@ -8,6 +8,10 @@
 //!
 //! Not here: Arrow, DataFusion, labels, annotations.
 
+use std::sync::Arc;
+
+use model::Histogram;
+
 /// Windows over a series, and folds that slide with them.
 pub mod window;
 /// The newest sample of an instant selector.
@@ -45,17 +49,39 @@ pub struct Row {
     pub values: Vec<f64>,
     /// Whether the step has a value.
     pub valid: Vec<bool>,
+    /// The steps that have a histogram instead, ascending.
+    pub histograms: Vec<(usize, Arc<Histogram>)>,
+}
+
+/// What a series has at a step.
+#[derive(Debug, Clone)]
+pub enum Element {
+    /// A number.
+    Float(f64),
+    /// A distribution.
+    Histogram(Arc<Histogram>),
+}
+
+impl Element {
+    /// As annotations call it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Element::Float(_) => "float",
+            Element::Histogram(_) => "histogram",
+        }
+    }
 }
 
 impl Row {
     /// A row without any value.
     pub fn new(steps: usize) -> Row {
-        Row { values: vec![0.0; steps], valid: vec![false; steps] }
+        Row { values: vec![0.0; steps], valid: vec![false; steps], histograms: Vec::new() }
     }
 
     /// Forgets all values.
     pub fn clear(&mut self) {
         self.valid.fill(false);
+        self.histograms.clear();
     }
 
     /// Gives a step its value.
@@ -69,9 +95,54 @@ impl Row {
         self.valid[step].then(|| self.values[step])
     }
 
-    /// How many steps have a value.
+    /// Gives a step what it has; steps with histograms must come in order.
+    pub fn set_element(&mut self, step: usize, element: Element) {
+        match element {
+            Element::Float(value) => self.set(step, value),
+            Element::Histogram(histogram) => self.histograms.push((step, histogram)),
+        }
+    }
+
+    /// The histogram of a step, if it has one.
+    pub fn histogram(&self, step: usize) -> Option<&Arc<Histogram>> {
+        let found = self.histograms.binary_search_by_key(&step, |(own, _)| *own);
+        found.ok().map(|index| &self.histograms[index].1)
+    }
+
+    /// What a step has, if anything.
+    pub fn element(&self, step: usize) -> Option<Element> {
+        match self.get(step) {
+            Some(value) => Some(Element::Float(value)),
+            None => self.histogram(step).map(|own| Element::Histogram(Arc::clone(own))),
+        }
+    }
+
+    /// Takes out what a step has, if anything.
+    pub fn take(&mut self, step: usize) -> Option<Element> {
+        if let Some(value) = self.get(step) {
+            self.valid[step] = false;
+            return Some(Element::Float(value));
+        }
+        let found = self.histograms.binary_search_by_key(&step, |(own, _)| *own);
+        found.ok().map(|index| Element::Histogram(self.histograms.remove(index).1))
+    }
+
+    /// Keeps only the steps that the function says yes to.
+    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        for (step, valid) in self.valid.iter_mut().enumerate() {
+            *valid &= keep(step);
+        }
+        self.histograms.retain(|(step, _)| keep(*step));
+    }
+
+    /// How many steps have a value or a histogram.
     pub fn count(&self) -> usize {
-        self.valid.iter().filter(|valid| **valid).count()
+        self.valid.iter().filter(|valid| **valid).count() + self.histograms.len()
+    }
+
+    /// Bytes that its histograms take.
+    pub fn histogram_bytes(&self) -> usize {
+        self.histograms.iter().map(|(_, own)| own.bytes()).sum()
     }
 
     /// Gives all steps what the first one has.
@@ -79,6 +150,10 @@ impl Row {
         let (value, valid) = (self.values[0], self.valid[0]);
         self.values.fill(value);
         self.valid.fill(valid);
+        if let Some((0, histogram)) = self.histograms.pop() {
+            let all = (0..self.valid.len()).map(|step| (step, Arc::clone(&histogram)));
+            self.histograms = all.collect();
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub mod source;
 pub mod fragment;
 /// Plain functions over the samples of one series.
 pub mod kernel;
+/// Native histograms: windows, groups and operators over them.
+mod histogram;
 /// The series block.
 pub mod block;
 /// Aggregation that streams.

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use model::histogram::Added;
 use model::sample::format_value;
 use promql::ast::Span;
 use promql::line_and_column;
@@ -92,6 +93,69 @@ impl Notes {
     pub fn incompatible_types(&self, span: Span, sign: &str, left: &str, right: &str) {
         let text = "incompatible sample types encountered for binary operator";
         self.add(Level::Info, span, format!("{text} {sign:?}: {left} {sign} {right}"));
+    }
+
+    /// A warning about one metric, or about none in particular when the name is empty.
+    pub fn warning(&self, span: Span, text: &str, metric: &str) {
+        self.add(Level::Warning, span, with_metric(text.to_owned(), metric));
+    }
+
+    /// An info about one metric, or about none in particular when the name is empty.
+    pub fn info(&self, span: Span, text: &str, metric: &str) {
+        self.add(Level::Info, span, with_metric(text.to_owned(), metric));
+    }
+
+    /// A histogram where only the other kind has a meaning.
+    pub fn wrong_histogram_kind(&self, span: Span, wanted: &str, metric: &str) {
+        let text = format!("this native histogram metric is not a {wanted}: {metric:?}");
+        self.add(Level::Warning, span, text);
+    }
+
+    /// Numbers and histograms in one window.
+    pub fn mixed_range(&self, span: Span, metric: &str) {
+        let text = "encountered a mix of histograms and floats for metric name";
+        self.add(Level::Warning, span, format!("{text} {metric:?}"));
+    }
+
+    /// Numbers and histograms in one group.
+    pub fn mixed_group(&self, span: Span) {
+        self.warning(span, "encountered a mix of histograms and floats for aggregation", "");
+    }
+
+    /// Exponential and custom bounds in one sum.
+    pub fn mixed_bounds(&self, span: Span, metric: &str) {
+        let text =
+            "vector contains a mix of histograms with exponential and custom buckets schemas";
+        self.warning(span, text, metric);
+    }
+
+    /// Bounds that no operator can bring together.
+    pub fn incompatible_bounds(&self, span: Span, sign: &str) {
+        let text = format!("incompatible bucket layout encountered for binary operator {sign}");
+        self.warning(span, &text, "");
+    }
+
+    /// What came of an addition; `during` is `addition`, `subtraction` or `aggregation`.
+    pub fn added(&self, span: Span, added: Added, during: &str) {
+        if added.hints_collide {
+            let text = format!("conflicting counter resets during histogram {during}");
+            self.warning(span, &text, "");
+        }
+        if added.bounds_reconciled {
+            let text = format!("mismatched custom buckets were reconciled during {during}");
+            self.info(span, &text, "");
+        }
+    }
+
+    /// An aggregation that has no meaning for histograms.
+    pub fn histogram_ignored(&self, span: Span, operator: &str) {
+        self.info(span, &format!("ignored histogram in {operator} aggregation"), "");
+    }
+
+    /// A function of numbers over a window that holds histograms too.
+    pub fn histograms_ignored(&self, span: Span, metric: &str) {
+        let text = "ignored histograms in a range containing both floats and histograms";
+        self.info(span, text, metric);
     }
 
     /// Buckets that had to be raised at one step.

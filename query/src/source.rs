@@ -6,9 +6,11 @@
 //!
 //! Not here: what is done with the samples (`fragment`).
 
+use std::sync::Arc;
+
 use arrow::record_batch::RecordBatch;
 use model::append::SeriesId;
-use model::{Labels, Matcher, TimeRange};
+use model::{Histogram, Labels, Matcher, TimeRange, TimestampMs};
 
 use crate::error::Error;
 
@@ -23,6 +25,27 @@ pub trait Source: Send + Sync + 'static {
 
     /// The samples of these series inside the range.
     fn scan(&self, ids: &[SeriesId], range: TimeRange) -> Result<Box<dyn Batches>, Error>;
+
+    /// What these series have beside their numbers inside the range, by position. A source that
+    /// holds nothing but numbers leaves this as it is, and its queries pay nothing for it.
+    fn beside(&self, _ids: &[SeriesId], _range: TimeRange) -> Result<BesideIter, Error> {
+        Ok(Box::new(std::iter::empty()))
+    }
+}
+
+/// One entry per series that has anything beside its numbers, positions ascending.
+pub type BesideIter = Box<dyn Iterator<Item = Result<Beside, Error>> + Send>;
+
+/// What one series has beside its numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// Its position in the ids asked for.
+    pub position: usize,
+    /// Its histogram samples, instants ascending; none at the instant of a number. One whose sum is
+    /// the stale marker is the stale marker.
+    pub histograms: Vec<(TimestampMs, Arc<Histogram>)>,
+    /// Start timestamps of those samples (numbers and histograms) that have one: instant, start.
+    pub starts: Vec<(TimestampMs, TimestampMs)>,
 }
 
 /// Batches of columns `series` (UInt32, position in the ids asked for), `ts` (Int64, ms) and `value`

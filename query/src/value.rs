@@ -4,7 +4,9 @@
 //!
 //! Not here: JSON (dashboards), the blocks that flow inside the engine (`block`).
 
-use model::{Labels, TimestampMs};
+use std::sync::Arc;
+
+use model::{Histogram, Labels, TimestampMs};
 
 /// The answer to one query.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,8 +63,10 @@ pub struct VectorSample {
     pub labels: Labels,
     /// When.
     pub at: TimestampMs,
-    /// The value.
+    /// The value; not a number when there is a histogram instead.
     pub value: f64,
+    /// The histogram, when it is no number.
+    pub histogram: Option<Arc<Histogram>>,
 }
 
 /// One series of a matrix.
@@ -70,8 +74,10 @@ pub struct VectorSample {
 pub struct MatrixSeries {
     /// Whose values.
     pub labels: Labels,
-    /// Instants ascending.
+    /// Numbers, instants ascending.
     pub points: Vec<(TimestampMs, f64)>,
+    /// Histograms, instants ascending; no instant is in both lists.
+    pub histograms: Vec<(TimestampMs, Arc<Histogram>)>,
 }
 
 /// What a query cost.

@@ -166,12 +166,13 @@ mod tests {
             labels: labels.clone(),
             at: TimestampMs(1000),
             value: f64::INFINITY,
+            histogram: None,
         }]);
         assert!(answer(vector).contains(
             r#""result":[{"metric":{"__name__":"up","job":"a\"b"},"value":[1,"+Inf"]}]"#
         ));
         let points = vec![(TimestampMs(0), 0.5), (TimestampMs(-1500), f64::NAN)];
-        let matrix = Value::Matrix(vec![MatrixSeries { labels, points }]);
+        let matrix = Value::Matrix(vec![MatrixSeries { labels, points, histograms: Vec::new() }]);
         assert!(answer(matrix).contains(r#""values":[[0,"0.5"],[-1.500,"NaN"]]"#));
         assert!(answer(Value::Vector(Vec::new())).contains(r#""result":[]"#));
     }

@@ -7,15 +7,15 @@
 //!
 //! Not here: the cells (`fold`), choosing series per step (`choose`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::Labels;
 use model::sample::format_value;
-use promql::ast::{Aggregate, AggregateOp, Expr, ExprKind, Grouping};
+use promql::ast::{Aggregate, AggregateOp, Expr, ExprKind, Grouping, Span};
 
 use super::Evaluator;
 use super::selector::PreparedLeaf;
-use crate::block::{Block, BlockBuilder, Key, MergingBuilder};
+use crate::block::{Block, BlockBuilder, Key};
 use crate::error::Error;
 use crate::fold::{Fold, FoldOp};
 use crate::fragment::Partial;
@@ -74,7 +74,7 @@ fn group_labels(grouping: &Grouping, labels: &Labels) -> Labels {
 
 impl Evaluator<'_> {
     /// Evaluates an aggregation.
-    pub fn aggregate(&self, aggregate: &Aggregate) -> Result<Block, Error> {
+    pub fn aggregate(&self, span: Span, aggregate: &Aggregate) -> Result<Block, Error> {
         if let Some(op) = FoldOp::of(aggregate.op) {
             return self.fold(op, aggregate);
         }
@@ -88,7 +88,7 @@ impl Evaluator<'_> {
         if aggregate.op == AggregateOp::Quantile {
             return self.quantile(aggregate, parameter, &values);
         }
-        self.choose(aggregate, parameter, values)
+        self.choose(span, aggregate, parameter, values)
     }
 
     fn fold(&self, op: FoldOp, aggregate: &Aggregate) -> Result<Block, Error> {
@@ -105,17 +105,28 @@ impl Evaluator<'_> {
             block.read_row(series, &mut row);
             fold.add_row(*group as usize, &row);
         }
-        drop(block);
-        let answer = self.read_fold(&fold, groups.keys);
+        let members = groups.members();
+        let beside = |group: usize, row: &mut Row| {
+            if block.has_histograms() {
+                self.fold_histograms(op, aggregate, &block, (&members[group], row));
+            }
+        };
+        let answer = self.read_fold(&fold, groups.keys, beside);
         drop(charge);
         answer
     }
 
-    fn read_fold(&self, fold: &Fold, keys: Vec<Key>) -> Result<Block, Error> {
+    fn read_fold(
+        &self,
+        fold: &Fold,
+        keys: Vec<Key>,
+        beside: impl Fn(usize, &mut Row),
+    ) -> Result<Block, Error> {
         let mut builder = BlockBuilder::new(self.grid.steps, &self.context.ledger);
         let mut row = Row::new(self.grid.steps);
         for (group, key) in keys.into_iter().enumerate() {
             fold.read_row(group, &mut row);
+            beside(group, &mut row);
             builder.push(key, &row)?;
         }
         Ok(builder.finish())
@@ -125,6 +136,9 @@ impl Evaluator<'_> {
     fn fold_in_leaf(&self, op: FoldOp, aggregate: &Aggregate) -> Result<Option<Block>, Error> {
         let operand = aggregate.expr.without_parens();
         let Some((mut prepared, function)) = self.foldable(operand)? else { return Ok(None) };
+        if !prepared.beside.is_empty() {
+            return Ok(None);
+        }
         let drop_name = function.is_some_and(|function| !function.keeps_name());
         let labels = &prepared.selection.labels;
         let keys: Vec<Key> =
@@ -141,7 +155,7 @@ impl Evaluator<'_> {
                 }
             }
         }
-        let answer = self.read_fold(&fold, groups.keys);
+        let answer = self.read_fold(&fold, groups.keys, |_, _| {});
         drop(charge);
         answer.map(Some)
     }
@@ -180,6 +194,9 @@ impl Evaluator<'_> {
             self.context.notes.invalid_quantile(parameter.span, *phi);
         }
         let block = self.eval_vector(&aggregate.expr)?;
+        if block.has_histograms() {
+            self.context.notes.histogram_ignored(aggregate.expr.span, aggregate.op.name());
+        }
         let groups = Groups::new(&aggregate.grouping, block.keys().iter());
         let mut builder = BlockBuilder::new(block.steps(), &self.context.ledger);
         let mut row = Row::new(block.steps());
@@ -208,30 +225,29 @@ impl Evaluator<'_> {
         let mut grouping = aggregate.grouping.clone();
         grouping.labels.retain(|own| own != label);
         let groups = Groups::new(&grouping, block.keys().iter());
-        let mut builder = MergingBuilder::new(block.steps(), &self.context.ledger);
+        let mut rows: BTreeMap<Labels, (Key, Row)> = BTreeMap::new();
         for (members, key) in groups.members().into_iter().zip(&groups.keys) {
             self.context.ledger.check()?;
-            let mut rows: Vec<(u64, Row)> = Vec::new();
-            let mut positions: HashMap<u64, usize> = HashMap::new();
-            for series in members {
-                for (step, value) in block.points(series) {
-                    // All NaNs are one value; so is its text.
-                    let bits = if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
-                    let position = *positions.entry(bits).or_insert_with(|| {
-                        rows.push((bits, Row::new(block.steps())));
-                        rows.len() - 1
-                    });
-                    let row = &mut rows[position].1;
-                    row.set(step, row.get(step).unwrap_or(0.0) + 1.0);
-                }
-            }
-            for (bits, row) in rows {
+            // Groups that differ in nothing but the label which is written here become one.
+            let mut count = |text: String, step: usize| {
                 let mut labels = key.labels.to_builder();
-                labels.set(label, &plain(f64::from_bits(bits)));
-                builder.push(Key { labels: labels.build(), drop_name: key.drop_name }, &row)?;
+                labels.set(label, &text);
+                let (own, row) = rows.entry(labels.build()).or_insert_with_key(|labels| {
+                    (Key::new(labels.clone()), Row::new(block.steps()))
+                });
+                own.drop_name |= key.drop_name;
+                row.set(step, row.get(step).unwrap_or(0.0) + 1.0);
+            };
+            for series in members {
+                block.points(series).for_each(|(step, value)| count(plain(value), step));
+                block.histograms(series).for_each(|(step, own)| count(own.to_string(), step));
             }
         }
-        builder.finish(&self.context.ledger)
+        let mut builder = BlockBuilder::new(block.steps(), &self.context.ledger);
+        for (key, row) in rows.into_values() {
+            builder.push(key, &row)?;
+        }
+        Ok(builder.finish())
     }
 }
 

@@ -9,6 +9,8 @@ use promql::ast::{Binary, BinaryOp, Span};
 use super::{Evaluated, Evaluator};
 use crate::block::Block;
 use crate::error::Error;
+use crate::histogram::binary::{Met, Site};
+use crate::kernel::Element;
 
 /// What an operator makes of two numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,17 +48,19 @@ pub fn combine(op: BinaryOp, left: f64, right: f64) -> Combined {
 impl Evaluator<'_> {
     /// Evaluates a binary expression.
     pub fn binary(&self, span: Span, binary: &Binary) -> Result<Evaluated, Error> {
-        let (left, right) = (self.eval(&binary.left)?, self.eval(&binary.right)?);
+        let is_trim = matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+        let own = if is_trim { self.for_histograms(true) } else { *self };
+        let (left, right) = (own.eval(&binary.left)?, own.eval(&binary.right)?);
         match (left, right) {
             (Evaluated::Scalar(left), Evaluated::Scalar(right)) => {
                 let pairs = left.into_iter().zip(right);
                 Ok(Evaluated::Scalar(pairs.map(|(a, b)| scalar(binary.op, a, b)).collect()))
             }
             (Evaluated::Vector(block), Evaluated::Scalar(scalars)) => {
-                self.with_scalar(span, binary, block, |step, value| (value, scalars[step]))
+                self.with_scalar(span, binary, block, Operand { scalars, is_left: false })
             }
             (Evaluated::Scalar(scalars), Evaluated::Vector(block)) => {
-                self.with_scalar(span, binary, block, |step, value| (scalars[step], value))
+                self.with_scalar(span, binary, block, Operand { scalars, is_left: true })
             }
             (Evaluated::Vector(left), Evaluated::Vector(right)) => {
                 let matching = binary.matching.as_ref();
@@ -78,18 +82,37 @@ impl Evaluator<'_> {
         span: Span,
         binary: &Binary,
         block: Block,
-        operands: impl Fn(usize, f64) -> (f64, f64),
+        operand: Operand,
     ) -> Result<Evaluated, Error> {
-        let op = binary.op;
-        if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
-            if !block.is_empty() {
-                self.context.notes.incompatible_types(span, op.sign(), "float", "float");
-            }
-            return Ok(Evaluated::Vector(self.empty_block()));
+        let (op, steps) = (binary.op, block.steps());
+        let is_trim = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+        if is_trim && (0..block.len()).any(|series| block.points(series).next().is_some()) {
+            self.context.notes.incompatible_types(span, op.sign(), "float", "float");
         }
         let is_filter = op.is_comparison() && !binary.return_bool;
+        let mut block = block;
+        let mut histograms = block.take_histograms();
+        if !histograms.is_empty() {
+            let site = Site { op, span, notes: &self.context.notes };
+            histograms = histograms
+                .into_iter()
+                .filter_map(|(at, own)| {
+                    let scalar = Element::Float(operand.scalars[at % steps]);
+                    let own = Element::Histogram(own);
+                    let met = match operand.is_left {
+                        true => site.combine(&scalar, &own),
+                        false => site.combine(&own, &scalar),
+                    };
+                    match met {
+                        Some(Met::Element(Element::Histogram(histogram))) => Some((at, histogram)),
+                        _ => None,
+                    }
+                })
+                .collect();
+        }
         let block = block.filter_map_values(|step, value| {
-            let (left, right) = operands(step, value);
+            let scalar = operand.scalars[step];
+            let (left, right) = if operand.is_left { (scalar, value) } else { (value, scalar) };
             match combine(op, left, right) {
                 Combined::Number(number) => Some(number),
                 Combined::Holds(holds) if is_filter => holds.then_some(value),
@@ -97,9 +120,16 @@ impl Evaluator<'_> {
                 Combined::Nothing => None,
             }
         });
-        let block = if is_filter { block } else { self.drop_names(block)? };
+        let block = block.with_histograms(histograms);
+        let block = if is_filter || is_trim { block } else { self.drop_names(block)? };
         Ok(Evaluated::Vector(block))
     }
+}
+
+/// The scalar side of an operator: one number per step.
+struct Operand {
+    scalars: Vec<f64>,
+    is_left: bool,
 }
 
 /// Two scalars; a comparison gives 0 or 1.

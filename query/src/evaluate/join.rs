@@ -12,14 +12,15 @@ use std::collections::HashMap;
 
 use model::Labels;
 use model::labels::METRIC_NAME;
-use promql::ast::{Binary, Cardinality, Matching, Span};
+use promql::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
 
 use super::Evaluator;
 use super::binary::{Combined, combine};
 use super::range::any_valid;
 use crate::block::{Block, Key, MergingBuilder};
 use crate::error::Error;
-use crate::kernel::Row;
+use crate::histogram::binary::{self, Site};
+use crate::kernel::{Element, Row};
 use crate::names;
 
 /// The labels of a series that must agree with the other side's.
@@ -119,7 +120,7 @@ impl Join<'_> {
             return Ok(());
         }
         for (step, present) in many_present.iter().enumerate() {
-            let mut valid = group.one.iter().filter(|series| self.one.is_valid(**series, step));
+            let mut valid = group.one.iter().filter(|series| self.one.has(**series, step));
             let (Some(first), Some(second)) = (valid.next(), valid.next()) else { continue };
             if !present && self.fill_many.is_none() {
                 continue;
@@ -146,6 +147,7 @@ impl Join<'_> {
     fn join_group(&self, group: &MatchGroup, builder: &mut MergingBuilder) -> Result<(), Error> {
         let mut results: Vec<Met> = Vec::new();
         let steps = self.many.steps();
+        let has_histograms = self.many.has_histograms() || self.one.has_histograms();
         let mut rest = Row::new(steps); // Where no partner was found yet.
         for &many in &group.many {
             let key = &self.many.keys()[many];
@@ -153,18 +155,25 @@ impl Join<'_> {
             for &one in &group.one {
                 let mut met = self.met(key, &self.one.keys()[one].labels);
                 for step in 0..steps {
-                    let Some(value) = rest.get(step) else { continue };
-                    let Some(partner) = self.one.get(one, step) else { continue };
-                    rest.valid[step] = false;
-                    self.meet(&mut met, step, value, partner);
+                    if let Some(partner) = self.one.get(one, step)
+                        && let Some(value) = rest.get(step)
+                    {
+                        rest.valid[step] = false;
+                        self.meet_floats(&mut met, step, value, partner);
+                    } else if has_histograms
+                        && let Some(partner) = self.one.element(one, step)
+                        && let Some(element) = rest.take(step)
+                    {
+                        self.meet(&mut met, step, element, partner);
+                    }
                 }
                 results.push(met);
             }
             if let Some(fill) = self.fill_one {
                 let mut met = self.met(key, &group.signature);
                 for step in 0..steps {
-                    if let Some(value) = rest.get(step) {
-                        self.meet(&mut met, step, value, fill);
+                    if let Some(value) = rest.element(step) {
+                        self.meet(&mut met, step, value, Element::Float(fill));
                     }
                 }
                 results.push(met);
@@ -184,9 +193,9 @@ impl Join<'_> {
         for &one in &group.one {
             let mut met = self.met(&stand_in, &self.one.keys()[one].labels);
             for step in 0..steps {
-                let alone = !group.many.iter().any(|many| self.many.is_valid(*many, step));
-                if let Some(partner) = self.one.get(one, step).filter(|_| alone) {
-                    self.meet(&mut met, step, fill, partner);
+                let alone = !group.many.iter().any(|many| self.many.has(*many, step));
+                if let Some(partner) = self.one.element(one, step).filter(|_| alone) {
+                    self.meet(&mut met, step, Element::Float(fill), partner);
                 }
             }
             results.push(met);
@@ -199,28 +208,40 @@ impl Join<'_> {
     }
 
     /// Puts the operator's result into the row, unless it filters it out.
-    fn meet(&self, met: &mut Met, step: usize, many: f64, one: f64) {
+    fn meet_floats(&self, met: &mut Met, step: usize, many: f64, one: f64) {
+        let (left, right) = if self.is_swapped() { (one, many) } else { (many, one) };
+        match combine(self.binary.op, left, right) {
+            Combined::Number(number) => {
+                met.at[step] = true;
+                met.row.set(step, number);
+            }
+            _ => self.meet(met, step, Element::Float(many), Element::Float(one)),
+        }
+    }
+
+    /// The same for numbers and histograms.
+    fn meet(&self, met: &mut Met, step: usize, many: Element, one: Element) {
         let row = &mut met.row;
         met.at[step] = true;
         let (left, right) = if self.is_swapped() { (one, many) } else { (many, one) };
-        match combine(self.binary.op, left, right) {
-            Combined::Number(number) => row.set(step, number),
-            Combined::Holds(holds) if self.binary.return_bool => {
+        let notes = &self.evaluator.context.notes;
+        let site = Site { op: self.binary.op, span: self.span, notes };
+        match site.combine(&left, &right) {
+            Some(binary::Met::Element(element)) => row.set_element(step, element),
+            Some(binary::Met::Holds(holds)) if self.binary.return_bool => {
                 row.set(step, f64::from(u8::from(holds)));
             }
             // Of a filter the left value stays, whichever side is the many one.
-            Combined::Holds(true) => row.set(step, left),
-            Combined::Holds(false) => {}
-            Combined::Nothing => {
-                let (notes, sign) = (&self.evaluator.context.notes, self.binary.op.sign());
-                notes.incompatible_types(self.span, sign, "float", "float");
-            }
+            Some(binary::Met::Holds(true)) => row.set_element(step, left),
+            Some(binary::Met::Holds(false)) | None => {}
         }
     }
 
     /// The labels of a result: the many side's, with what `group_left` copies from the one side.
     fn result_key(&self, many: &Key, one: &Labels) -> Key {
-        let is_new_metric = !self.binary.op.is_comparison();
+        let op = self.binary.op;
+        let is_trim = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+        let is_new_metric = !op.is_comparison() && !is_trim;
         let listed = |label: &str| self.matching.labels.iter().any(|own| own == label);
         let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
         let mut labels = many.labels.filtered(|label| {

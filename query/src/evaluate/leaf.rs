@@ -44,6 +44,9 @@ const SERIES_PER_PARTITION_MIN: usize = 64;
 impl Evaluator<'_> {
     /// Runs a leaf without aggregate.
     pub fn run_plain(&self, prepared: PreparedLeaf) -> Result<Block, Error> {
+        if !prepared.beside.is_empty() {
+            return self.run_beside(prepared);
+        }
         let Output { batches, fragment, _charges } = self.run(prepared)?;
         let steps = self.grid.steps;
         let mut rows = Vec::new();

@@ -89,6 +89,9 @@ impl Evaluator<'_> {
     fn note_range(&self, range: &RangeCall, block: &Block) {
         let span = range.argument.span;
         for (series, key) in block.keys().iter().enumerate() {
+            if block.points(series).next().is_none() {
+                continue; // Histograms are counters whatever their name.
+            }
             self.note_counter(range.function, span, &key.labels);
             if range.function == RangeFunction::Quantile {
                 for (step, _) in block.points(series) {
@@ -135,6 +138,9 @@ impl Evaluator<'_> {
 
     /// At which steps a leaf gives any value at all.
     pub fn any_in_leaf(&self, mut prepared: PreparedLeaf) -> Result<Vec<bool>, Error> {
+        if !prepared.beside.is_empty() {
+            return Ok(any_valid(&self.run_plain(prepared)?));
+        }
         let group_of = vec![0; prepared.selection.ids.len()];
         prepared.partial = Some(Partial { op: FoldOp::Group, group_of, groups: 1 });
         let (fold, _) = self.run_folded(prepared)?;
@@ -147,7 +153,7 @@ pub fn any_valid(block: &Block) -> Vec<bool> {
     let mut any = vec![false; block.steps()];
     for series in 0..block.len() {
         for (step, any) in any.iter_mut().enumerate() {
-            *any |= block.is_valid(series, step);
+            *any |= block.has(series, step);
         }
     }
     any

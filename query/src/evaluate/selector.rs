@@ -14,6 +14,8 @@ use crate::block::Block;
 use crate::error::Error;
 use crate::fragment::{Leaf, Partial, Selection, Times};
 use crate::kernel::lookback::Output;
+use crate::ledger::Charge;
+use crate::source::Beside;
 
 /// A leaf that is ready to run, but for its aggregate.
 pub struct PreparedLeaf {
@@ -27,6 +29,10 @@ pub struct PreparedLeaf {
     pub times: Times,
     /// What is computed.
     pub leaf: Leaf,
+    /// What the series have beside their numbers; empty as a rule.
+    pub beside: Vec<Beside>,
+    /// Holds the account of `beside`.
+    pub charge: Charge,
     /// What it is folded into.
     pub partial: Option<Partial>,
 }
@@ -75,13 +81,16 @@ impl Evaluator<'_> {
             None => Vec::new(),
         };
         self.context.ledger.check()?;
-        let (ids, labels) = selection.into_iter().unzip();
+        let (ids, labels): (Vec<_>, Vec<_>) = selection.into_iter().unzip();
+        let (beside, charge) = self.read_beside(&ids, range)?;
         Ok(PreparedLeaf {
             span,
             selection: Arc::new(Selection { ids, labels }),
             range: range.unwrap_or(TimeRange::ALL),
             times,
             leaf,
+            beside,
+            charge,
             partial: None,
         })
     }
@@ -112,15 +121,38 @@ impl Evaluator<'_> {
 
     /// The instants of the newest samples, in seconds, as a new metric.
     pub fn sample_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
-        let block = self.sample_times_of(span, selector)?;
+        let block = self.run_plain(self.prepare_times(span, selector, Output::Timestamp)?)?;
         self.drop_names(block)
     }
 
-    /// The instants of the newest samples, in seconds, under the series' own labels.
-    pub fn sample_times_of(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
-        let lookback_ms = self.context.lookback_ms;
-        let leaf = Leaf::LookBack { lookback_ms, output: Output::Timestamp };
-        let prepared = self.prepare(span, selector, leaf)?;
+    /// The start timestamps of the newest samples, in seconds, as a new metric.
+    pub fn start_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
+        let block =
+            self.run_plain(self.prepare_times(span, selector, Output::StartTimestamp)?)?;
+        self.drop_names(block)
+    }
+
+    /// The instants of the newest samples of info metrics, in seconds, under the series' own labels.
+    /// An info metric has numbers only.
+    pub fn info_times(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
+        let prepared = self.prepare_times(span, selector, Output::Timestamp)?;
+        if let Some(own) = prepared.beside.iter().find(|own| !own.histograms.is_empty()) {
+            let labels = &prepared.selection.labels[own.position];
+            return Err(Error::Execution(format!(
+                "this should be an info metric, with float samples: {}",
+                crate::names::braced(labels)
+            )));
+        }
         self.run_plain(prepared)
+    }
+
+    fn prepare_times(
+        &self,
+        span: Span,
+        selector: &VectorSelector,
+        output: Output,
+    ) -> Result<PreparedLeaf, Error> {
+        let lookback_ms = self.context.lookback_ms;
+        self.prepare(span, selector, Leaf::LookBack { lookback_ms, output })
     }
 }

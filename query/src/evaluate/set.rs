@@ -49,9 +49,7 @@ impl Evaluator<'_> {
         for (series, key) in left.keys().iter().enumerate() {
             let found = other.get(&signature(matching, &key.labels));
             left.read_row(series, &mut row);
-            for (step, valid) in row.valid.iter_mut().enumerate() {
-                *valid &= found.is_some_and(|steps| steps[step]) == wanted;
-            }
+            row.retain(|step| found.is_some_and(|steps| steps[step]) == wanted);
             builder.push(key.clone(), &row)?;
         }
         Ok(builder.finish())
@@ -84,8 +82,8 @@ fn presence(matching: &Matching, block: &Block) -> Presence {
         let steps = presence
             .entry(signature(matching, &key.labels))
             .or_insert_with(|| vec![false; block.steps()]);
-        for (step, _) in block.points(series) {
-            steps[step] = true;
+        for (step, present) in steps.iter_mut().enumerate() {
+            *present |= block.has(series, step);
         }
     }
     presence

@@ -4,6 +4,8 @@
 //!
 //! Not here: anything that computes; that is the leaf's.
 
+use std::collections::BTreeMap;
+
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
@@ -28,9 +30,9 @@ impl Evaluator<'_> {
             extension: None,
         };
         let prepared = self.prepare(expr.span, &matrix.selector, leaf)?;
-        let mut found = Vec::new();
+        let mut found: BTreeMap<usize, MatrixSeries> = BTreeMap::new();
         if prepared.selection.ids.is_empty() {
-            return Ok(found);
+            return Ok(Vec::new());
         }
         let mut charge = self.context.ledger.nothing();
         let mut scan = self.context.source.scan(&prepared.selection.ids, prepared.range)?;
@@ -40,13 +42,23 @@ impl Evaluator<'_> {
             charge.grow(batch.num_rows(), batch.num_rows() * size_of::<(TimestampMs, f64)>())?;
             for (position, points) in series_of(&batch)? {
                 let labels = prepared.selection.labels[position as usize].clone();
-                found.push(MatrixSeries { labels, points });
+                let series = MatrixSeries { labels, points, histograms: Vec::new() };
+                found.insert(position as usize, series);
             }
+        }
+        for beside in prepared.beside {
+            let mut histograms = beside.histograms;
+            histograms.retain(|(_, own)| !is_stale_nan(own.sum));
+            let series = found.entry(beside.position).or_insert_with(|| {
+                let labels = prepared.selection.labels[beside.position].clone();
+                MatrixSeries { labels, points: Vec::new(), histograms: Vec::new() }
+            });
+            series.histograms = histograms;
         }
         for warning in scan.warnings() {
             self.context.notes.partial(warning);
         }
-        Ok(found)
+        Ok(found.into_values().collect())
     }
 }
 

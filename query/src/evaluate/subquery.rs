@@ -10,10 +10,13 @@
 use promql::ast::Subquery;
 
 use super::Evaluator;
+use super::Hints;
 use super::range::RangeCall;
 use crate::block::{Block, BlockBuilder, Grid};
 use crate::error::Error;
 use crate::fragment::Times;
+use crate::histogram::range::{Windowed, mixed_range};
+use crate::histogram::series::Mixed;
 use crate::kernel::window::{Reach, find};
 use crate::kernel::{Frames, Input, Row, Samples};
 
@@ -50,7 +53,7 @@ impl Evaluator<'_> {
             return Ok(Inner { grid, block, times, range_ms });
         }
         self.context.charge_steps(grid.steps)?;
-        let inner = Evaluator { context: self.context, grid };
+        let inner = Evaluator { grid, hints: Hints::Stored, ..*self };
         let block = inner.eval_vector(&subquery.expr)?;
         Ok(Inner { grid, block, times, range_ms })
     }
@@ -69,6 +72,21 @@ impl Evaluator<'_> {
         let reach = Reach { before_ms: inner.range_ms, after_ms: 0 };
         for (series, key) in inner.block.keys().iter().enumerate() {
             ledger.check()?;
+            if inner.block.histograms(series).next().is_some() {
+                let windowed = Windowed {
+                    function: range.function,
+                    extension: None,
+                    times: &inner.times,
+                    range_ms: inner.range_ms,
+                    params: &range.params,
+                };
+                let mixed = Mixed::of_block(&inner.block, series, inner.grid);
+                let noted = self.noted(range.argument.span, &key.labels);
+                row.clear();
+                mixed_range(&windowed, &mixed, &noted, &mut row);
+                builder.push(key.clone(), &row)?;
+                continue;
+            }
             let (ts, values): (Vec<i64>, Vec<f64>) = inner
                 .block
                 .points(series)

@@ -224,7 +224,7 @@ fn range(fragment: &Fragment, samples: Samples, windows: &[Window], row: &mut Ro
 
 /// Evaluates a function over an anchored or smoothed selector; the evaluator let only those pass
 /// that have a meaning there.
-fn extend(function: RangeFunction, extension: Extension, input: &Input, row: &mut Row) {
+pub fn extend(function: RangeFunction, extension: Extension, input: &Input, row: &mut Row) {
     let smoothed = extension == Extension::Smoothed;
     match function {
         RangeFunction::Rate => extended::change(input, Kind::Rate, smoothed, row),

@@ -1,25 +1,26 @@
-//! Classic histograms: `histogram_quantile`, `histogram_quantiles`, `histogram_fraction`.
+//! Functions of histograms, classic and native: quantiles, fractions, count, sum, spread.
 //!
 //! Place in the flow: `function::call` → **`histogram`** → one series per histogram.
 //!
 //! Buckets are grouped once per query by all labels but `le`; at each step those that are there
 //! form the histogram.
 //!
-//! Not here: what is computed from buckets (`kernel::histogram`), native histograms.
+//! Not here: what is computed from buckets (`kernel::histogram`, `histogram::shape`).
 
 use std::collections::HashMap;
 
-use model::Labels;
 use model::sample::parse_value;
+use model::{Histogram as NativeHistogram, Labels};
 use promql::ast::{Expr, Span};
 
 use crate::block::{Block, BlockBuilder, Key, MergingBuilder};
 use crate::error::Error;
 use crate::evaluate::Evaluator;
+use crate::histogram::shape as native;
 use crate::kernel::Row;
 use crate::kernel::histogram::{Bucket, fraction as fraction_of, quantile as quantile_of};
 use crate::names::{label_name, quoted};
-use crate::notes::short;
+use crate::notes::{Notes, short};
 
 /// The label that holds a bucket's upper bound.
 const BUCKET: &str = "le";
@@ -28,15 +29,41 @@ const BUCKET: &str = "le";
 struct Histogram {
     key: Key,
     buckets: Vec<(f64, usize)>,
+    natives: Vec<usize>,
+}
+
+/// What one histogram is at a step.
+enum Shape<'a> {
+    /// Its buckets are in the list handed in.
+    Classic,
+    /// It is one sample.
+    Native(&'a NativeHistogram),
 }
 
 impl Histogram {
-    /// The buckets that are there at a step.
-    fn at(&self, block: &Block, step: usize, buckets: &mut Vec<Bucket>) {
+    /// What is there at a step; nothing when there are both kinds.
+    fn at<'b>(
+        &self,
+        noted: (&Notes, Span),
+        block: &'b Block,
+        step: usize,
+        buckets: &mut Vec<Bucket>,
+    ) -> Option<Shape<'b>> {
         buckets.clear();
         buckets.extend(self.buckets.iter().filter_map(|(upper, series)| {
             block.get(*series, step).map(|count| Bucket { upper: *upper, count })
         }));
+        let native = self.natives.iter().find_map(|series| block.histogram(*series, step));
+        match (buckets.is_empty(), native) {
+            (true, None) => None,
+            (false, None) => Some(Shape::Classic),
+            (true, Some(native)) => Some(Shape::Native(native)),
+            (false, Some(_)) => {
+                let text = "vector contains a mix of classic and native histograms";
+                noted.0.warning(noted.1, text, self.key.labels.metric_name());
+                None
+            }
+        }
     }
 }
 
@@ -44,30 +71,54 @@ fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
     let mut histograms: Vec<Histogram> = Vec::new();
     let mut positions: HashMap<Labels, usize> = HashMap::new();
     for (series, key) in block.keys().iter().enumerate() {
+        let is_native = block.histograms(series).next().is_some();
+        let has_floats = !is_native || block.points(series).next().is_some();
         let le = key.labels.get(BUCKET).unwrap_or("");
-        let Some(upper) = parse_value(le) else {
+        let upper = parse_value(le).filter(|_| has_floats);
+        if has_floats && upper.is_none() {
             own.context.notes.bad_bucket(span, le, key.labels.metric_name());
+        }
+        if upper.is_none() && !is_native {
             continue;
-        };
+        }
         let labels = key.labels.without(BUCKET);
         let position = *positions.entry(labels).or_insert_with_key(|labels| {
             let key = Key { labels: labels.clone(), drop_name: key.drop_name };
-            histograms.push(Histogram { key, buckets: Vec::new() });
+            histograms.push(Histogram { key, buckets: Vec::new(), natives: Vec::new() });
             histograms.len() - 1
         });
-        histograms[position].buckets.push((upper, series));
-    }
-    for histogram in &mut histograms {
-        // Sorted once here, so that sorting them at every step finds them in order.
-        histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        histograms[position].buckets.extend(upper.map(|upper| (upper, series)));
+        histograms[position].natives.extend(is_native.then_some(series));
     }
     histograms
+}
+
+/// `histogram_count` and others that make one number of a native histogram; of numbers nothing.
+pub fn property(own: &Evaluator, name: &str, argument: &Expr) -> Result<Block, Error> {
+    let of: fn(&NativeHistogram) -> f64 = match name {
+        "histogram_count" => |own| own.count,
+        "histogram_sum" => |own| own.sum,
+        "histogram_avg" => |own| own.sum / own.count,
+        "histogram_stddev" => |own| native::variance(own).sqrt(),
+        _ => native::variance,
+    };
+    let needs_buckets = matches!(name, "histogram_stddev" | "histogram_stdvar");
+    let inner = if needs_buckets { *own } else { own.for_histograms(false) };
+    let block = inner.eval_vector(argument)?;
+    let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
+    let mut row = Row::new(block.steps());
+    for (series, key) in block.keys().iter().enumerate() {
+        row.clear();
+        block.histograms(series).for_each(|(step, own)| row.set(step, of(own)));
+        builder.push(key.clone(), &row)?;
+    }
+    own.drop_names(builder.finish())
 }
 
 /// `histogram_quantile`
 pub fn quantile(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let phis = own.eval_scalar(&args[0])?;
-    let block = own.eval_vector(&args[1])?;
+    let block = own.for_histograms(true).eval_vector(&args[1])?;
     check_phis(own, args[0].span, &phis);
     let histograms = gather(own, args[1].span, &block);
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
@@ -82,7 +133,7 @@ pub fn quantile(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
 
 /// `histogram_quantiles`: one series per φ, named by a label.
 pub fn quantiles(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
-    let block = own.eval_vector(&args[0])?;
+    let block = own.for_histograms(true).eval_vector(&args[0])?;
     let label = own.eval_text(&args[1])?;
     let Some(label) = label_name(&label) else {
         return Err(Error::Execution(format!("invalid label name {}", quoted(&label))));
@@ -147,14 +198,21 @@ fn quantile_row(
     row.clear();
     let mut buckets = Vec::new();
     for (step, phi) in phis.iter().enumerate() {
-        histogram.at(block, step, &mut buckets);
-        if buckets.is_empty() {
-            continue;
-        }
-        let (value, raised) = quantile_of(*phi, &mut buckets);
+        let notes = &own.context.notes;
+        let metric = histogram.key.labels.metric_name();
+        let (value, raised) = match histogram.at((notes, span), block, step, &mut buckets) {
+            None => continue,
+            Some(Shape::Classic) => quantile_of(*phi, &mut buckets),
+            Some(Shape::Native(native)) => {
+                let (value, nans) = native::quantile(*phi, native);
+                if let Some(nans) = nans {
+                    notes.info(span, nans.text(), metric);
+                }
+                (value, None)
+            }
+        };
         row.set(step, value);
         if let Some(raised) = raised {
-            let metric = histogram.key.labels.metric_name();
             own.context.notes.forced_monotonicity(span, metric, raised, own.grid.at(step));
         }
     }
@@ -163,7 +221,7 @@ fn quantile_row(
 /// `histogram_fraction`
 pub fn fraction(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let (lower, upper) = (own.eval_scalar(&args[0])?, own.eval_scalar(&args[1])?);
-    let block = own.eval_vector(&args[2])?;
+    let block = own.for_histograms(true).eval_vector(&args[2])?;
     let histograms = gather(own, args[2].span, &block);
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
@@ -172,10 +230,20 @@ pub fn fraction(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
         own.context.ledger.check()?;
         row.clear();
         for step in 0..block.steps() {
-            histogram.at(&block, step, &mut buckets);
-            if !buckets.is_empty() {
-                row.set(step, fraction_of(lower[step], upper[step], &mut buckets));
-            }
+            let noted = (&own.context.notes, args[2].span);
+            let (lower, upper) = (lower[step], upper[step]);
+            let value = match histogram.at(noted, &block, step, &mut buckets) {
+                None => continue,
+                Some(Shape::Classic) => fraction_of(lower, upper, &mut buckets),
+                Some(Shape::Native(native)) => {
+                    if native.sum.is_nan() && native.count != 0.0 {
+                        let metric = histogram.key.labels.metric_name();
+                        noted.0.info(noted.1, native::FRACTION_OF_NANS, metric);
+                    }
+                    native::fraction(lower, upper, native)
+                }
+            };
+            row.set(step, value);
         }
         builder.push(histogram.key.clone(), &row)?;
     }

@@ -83,10 +83,11 @@ pub fn info(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
             continue;
         }
         let mut rows: BTreeMap<Labels, Row> = BTreeMap::new();
-        for (step, value) in base.points(series) {
+        for step in 0..base.steps() {
+            let Some(element) = base.element(series, step) else { continue };
             if let Some(labels) = infos.enrich(&wanted, &key.labels, step)? {
                 let row = rows.entry(labels).or_insert_with(|| Row::new(base.steps()));
-                row.set(step, value);
+                row.set_element(step, element);
             }
         }
         for (labels, row) in rows {
@@ -118,7 +119,7 @@ impl Infos {
             extension: None,
         };
         let span = args.get(1).map_or(Span::default(), |arg| arg.span);
-        let times = own.sample_times_of(span, &selector)?;
+        let times = own.info_times(span, &selector)?;
         let labels: Vec<Labels> = times.keys().iter().map(|key| key.labels.clone()).collect();
         let mut by_identity: HashMap<Labels, Vec<usize>> = HashMap::new();
         for (series, labels) in labels.iter().enumerate() {

@@ -22,7 +22,8 @@ pub fn by_value(
     argument: &Expr,
     descending: bool,
 ) -> Result<Block, Error> {
-    let block = own.eval_vector(argument)?;
+    let mut block = own.eval_vector(argument)?;
+    block.take_histograms(); // They have no order.
     if is_range(own, span) {
         return Ok(block);
     }

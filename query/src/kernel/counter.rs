@@ -6,7 +6,7 @@
 //!
 //! Not here: `anchored` and `smoothed` windows (`extended`), which do not extrapolate.
 
-use super::{Input, Row, Window};
+use super::{Input, Row};
 
 /// Which rate-like function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,35 +75,64 @@ pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
         if let Some(resets) = &resets {
             change += resets.between(values, first, last);
         }
-        let factor = extrapolation(input, step, *window, kind.is_counter().then_some(change));
+        let (first_ms, last_ms) = (input.samples.ts[first], input.samples.ts[last]);
+        let right_ms = input.frames.right_ms[step];
+        let reach = Reach {
+            left_ms: right_ms - input.frames.range_ms,
+            right_ms,
+            first_ms,
+            last_ms,
+            samples: window.len(),
+            zero_ms: None,
+        };
+        let factor = reach.extrapolation(kind.is_counter().then_some((values[first], change)));
         let per = if kind == Kind::Rate { input.frames.range_ms as f64 / 1000.0 } else { 1.0 };
         row.set(step, change * (factor / per));
     }
 }
 
-/// By how much the change between the first and last sample grows when it is drawn out to the
-/// window's edges: all the way when the gap is about as long as the usual one, half a usual gap
-/// otherwise, and for a counter never below zero.
-fn extrapolation(input: &Input, step: usize, window: Window, increase: Option<f64>) -> f64 {
-    let right_ms = input.frames.right_ms[step];
-    let left_ms = right_ms - input.frames.range_ms;
-    let (first_ms, last_ms) = (input.samples.ts[window.lo], input.samples.ts[window.hi - 1]);
-    let mut to_start = (first_ms - left_ms) as f64 / 1000.0;
-    let mut to_end = (right_ms - last_ms) as f64 / 1000.0;
-    let sampled = (last_ms - first_ms) as f64 / 1000.0;
-    let average = sampled / (window.len() - 1) as f64;
-    let threshold = average * 1.1;
-    if to_start >= threshold {
-        to_start = average / 2.0;
+/// Where a window and its first and last samples lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    /// The window's left edge.
+    pub left_ms: i64,
+    /// The window's right edge.
+    pub right_ms: i64,
+    /// The first sample.
+    pub first_ms: i64,
+    /// The last sample.
+    pub last_ms: i64,
+    /// How many samples, at least two.
+    pub samples: usize,
+    /// Where the counter was zero, when that is known and lies before the first sample.
+    pub zero_ms: Option<i64>,
+}
+
+impl Reach {
+    /// By how much the change between the first and last sample grows when it is drawn out to the
+    /// window's edges: all the way when the gap is about as long as the usual one, half a usual gap
+    /// otherwise, and for a counter (its first value and increase are given) never below zero.
+    pub fn extrapolation(self, counter: Option<(f64, f64)>) -> f64 {
+        let seconds = |from_ms: i64, to_ms: i64| (to_ms - from_ms) as f64 / 1000.0;
+        let begin_ms = self.zero_ms.unwrap_or(self.first_ms);
+        let mut to_start = seconds(self.left_ms, begin_ms);
+        let mut to_end = seconds(self.last_ms, self.right_ms);
+        let sampled = seconds(begin_ms, self.last_ms);
+        let gaps = self.samples.saturating_sub(1).max(1); // A lone sample has no gap, of length 0.
+        let average = seconds(self.first_ms, self.last_ms) / gaps as f64;
+        let threshold = average * 1.1;
+        if to_start >= threshold {
+            to_start = average / 2.0;
+        }
+        let growing = |(first, increase): &(f64, f64)| *increase > 0.0 && *first >= 0.0;
+        if let Some((first, increase)) = counter.filter(growing) {
+            to_start = to_start.min(sampled * (first / increase));
+        }
+        if to_end >= threshold {
+            to_end = average / 2.0;
+        }
+        (sampled + to_start + to_end) / sampled
     }
-    let first = input.samples.values[window.lo];
-    if let Some(increase) = increase.filter(|increase| *increase > 0.0 && first >= 0.0) {
-        to_start = to_start.min(sampled * (first / increase));
-    }
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    (sampled + to_start + to_end) / sampled
 }
 
 /// `irate` and `idelta`: from the last two samples.

@@ -13,29 +13,48 @@ use super::counter::{Kind, Resets, is_change, is_reset, running_tally};
 use super::{Input, Row, Samples, Window};
 
 /// The samples that matter for one window: `first..=last`, edges included.
-struct Edges {
-    first: usize,
-    last: usize,
-    left_ms: i64,
-    right_ms: i64,
+#[derive(Debug, Clone, Copy)]
+pub struct Edges {
+    /// The last sample at or before the left edge, else the first one inside.
+    pub first: usize,
+    /// The last sample inside; of a smoothed window the first one at or behind its right edge.
+    pub last: usize,
+    /// The left edge.
+    pub left_ms: i64,
+    /// The right edge.
+    pub right_ms: i64,
+    /// Whether edges lie between their neighbours.
+    pub smoothed: bool,
+}
+
+impl Edges {
+    /// Finds them; nothing when no sample touches the window.
+    pub fn find(
+        ts: &[i64],
+        window: Window,
+        (left_ms, right_ms): (i64, i64),
+        smoothed: bool,
+    ) -> Option<Edges> {
+        if window.is_empty() {
+            return None;
+        }
+        let own = &ts[window.lo..window.hi];
+        let after_left = own.partition_point(|&at| at <= left_ms);
+        let first = window.lo + after_left.saturating_sub(1);
+        let last = if smoothed {
+            (window.lo + own.partition_point(|&at| at < right_ms)).min(window.hi - 1)
+        } else {
+            window.hi - 1
+        };
+        let touches = ts[last] > left_ms && ts[first] <= right_ms;
+        touches.then_some(Edges { first, last, left_ms, right_ms, smoothed })
+    }
 }
 
 fn edges(input: &Input, step: usize, window: Window, smoothed: bool) -> Option<Edges> {
-    if window.is_empty() {
-        return None;
-    }
     let right_ms = input.frames.right_ms[step];
     let left_ms = right_ms - input.frames.range_ms;
-    let ts = &input.samples.ts[window.lo..window.hi];
-    let after_left = ts.partition_point(|&at| at <= left_ms);
-    let first = window.lo + after_left.saturating_sub(1);
-    let last = if smoothed {
-        (window.lo + ts.partition_point(|&at| at < right_ms)).min(window.hi - 1)
-    } else {
-        window.hi - 1
-    };
-    let touches = input.samples.ts[last] > left_ms && input.samples.ts[first] <= right_ms;
-    touches.then_some(Edges { first, last, left_ms, right_ms })
+    Edges::find(input.samples.ts, window, (left_ms, right_ms), smoothed)
 }
 
 /// `rate`, `increase` and `delta` over extended windows.

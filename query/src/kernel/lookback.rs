@@ -15,6 +15,8 @@ pub enum Output {
     Value,
     /// The sample's instant in seconds, for `timestamp()`.
     Timestamp,
+    /// The sample's start timestamp in seconds; numbers without one give zero.
+    StartTimestamp,
 }
 
 /// Picks the last sample of each window.
@@ -28,6 +30,7 @@ pub fn newest(samples: Samples, windows: &[Window], output: Output, row: &mut Ro
             match output {
                 Output::Value => samples.values[window.hi - 1],
                 Output::Timestamp => samples.ts[window.hi - 1] as f64 / 1000.0,
+                Output::StartTimestamp => 0.0,
             },
         );
     }

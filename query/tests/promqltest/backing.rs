@@ -10,7 +10,7 @@ use model::clock::ManualClock;
 use model::{Append, Batch, Labels, TimestampMs};
 use query::Source;
 
-use crate::table::Table;
+use crate::table::{Element, Sample, Table};
 
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,8 @@ impl Data {
         let (store, clock, flush) = match self {
             Data::Table(table) => {
                 for (labels, at, value) in samples {
-                    table.add(labels, *at, *value);
+                    let element = Element::Float(*value);
+                    table.add(labels, *at, Sample { element, start: None });
                 }
                 return Ok(());
             }

@@ -2,14 +2,16 @@
 //!
 //! Place in the flow: `run` → **`compare`** → a verdict with its reason.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use model::sample::STALE_NAN_BITS;
-use model::{Labels, TimestampMs};
+use model::{Histogram, Labels, TimestampMs};
 use promql::series::Item;
-use query::{Answer, MatrixSeries, Value};
+use query::{Answer, MatrixSeries, Value, VectorSample};
 
 use crate::expectation::{Expectation, Notes};
+use crate::native;
 
 /// Relative difference up to which two numbers count as equal.
 const EPSILON: f64 = 1e-6;
@@ -73,8 +75,8 @@ pub fn instant(expected: &Expectation, value: &Value) -> Result<(), String> {
             if expected.range_vector.is_some() {
                 return Err("expected a range vector, got an instant vector".to_owned());
             }
-            let found: Vec<(&Labels, f64)> =
-                samples.iter().map(|sample| (&sample.labels, sample.value)).collect();
+            let found: Vec<(&Labels, Found)> =
+                samples.iter().map(|sample| (&sample.labels, Found::of(sample))).collect();
             vector(expected, &found)
         }
         Value::Matrix(series) => match expected.range_vector {
@@ -92,7 +94,7 @@ fn scalar(expected: &Expectation, found: f64) -> Result<(), String> {
     }
 }
 
-fn vector(expected: &Expectation, found: &[(&Labels, f64)]) -> Result<(), String> {
+fn vector(expected: &Expectation, found: &[(&Labels, Found)]) -> Result<(), String> {
     let shown = || {
         let mut text = String::new();
         for (labels, value) in found {
@@ -110,12 +112,12 @@ fn vector(expected: &Expectation, found: &[(&Labels, f64)]) -> Result<(), String
         if expected.ordered && position != index {
             return Err(format!("{labels} must be number {}; got{}", position + 1, shown()));
         }
-        match expected.series[position].1[..] {
-            [Item::Float(wanted)] if almost_equal(wanted, *value) => {}
-            [Item::Float(wanted)] => {
-                return Err(format!("expected {wanted} for {labels}, got {value}"));
+        match &expected.series[position].1[..] {
+            [wanted] if value.is(wanted) => {}
+            [wanted] => {
+                return Err(format!("expected {} for {labels}, got {value}", item_text(wanted)));
             }
-            _ => return Err(format!("expected no number for {labels}, got {value}")),
+            _ => return Err(format!("expected no single value for {labels}, got {value}")),
         }
     }
     let is_missing = |wanted: &Labels| !found.iter().any(|(labels, _)| *labels == wanted);
@@ -136,21 +138,27 @@ pub fn matrix(
     for series in found {
         let labels = &series.labels;
         let Some((_, items)) = expected.series.iter().find(|(own, _)| own == labels) else {
-            return Err(format!("unexpected series {labels}: {:?}", series.points));
+            return Err(format!("unexpected series {labels}: {:?}", points(series)));
         };
-        let wanted: Vec<(TimestampMs, f64)> = items
+        let at = |index: usize| start.plus_ms(index as i64 * step_ms);
+        let wanted: Vec<(TimestampMs, &Item)> = items
             .iter()
             .enumerate()
-            .filter_map(|(index, item)| match item {
-                Item::Float(value) => Some((start.plus_ms(index as i64 * step_ms), *value)),
-                _ => None,
-            })
+            .filter(|(_, item)| **item != Item::Missing)
+            .map(|(index, item)| (at(index), item))
             .collect();
-        let is_equal = |(a, b): (&(TimestampMs, f64), &(TimestampMs, f64))| {
-            a.0 == b.0 && almost_equal(a.1, b.1)
-        };
-        if wanted.len() != series.points.len() || !wanted.iter().zip(&series.points).all(is_equal) {
-            let (wanted, found) = (points(&wanted), points(&series.points));
+        let found = points(series);
+        let is_equal =
+            |(a, b): (&(TimestampMs, &Item), &(TimestampMs, Found))| a.0 == b.0 && b.1.is(a.1);
+        if wanted.len() != found.len() || !wanted.iter().zip(&found).all(is_equal) {
+            let found: Vec<String> =
+                found.iter().map(|(at, own)| format!("{own}@{}", at.seconds())).collect();
+            let found = found.join(" ");
+            let wanted: Vec<String> = wanted
+                .iter()
+                .map(|(at, item)| format!("{}@{}", item_text(item), at.seconds()))
+                .collect();
+            let wanted = wanted.join(" ");
             return Err(format!("expected for {labels}\n      {wanted}, got\n      {found}"));
         }
     }
@@ -164,10 +172,56 @@ pub fn matrix(
     }
 }
 
-fn points(points: &[(TimestampMs, f64)]) -> String {
-    let text: Vec<String> =
-        points.iter().map(|(at, value)| format!("{value}@{}", at.seconds())).collect();
-    text.join(" ")
+/// What an answer holds at one instant.
+#[derive(Debug, Clone)]
+enum Found {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+impl Found {
+    fn of(sample: &VectorSample) -> Found {
+        match &sample.histogram {
+            Some(own) => Found::Histogram(own.clone()),
+            None => Found::Float(sample.value),
+        }
+    }
+
+    fn is(&self, wanted: &Item) -> bool {
+        match (wanted, self) {
+            (Item::Float(wanted), Found::Float(own)) => almost_equal(*wanted, *own),
+            (Item::Histogram(wanted), Found::Histogram(own)) => native::is_equal(wanted, own),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Found::Float(value) => write!(f, "{value}"),
+            Found::Histogram(own) => f.write_str(&native::notation(own)),
+        }
+    }
+}
+
+/// An expected item as the test language writes it.
+fn item_text(item: &Item) -> String {
+    match item {
+        Item::Missing => "_".to_owned(),
+        Item::Float(value) => value.to_string(),
+        Item::Histogram(literal) => native::notation(&native::histogram(literal)),
+    }
+}
+
+/// Numbers and histograms of a series in one order.
+fn points(series: &MatrixSeries) -> Vec<(TimestampMs, Found)> {
+    let floats = series.points.iter().map(|(at, value)| (*at, Found::Float(*value)));
+    let histograms = series.histograms.iter();
+    let histograms = histograms.map(|(at, own)| (*at, Found::Histogram(own.clone())));
+    let mut all: Vec<_> = floats.chain(histograms).collect();
+    all.sort_by_key(|(at, _)| *at);
+    all
 }
 
 /// Matrices are sorted by labels, each series once.
@@ -186,15 +240,15 @@ pub fn at_instant(expected: &Expectation, at: TimestampMs, value: &Value) -> Res
         return Err(format!("a range query must give a matrix, got a {}", value.kind()));
     };
     sorted(series)?;
-    let found: Vec<(&Labels, f64)> = series
+    let found: Vec<(&Labels, Found)> = series
         .iter()
         .filter_map(|series| {
-            let point = series.points.iter().find(|(point_at, _)| *point_at == at)?;
-            Some((&series.labels, point.1))
+            let (_, point) = points(series).into_iter().find(|(point_at, _)| *point_at == at)?;
+            Some((&series.labels, point))
         })
         .collect();
     match (expected.scalar, &found[..]) {
-        (Some(_), [(_, value)]) => scalar(expected, *value),
+        (Some(_), [(_, Found::Float(value))]) => scalar(expected, *value),
         (Some(_), _) => Err(format!("expected one value, got {} series", found.len())),
         (None, _) if expected.ordered => Ok(()),
         (None, _) => vector(expected, &found),

@@ -165,12 +165,6 @@ impl Expectation {
             None => Ok(()),
         }
     }
-
-    /// Whether a native histogram is expected.
-    pub fn has_histograms(&self) -> bool {
-        let is_histogram = |item: &Item| matches!(item, Item::Histogram(_));
-        self.series.iter().any(|(_, items)| items.iter().any(is_histogram))
-    }
 }
 
 fn text_match(text: &str) -> Result<TextMatch, String> {

@@ -17,6 +17,8 @@ mod compare;
 mod expectation;
 /// Queries fixed to one time.
 mod pinned;
+/// Native histograms.
+mod native;
 /// Files against an engine.
 mod run;
 /// Files to commands.

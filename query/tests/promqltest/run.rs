@@ -11,12 +11,14 @@ use model::clock::ManualClock;
 use model::{Labels, TimestampMs};
 use promql::series::Item;
 use promql::{Expr, ParseOptions};
-use query::{Answer, Engine, QueryOptions, Settings};
+use query::{Answer, Engine, QueryOptions, Settings, Source};
 
 use crate::backing::{Backing, Data};
 use crate::compare;
+use crate::native;
 use crate::pinned::{pinned, times};
 use crate::script::{Case, Command, Load, When};
+use crate::table::{Element, Sample, Table};
 
 /// Longest that one engine call may take before the case counts as failed.
 const CALL_MAX: Duration = Duration::from_secs(120);
@@ -45,8 +47,11 @@ pub struct Runner<'a> {
     runtime: &'a tokio::runtime::Runtime,
     data: Data,
     engine: Engine,
-    /// Series that hold native histograms and so could not be loaded.
-    histograms: Vec<Labels>,
+    /// The same samples in a plain table, histograms and start timestamps included.
+    table: Arc<Table>,
+    table_engine: Engine,
+    /// Series that only the table has in full: the store keeps numbers alone.
+    table_only: Vec<Labels>,
     has_starts: bool,
 }
 
@@ -62,8 +67,11 @@ impl<'a> Runner<'a> {
     pub fn new(plan: Plan, runtime: &'a tokio::runtime::Runtime) -> Result<Runner<'a>, String> {
         let data = Data::new(plan.backing)?;
         let engine = engine(plan, &data);
-        let histograms = Vec::new();
-        Ok(Runner { plan, runtime, data, engine, histograms, has_starts: false })
+        let table: Arc<Table> = Arc::default();
+        let table_engine = engine_over(plan, table.clone());
+        let table_only = Vec::new();
+        let has_starts = false;
+        Ok(Runner { plan, runtime, data, engine, table, table_engine, table_only, has_starts })
     }
 
     /// Runs one command; an outcome when it was a case. An error ends the file.
@@ -72,7 +80,9 @@ impl<'a> Runner<'a> {
             Command::Clear => {
                 self.data = Data::new(self.plan.backing)?;
                 self.engine = engine(self.plan, &self.data);
-                self.histograms.clear();
+                self.table = Arc::default();
+                self.table_engine = engine_over(self.plan, self.table.clone());
+                self.table_only.clear();
                 self.has_starts = false;
                 Ok(None)
             }
@@ -87,36 +97,36 @@ impl<'a> Runner<'a> {
             self.has_starts |= series.starts.is_some();
             for (index, item) in series.items.iter().enumerate() {
                 let at = TimestampMs(load.step_ms * index as i64);
-                match item {
-                    Item::Missing => {}
-                    Item::Float(value) => samples.push((&series.labels, at, *value)),
-                    Item::Histogram(_) => self.remember_histogram(series.labels.clone()),
-                }
+                let element = match item {
+                    Item::Missing => continue,
+                    Item::Float(value) => {
+                        samples.push((&series.labels, at, *value));
+                        Element::Float(*value)
+                    }
+                    Item::Histogram(literal) => {
+                        remember(&mut self.table_only, &series.labels);
+                        Element::Histogram(Arc::new(native::histogram(literal)))
+                    }
+                };
+                let start = series.starts.as_ref().and_then(|starts| starts[index]);
+                let start = start.map(|offset_ms| at.plus_ms(offset_ms));
+                self.table.add(&series.labels, at, Sample { element, start });
             }
-            if load.with_nhcb {
-                self.remember_converted(&series.labels);
+            if series.starts.is_some() {
+                remember(&mut self.table_only, &series.labels);
+            }
+        }
+        if load.with_nhcb {
+            for (labels, step, histogram) in native::converted(&load.series) {
+                let at = TimestampMs(load.step_ms * step as i64);
+                let element = Element::Histogram(Arc::new(histogram));
+                self.table.add(&labels, at, Sample { element, start: None });
+                remember(&mut self.table_only, &labels);
             }
         }
         let line = load.line;
         let loaded = self.runtime.block_on(self.data.add(&samples));
         loaded.map_err(|message| format!("{line}:1: load failed: {message}"))
-    }
-
-    fn remember_histogram(&mut self, labels: Labels) {
-        if !self.histograms.contains(&labels) {
-            self.histograms.push(labels);
-        }
-    }
-
-    /// The native histogram that a classic one is converted to.
-    fn remember_converted(&mut self, labels: &Labels) {
-        let name = labels.metric_name();
-        let base = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end));
-        if let Some(base) = base {
-            let mut converted = labels.to_builder();
-            converted.set(model::labels::METRIC_NAME, base).remove("le");
-            self.remember_histogram(converted.build());
-        }
     }
 
     fn case(&self, case: &Case) -> Outcome {
@@ -129,16 +139,13 @@ impl<'a> Runner<'a> {
         {
             return outcome;
         }
-        let reads_histograms = expr.selectors().iter().any(|selector| {
-            self.histograms.iter().any(|labels| {
+        let needs_table = expr.selectors().iter().any(|selector| {
+            self.table_only.iter().any(|labels| {
                 selector.matchers.iter().all(|matcher| matcher.matches_labels(labels))
             })
         });
-        if reads_histograms || case.expected.has_histograms() {
-            let reason = "needs native histograms, which the store does not keep";
-            return Outcome::Failed(reason.to_owned());
-        }
-        match self.judge(case, &expr) {
+        let engine = if needs_table { &self.table_engine } else { &self.engine };
+        match (Judge { engine, plan: self.plan, runtime: self.runtime }).judge(case, &expr) {
             Ok(()) => Outcome::Passed,
             Err(reason) => Outcome::Failed(reason),
         }
@@ -161,13 +168,23 @@ impl<'a> Runner<'a> {
         let is_enough = |options: &ParseOptions| promql::parse(&case.text, options).is_ok();
         let feature = features.iter().find(|(_, options)| is_enough(options));
         let feature = feature.map_or("several features", |(feature, _)| feature);
-        Some(match self.ask(&case.text, case.when) {
+        let judge = Judge { engine: &self.engine, plan: self.plan, runtime: self.runtime };
+        Some(match judge.ask(&case.text, case.when) {
             Err(Trouble::Refused(_)) => Outcome::Gated(feature),
             Err(Trouble::Broken(reason)) => Outcome::Failed(reason),
             Ok(_) => Outcome::Failed(format!("a plain server must refuse {feature}")),
         })
     }
+}
 
+/// Asks one engine.
+struct Judge<'a> {
+    engine: &'a Engine,
+    plan: Plan,
+    runtime: &'a tokio::runtime::Runtime,
+}
+
+impl Judge<'_> {
     fn judge(&self, case: &Case, expr: &Expr) -> Result<(), String> {
         let at = match (case.when, case.expected.range_vector) {
             (When::Range { start, step_ms, .. }, _) => {
@@ -265,7 +282,18 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// Adds labels to a list that holds each once.
+fn remember(list: &mut Vec<Labels>, labels: &Labels) {
+    if !list.contains(labels) {
+        list.push(labels.clone());
+    }
+}
+
 fn engine(plan: Plan, data: &Data) -> Engine {
+    engine_over(plan, data.source())
+}
+
+fn engine_over(plan: Plan, source: Arc<dyn Source>) -> Engine {
     let settings = Settings {
         samples_max: 10_000,
         timeout_ms: 100_000,
@@ -277,7 +305,7 @@ fn engine(plan: Plan, data: &Data) -> Engine {
         fill_modifiers: plan.all_features,
         ..Settings::default()
     };
-    Engine::new(data.source(), Arc::new(ManualClock::default()), settings)
+    Engine::new(source, Arc::new(ManualClock::default()), settings)
 }
 
 /// `1:2: parse error: message` without the place.

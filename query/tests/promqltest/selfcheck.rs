@@ -5,8 +5,9 @@
 use crate::backing::Backing;
 use crate::run::{Outcome, Plan};
 
-/// Two series that every script below asks about.
-const LOAD: &str = "load 1m\n  m{a=\"1\"} 1+1x10\n  m{a=\"2\"} 2+2x10\n\n";
+/// The series that every script below asks about.
+const LOAD: &str = "load 1m\n  m{a=\"1\"} 1+1x10\n  m{a=\"2\"} 2+2x10\n  \
+                    h {{count:4 sum:5 buckets:[1 2 1]}}x10\n\n";
 
 /// What is asked and expected, and a part of the reason why it must fail; empty when it must pass.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -28,6 +29,14 @@ const SCRIPTS: &[(&str, &str)] = &[
         "eval instant at 1m quantile(2, m)\n  expect warn msg: PromQL warning: quantile value \
          should be between 0 and 1, got 2 (1:1)\n  {} +Inf",
         "expected warn annotation",
+    ),
+    ("eval instant at 1m h\n  h {{count:4 sum:5 buckets:[1 2 1]}}", ""),
+    ("eval instant at 1m h\n  h {{count:4 sum:5 buckets:[1 1 2]}}", "got {{count:4 sum:5 buckets"),
+    ("eval instant at 1m h\n  h 4", "expected 4"),
+    ("eval instant at 1m m{a=\"1\"}\n  m{a=\"1\"} {{count:2}}", "expected {{count:2}}"),
+    (
+        "eval instant at 1m h\n  h {{count:4 sum:5 counter_reset_hint:gauge buckets:[1 2 1]}}",
+        "counter_reset_hint:not_reset",
     ),
     ("eval instant at 1m m\n  expect fail", "expected a failure"),
     ("eval instant at 1m m + on() m\n\n", "query failed"),

@@ -9,11 +9,28 @@ use arrow::array::{Float64Array, Int64Array, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use model::append::SeriesId;
-use model::{Labels, Matcher, TimeRange, TimestampMs};
+use model::{Histogram, Labels, Matcher, TimeRange, TimestampMs};
 use query::Error;
-use query::source::{Batches, Source};
+use query::source::{Batches, Beside, BesideIter, Source};
 
-type Samples = BTreeMap<TimestampMs, f64>;
+use crate::native::Chunks;
+
+/// What is loaded at one instant.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    pub element: Element,
+    /// Where the counter began, when a line gave it.
+    pub start: Option<TimestampMs>,
+}
+
+/// A number or a histogram.
+#[derive(Debug, Clone)]
+pub enum Element {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+type Samples = BTreeMap<TimestampMs, Sample>;
 
 /// All series of one file.
 #[derive(Default)]
@@ -23,7 +40,7 @@ pub struct Table {
 
 impl Table {
     /// Adds one sample; a sample of the same instant is replaced.
-    pub fn add(&self, labels: &Labels, at: TimestampMs, value: f64) {
+    pub fn add(&self, labels: &Labels, at: TimestampMs, sample: Sample) {
         let mut series = self.series.write().expect("no panic while it was held");
         let position = match series.iter().position(|(own, _)| own == labels) {
             Some(position) => position,
@@ -32,7 +49,7 @@ impl Table {
                 series.len() - 1
             }
         };
-        series[position].1.insert(at, value);
+        series[position].1.insert(at, sample);
     }
 }
 
@@ -69,7 +86,7 @@ impl Source for Table {
         for (position, id) in ids.iter().enumerate() {
             let samples = series[id.0 as usize].1.range(range.start_ms()..range.end_ms());
             let (times, values): (Vec<i64>, Vec<f64>) =
-                samples.map(|(at, value)| (at.0, *value)).unzip();
+                samples.filter_map(|(at, sample)| Some((at.0, sample.float()?))).unzip();
             if times.is_empty() {
                 continue;
             }
@@ -86,6 +103,43 @@ impl Source for Table {
         }
         Ok(Box::new(TableBatches(batches.into_iter())))
     }
+
+    fn beside(&self, ids: &[SeriesId], range: TimeRange) -> Result<BesideIter, Error> {
+        let series = self.series.read().expect("no panic while it was held");
+        let found = ids.iter().enumerate();
+        let found = found.filter_map(|(at, id)| beside(at, &series[id.0 as usize].1, range));
+        let found: Vec<_> = found.map(Ok).collect();
+        Ok(Box::new(found.into_iter()))
+    }
+}
+
+impl Sample {
+    fn float(&self) -> Option<f64> {
+        match &self.element {
+            Element::Float(value) => Some(*value),
+            Element::Histogram(_) => None,
+        }
+    }
+}
+
+/// What a series has beside its numbers, with the hints that a store gives.
+fn beside(position: usize, samples: &Samples, range: TimeRange) -> Option<Beside> {
+    let mut beside = Beside { position, ..Beside::default() };
+    let mut chunks = Chunks::default();
+    for (at, sample) in samples {
+        let is_inside = range.start_ms() <= *at && *at < range.end_ms();
+        match &sample.element {
+            Element::Float(_) => chunks.end(),
+            Element::Histogram(own) => {
+                let own = chunks.read(own);
+                if is_inside {
+                    beside.histograms.push((*at, Arc::new(own)));
+                }
+            }
+        }
+        beside.starts.extend(sample.start.filter(|_| is_inside).map(|start| (*at, start)));
+    }
+    (!beside.histograms.is_empty() || !beside.starts.is_empty()).then_some(beside)
 }
 
 struct TableBatches(std::vec::IntoIter<Result<RecordBatch, Error>>);

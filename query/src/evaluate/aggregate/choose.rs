@@ -10,7 +10,7 @@
 use std::cmp::Ordering;
 
 use model::Labels;
-use promql::ast::{Aggregate, AggregateOp, Expr};
+use promql::ast::{Aggregate, AggregateOp, Expr, Span};
 use xxhash_rust::xxh64::xxh64;
 
 use super::Groups;
@@ -23,6 +23,7 @@ impl Evaluator<'_> {
     /// Evaluates one of the four operators.
     pub(super) fn choose(
         &self,
+        span: Span,
         aggregate: &Aggregate,
         parameter: &Expr,
         params: Vec<f64>,
@@ -37,6 +38,13 @@ impl Evaluator<'_> {
         let block = self.eval_vector(&aggregate.expr)?;
         let groups = Groups::new(&aggregate.grouping, block.keys().iter());
         let mut kept = vec![false; block.len() * block.steps()];
+        let by_value = matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk);
+        if by_value && block.has_histograms() {
+            self.context.notes.histogram_ignored(span, aggregate.op.name());
+        }
+        let stays = |series: usize, step: usize| {
+            block.is_valid(series, step) || !by_value && block.has(series, step)
+        };
         let mut order = Vec::new(); // Best first, by group; only read for a single step.
         let hashes: Vec<f64> = if is_ratio {
             block.keys().iter().map(|key| share_of(&key.labels)).collect()
@@ -47,7 +55,7 @@ impl Evaluator<'_> {
             self.context.ledger.check()?;
             for (step, param) in params.iter().enumerate() {
                 let mut present: Vec<usize> =
-                    members.iter().copied().filter(|own| block.is_valid(*own, step)).collect();
+                    members.iter().copied().filter(|own| stays(*own, step)).collect();
                 if is_ratio {
                     present.retain(|series| is_in_ratio(hashes[*series], *param));
                 } else {
@@ -67,7 +75,8 @@ impl Evaluator<'_> {
         for series in order {
             block.read_row(series, &mut row);
             let steps = series * block.steps()..(series + 1) * block.steps();
-            row.valid.copy_from_slice(&kept[steps]);
+            let kept = &kept[steps];
+            row.retain(|step| kept[step]);
             builder.push(block.keys()[series].clone(), &row)?;
         }
         Ok(builder.finish())

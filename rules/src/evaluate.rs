@@ -38,6 +38,11 @@ impl Evaluate for query::Engine {
                 .await
                 .map_err(|error| error.to_string())?;
             match answer.value {
+                query::Value::Vector(samples)
+                    if samples.iter().any(|sample| sample.histogram.is_some()) =>
+                {
+                    Err("rule result holds native histograms, which are not stored yet".to_owned())
+                }
                 query::Value::Vector(samples) => Ok(samples
                     .into_iter()
                     .map(|sample| Row { labels: sample.labels, value: sample.value })

@@ -9,6 +9,7 @@
 use std::fmt::Write;
 
 use model::Labels;
+use model::histogram::{Bucket, Histogram};
 use model::time::TimestampMs;
 use query::{Answer, Value};
 
@@ -48,15 +49,31 @@ fn write_value(out: &mut String, value: &Value) {
         Value::Vector(samples) => write_list(out, samples, |out, sample| {
             out.push_str(r#"{"metric":"#);
             write_labels(out, &sample.labels);
-            out.push_str(r#","value":"#);
-            write_point(out, sample.at, sample.value);
+            match &sample.histogram {
+                Some(histogram) => {
+                    out.push_str(r#","histogram":"#);
+                    write_histogram(out, sample.at, histogram);
+                }
+                None => {
+                    out.push_str(r#","value":"#);
+                    write_point(out, sample.at, sample.value);
+                }
+            }
             out.push('}');
         }),
         Value::Matrix(series) => write_list(out, series, |out, series| {
             out.push_str(r#"{"metric":"#);
             write_labels(out, &series.labels);
-            out.push_str(r#","values":"#);
-            write_list(out, &series.points, |out, (at, value)| write_point(out, *at, *value));
+            if !series.points.is_empty() || series.histograms.is_empty() {
+                out.push_str(r#","values":"#);
+                write_list(out, &series.points, |out, (at, value)| write_point(out, *at, *value));
+            }
+            if !series.histograms.is_empty() {
+                out.push_str(r#","histograms":"#);
+                write_list(out, &series.histograms, |out, (at, histogram)| {
+                    write_histogram(out, *at, histogram);
+                });
+            }
             out.push('}');
         }),
     }
@@ -99,9 +116,50 @@ fn write_labels(out: &mut String, labels: &Labels) {
 fn write_point(out: &mut String, at: TimestampMs, value: f64) {
     out.push('[');
     write_time(out, at);
-    out.push_str(",\"");
+    out.push(',');
+    write_quoted(out, value);
+    out.push(']');
+}
+
+/// `[t, {count, sum, buckets: [[rule, "lower", "upper", "count"], …]}]`, empty buckets left out.
+fn write_histogram(out: &mut String, at: TimestampMs, histogram: &Histogram) {
+    out.push('[');
+    write_time(out, at);
+    for (name, value) in [(",{\"count\":", histogram.count), (",\"sum\":", histogram.sum)] {
+        out.push_str(name);
+        write_quoted(out, value);
+    }
+    let mut buckets = histogram.buckets();
+    buckets.retain(|bucket| bucket.count != 0.0);
+    if !buckets.is_empty() {
+        out.push_str(",\"buckets\":");
+        write_list(out, &buckets, |out, bucket| {
+            let _ = write!(out, "[{}", boundary_rule(bucket));
+            for value in [bucket.lower, bucket.upper, bucket.count] {
+                out.push(',');
+                write_quoted(out, value);
+            }
+            out.push(']');
+        });
+    }
+    out.push_str("}]");
+}
+
+/// 0: open left, 1: open right, 2: open at both ends, 3: closed at both ends.
+fn boundary_rule(bucket: &Bucket) -> u8 {
+    let is_point = bucket.lower == bucket.upper;
+    match (bucket.lower < 0.0 || is_point, bucket.upper > 0.0 || is_point) {
+        (false, true) => 0,
+        (true, false) => 1,
+        (false, false) => 2,
+        (true, true) => 3,
+    }
+}
+
+fn write_quoted(out: &mut String, value: f64) {
+    out.push('"');
     write_number(out, value);
-    out.push_str("\"]");
+    out.push('"');
 }
 
 /// Seconds; three digits after the point when there is a fraction.
@@ -142,6 +200,7 @@ fn write_text(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::histogram::Buckets;
     use query::{MatrixSeries, VectorSample};
 
     fn answer(value: Value) -> String {
@@ -175,5 +234,26 @@ mod tests {
         let matrix = Value::Matrix(vec![MatrixSeries { labels, points, histograms: Vec::new() }]);
         assert!(answer(matrix).contains(r#""values":[[0,"0.5"],[-1.500,"NaN"]]"#));
         assert!(answer(Value::Vector(Vec::new())).contains(r#""result":[]"#));
+    }
+    #[test]
+    fn histograms() {
+        let histogram = Histogram {
+            zero_threshold: 0.001,
+            zero_count: 2.0,
+            count: 6.0,
+            sum: 3.5,
+            positive: Buckets::dense(0, vec![3.0, 0.0]),
+            negative: Buckets::dense(0, vec![1.0]),
+            ..Histogram::default()
+        };
+        let mut out = String::new();
+        write_histogram(&mut out, TimestampMs(1500), &histogram);
+        assert_eq!(
+            out,
+            concat!(
+                r#"[1.500,{"count":"6","sum":"3.5","buckets":[[1,"-1","-0.5","1"],"#,
+                r#"[3,"-0.001","0.001","2"],[0,"0.5","1","3"]]}]"#
+            )
+        );
     }
 }

@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use journal::disk::Disk;
+use model::wildcard;
 use template::{Dialect, Templates};
 
 use crate::error::Error;
@@ -129,46 +130,14 @@ fn matching(disk: &Disk, pattern: &Path) -> Result<Vec<PathBuf>, Error> {
         file: folder.display().to_string(),
         message: error.to_string(),
     })?;
-    let files = entries.into_iter().filter(|entry| !entry.is_dir && fits(&name, &entry.name));
+    let files =
+        entries.into_iter().filter(|entry| !entry.is_dir && wildcard::fits(&name, &entry.name));
     Ok(files.map(|entry| folder.join(entry.name)).collect())
-}
-
-/// Whether a name fits a pattern with `*`; hidden files fit only patterns that name the dot.
-fn fits(pattern: &str, name: &str) -> bool {
-    if name.starts_with('.') && !pattern.starts_with('.') {
-        return false;
-    }
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.len() >= last.len() && rest.ends_with(last)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns() {
-        for (pattern, name, expected) in [
-            ("*.tmpl", "a.tmpl", true),
-            ("*.tmpl", ".a.tmpl", false),
-            ("a*b*c", "axxbyyc", true),
-            ("a*b*c", "axxcyyb", false),
-            ("a*a", "a", false),
-            ("*", "x", true),
-        ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn defaults_parse() {

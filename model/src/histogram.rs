@@ -18,7 +18,7 @@ mod reset;
 /// Sums, differences and means.
 mod total;
 
-pub use total::{Added, Compensated, Incompatible, Total};
+pub use total::{Added, Incompatible, Total};
 
 /// The schema of histograms with bounds of their own.
 pub const CUSTOM_SCHEMA: i32 = -53;

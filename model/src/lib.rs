@@ -19,6 +19,8 @@ pub mod duration;
 pub mod sample;
 /// Native histograms and their arithmetic.
 pub mod histogram;
+/// Sums that carry what rounding lost.
+pub mod sum;
 /// Limits of the whole house, each with its reason.
 pub mod limits;
 /// The clock door: real, or driven by a test.
@@ -35,6 +37,8 @@ pub mod alert_sink;
 pub mod http_door;
 /// YAML with positions: the tree that every configuration reader walks.
 pub mod yaml;
+/// File names against patterns with `*`.
+pub mod wildcard;
 /// A field reader over that tree which collects every problem instead of stopping at the first.
 pub mod fields;
 

@@ -7,6 +7,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use model::wildcard;
+
 /// Longest configuration file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Most files that one pattern may name.
@@ -55,7 +57,7 @@ pub fn matching_files(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, Stri
     for entry in listing {
         let entry = entry.map_err(|error| format!("list {}: {error}", parent.display()))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if wildcard(&last, &name) && entry.path().is_file() {
+        if wildcard::fits(&last, &name) && entry.path().is_file() {
             files.push(path.with_file_name(entry.file_name()));
         }
         if files.len() > FILES_MAX {
@@ -64,36 +66,4 @@ pub fn matching_files(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, Stri
     }
     files.sort();
     Ok(files)
-}
-
-/// Whether a name matches a pattern in which `*` stands for any text.
-fn wildcard(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wildcard;
-
-    #[test]
-    fn wildcards() {
-        for (pattern, name, expected) in [
-            ("*.yml", "a.yml", true),
-            ("*.yml", "a.yaml", false),
-            ("a*b*c", "aXbYc", true),
-            ("a*b*c", "aXc", false),
-            ("a*a", "a", false),
-        ] {
-            assert_eq!(wildcard(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 }

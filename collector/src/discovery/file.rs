@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::fields::{Fields, Problems};
+use model::wildcard;
 use model::yaml::{self, Kind};
 use tokio::io::AsyncReadExt;
 
@@ -92,10 +93,10 @@ impl Files {
 async fn matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     let last = pattern.file_name().map(|name| name.to_string_lossy().into_owned());
     let last = last.unwrap_or_default();
-    let Some((before, after)) = last.split_once('*') else {
+    if !last.contains('*') {
         let there = tokio::fs::try_exists(pattern).await?;
         return Ok(there.then(|| pattern.to_owned()).into_iter().collect());
-    };
+    }
     let folder = match pattern.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -107,8 +108,7 @@ async fn matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     while let Some(entry) = entries.next_entry().await? {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let fits = name.len() >= before.len() + after.len();
-        if fits && name.starts_with(before) && name.ends_with(after) {
+        if wildcard::fits(&last, &name) {
             found.push(pattern.with_file_name(entry.file_name()));
         }
         if found.len() > FILES_MAX {

@@ -8,50 +8,7 @@
 //! Not here: resets (`reset`), what an operator makes of an incompatible pair.
 
 use super::{Buckets, Histogram, ResetHint, bound};
-
-/// A sum that carries what rounding lost beside it (Neumaier's form of Kahan's).
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Compensated {
-    /// The rounded sum.
-    pub total: f64,
-    /// What rounding lost.
-    pub lost: f64,
-}
-
-impl Compensated {
-    /// A sum of one value.
-    pub fn of(value: f64) -> Compensated {
-        Compensated { total: value, lost: 0.0 }
-    }
-
-    /// Adds a value.
-    pub fn with(self, value: f64) -> Compensated {
-        let total = self.total + value;
-        let lost = if total.is_infinite() {
-            0.0
-        } else if self.total.abs() >= value.abs() {
-            self.lost + ((self.total - total) + value)
-        } else {
-            self.lost + ((value - total) + self.total)
-        };
-        Compensated { total, lost }
-    }
-
-    /// Adds another sum.
-    pub fn then(self, other: Compensated) -> Compensated {
-        let sum = self.with(other.total);
-        Compensated { lost: sum.lost + other.lost, ..sum }
-    }
-
-    /// The best single number for the sum.
-    pub fn value(self) -> f64 {
-        if self.total.is_infinite() { self.total } else { self.total + self.lost }
-    }
-
-    fn scaled(self, factor: f64) -> Compensated {
-        Compensated { total: self.total * factor, lost: self.lost * factor }
-    }
-}
+use crate::sum::Sum;
 
 /// What happened when two histograms were added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,7 +23,7 @@ pub struct Added {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incompatible;
 
-type Pairs = Vec<(i32, Compensated)>;
+type Pairs = Vec<(i32, Sum)>;
 
 /// A sum of histograms in the making.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,15 +32,15 @@ pub struct Total {
     zero_threshold: f64,
     custom_values: Vec<f64>,
     hint: ResetHint,
-    zero_count: Compensated,
-    count: Compensated,
-    sum: Compensated,
+    zero_count: Sum,
+    count: Sum,
+    sum: Sum,
     positive: Pairs,
     negative: Pairs,
 }
 
 fn pairs_of(buckets: &Buckets) -> Pairs {
-    buckets.iter().map(|(index, count)| (index, Compensated::of(count))).collect()
+    buckets.iter().map(|(index, count)| (index, Sum::of(count))).collect()
 }
 
 impl Total {
@@ -94,9 +51,9 @@ impl Total {
             zero_threshold: histogram.zero_threshold,
             custom_values: histogram.custom_values.clone(),
             hint: histogram.hint,
-            zero_count: Compensated::of(histogram.zero_count),
-            count: Compensated::of(histogram.count),
-            sum: Compensated::of(histogram.sum),
+            zero_count: Sum::of(histogram.zero_count),
+            count: Sum::of(histogram.count),
+            sum: Sum::of(histogram.sum),
             positive: pairs_of(&histogram.positive),
             negative: pairs_of(&histogram.negative),
         }
@@ -152,8 +109,7 @@ impl Total {
         let is_shared = |bound: &f64| other.custom_values.contains(bound);
         let shared: Vec<f64> = self.custom_values.iter().copied().filter(is_shared).collect();
         for own in [self, other] {
-            own.positive =
-                reduce_custom(&own.positive, &own.custom_values, &shared, Compensated::then);
+            own.positive = reduce_custom(&own.positive, &own.custom_values, &shared, Sum::then);
             own.custom_values.clone_from(&shared);
         }
         true

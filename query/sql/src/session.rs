@@ -17,7 +17,7 @@ use serde_json::Value;
 use storage::Store;
 
 use crate::json::row_values;
-use crate::tables::{SamplesTable, SeriesTable};
+use crate::tables::Table;
 
 /// What one statement may use.
 #[derive(Debug, Clone)]
@@ -124,8 +124,8 @@ impl Session {
             .map_err(execution_error)?;
         let config = SessionConfig::new().with_information_schema(true);
         let context = SessionContext::new_with_config_rt(config, runtime);
-        let samples = Arc::new(SamplesTable::new(Arc::clone(&self.store)));
-        let series = Arc::new(SeriesTable::new(Arc::clone(&self.store)));
+        let samples = Arc::new(Table::samples(Arc::clone(&self.store)));
+        let series = Arc::new(Table::series(Arc::clone(&self.store)));
         context.register_table("samples", samples).map_err(execution_error)?;
         context.register_table("series", series).map_err(execution_error)?;
         Ok(context)

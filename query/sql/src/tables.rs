@@ -1,6 +1,6 @@
 //! The tables as DataFusion sees them.
 //!
-//! Place in the flow: a planned statement → **`SamplesTable`**, **`SeriesTable`** → the store's
+//! Place in the flow: a planned statement → **`Table`** → the store's
 //! index and scan, a chunk of series at a time, so that memory does not grow with the table.
 
 use std::fmt;
@@ -26,46 +26,34 @@ const CHUNK_SERIES: usize = 1024;
 /// Batches that wait for the statement.
 const BATCHES_MAX: usize = 2;
 
-/// `samples(series_id, name, labels, ts, value)`.
-pub struct SamplesTable {
+/// One of the two tables of a store.
+pub struct Table {
     store: Arc<Store>,
+    with_samples: bool,
 }
 
-/// `series(series_id, name, labels)`.
-pub struct SeriesTable {
-    store: Arc<Store>,
-}
+impl Table {
+    /// `samples(series_id, name, labels, ts, value)`.
+    pub fn samples(store: Arc<Store>) -> Table {
+        Table { store, with_samples: true }
+    }
 
-impl SamplesTable {
-    /// The table of a store.
-    pub fn new(store: Arc<Store>) -> SamplesTable {
-        SamplesTable { store }
+    /// `series(series_id, name, labels)`.
+    pub fn series(store: Arc<Store>) -> Table {
+        Table { store, with_samples: false }
     }
 }
 
-impl SeriesTable {
-    /// The table of a store.
-    pub fn new(store: Arc<Store>) -> SeriesTable {
-        SeriesTable { store }
-    }
-}
-
-impl fmt::Debug for SamplesTable {
+impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("samples")
-    }
-}
-
-impl fmt::Debug for SeriesTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("series")
+        f.write_str(if self.with_samples { "samples" } else { "series" })
     }
 }
 
 #[async_trait]
-impl TableProvider for SamplesTable {
+impl TableProvider for Table {
     fn schema(&self) -> SchemaRef {
-        columns::samples_schema()
+        if self.with_samples { columns::samples_schema() } else { columns::series_schema() }
     }
 
     fn table_type(&self) -> TableType {
@@ -90,41 +78,7 @@ impl TableProvider for SamplesTable {
             store: Arc::clone(&self.store),
             schema: projected(&self.schema(), projection)?,
             selection: Selection::new(filters),
-            with_samples: true,
-        };
-        part.plan()
-    }
-}
-
-#[async_trait]
-impl TableProvider for SeriesTable {
-    fn schema(&self) -> SchemaRef {
-        columns::series_schema()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        _session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        _limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let part = Part {
-            store: Arc::clone(&self.store),
-            schema: projected(&self.schema(), projection)?,
-            selection: Selection::new(filters),
-            with_samples: false,
+            with_samples: self.with_samples,
         };
         part.plan()
     }

@@ -9,7 +9,8 @@
 //! Not here: classic histograms (`kernel::histogram`).
 
 use model::Histogram;
-use model::histogram::{Bucket, Buckets, Compensated};
+use model::histogram::{Bucket, Buckets};
+use model::sum::Sum;
 
 /// The note of `histogram_fraction` about a histogram with NaN observations.
 pub const FRACTION_OF_NANS: &str =
@@ -168,7 +169,7 @@ fn middle(own: &Histogram, bucket: &Bucket) -> f64 {
 /// The population variance, each observation in the middle of its bucket.
 pub fn variance(own: &Histogram) -> f64 {
     let mean = own.sum / own.count;
-    let mut sum = Compensated::default();
+    let mut sum = Sum::default();
     for bucket in own.buckets().iter().filter(|bucket| bucket.count != 0.0) {
         let distance = middle(own, bucket) - mean;
         sum = sum.with(bucket.count * distance * distance);
@@ -181,7 +182,7 @@ type Rest = (f64, f64);
 
 /// The observations below (or above) a value. The sum is estimated anew when anything goes.
 pub fn trimmed(own: &Histogram, at: f64, keeps_below: bool) -> Histogram {
-    let (mut count, mut sum) = (Compensated::default(), Compensated::default());
+    let (mut count, mut sum) = (Sum::default(), Sum::default());
     let mut has_gone = false;
     let mut rest_of = |raw: Bucket| {
         let rest = if keeps_below { below(own, raw, at) } else { above(own, raw, at) };

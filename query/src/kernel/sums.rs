@@ -2,52 +2,18 @@
 //!
 //! Place in the flow: `RangeFunction::evaluate` and `evaluate::aggregate` → **`sums`**.
 //!
-//! A sum carries what rounding lost beside it (Neumaier's form of Kahan's), so that 1e100 + 1 -
-//! 1e100 is 1. An average divides the sum, and only when that overflows goes on with a running mean.
+//! An average divides the sum, and only when that overflows goes on with a running mean.
 //!
 //! Not here: windows (`window`).
+
+pub use model::sum::Sum;
 
 use super::window::{Fold, slide_fold};
 use super::{Input, Row};
 
-/// A compensated sum.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Sum {
-    /// The rounded sum.
-    pub total: f64,
-    /// What rounding lost.
-    pub lost: f64,
-}
-
-impl Sum {
-    /// A sum of one value.
-    pub fn of(value: f64) -> Sum {
-        Sum { total: value, lost: 0.0 }
-    }
-
-    /// Adds a value.
-    pub fn with(self, value: f64) -> Sum {
-        let total = self.total + value;
-        let lost = if total.is_infinite() {
-            0.0
-        } else if self.total.abs() >= value.abs() {
-            self.lost + ((self.total - total) + value)
-        } else {
-            self.lost + ((value - total) + self.total)
-        };
-        Sum { total, lost }
-    }
-
-    /// The best single number for the sum.
-    pub fn value(self) -> f64 {
-        if self.total.is_infinite() { self.total } else { self.total + self.lost }
-    }
-}
-
 impl Fold for Sum {
     fn then(self, later: Sum) -> Sum {
-        let sum = self.with(later.total);
-        if sum.total.is_infinite() { sum } else { Sum { lost: sum.lost + later.lost, ..sum } }
+        Sum::then(self, later)
     }
 }
 

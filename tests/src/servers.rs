@@ -1,7 +1,7 @@
 //! PostgreSQL, Redis, HAProxy and others from Debian's packages, on free loopback ports, in folders
 //! of their own, stopped with their handles.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{Process, eventually, free_port, require, runuser};
@@ -36,10 +36,17 @@ pub async fn redis(folder: &Path, port: Option<u16>) -> Server {
     Server { process, port }
 }
 
+/// Where Debian puts the programs of its newest PostgreSQL.
+fn postgres_programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let folders = versions.map(|version| version.path().join("bin"));
+    let newest = folders.filter(|folder| folder.join("postgres").exists()).max();
+    newest.expect("a PostgreSQL server: apt-get install postgresql (cargo xtask test does as root)")
+}
+
 /// PostgreSQL with the superuser `postgres`, reachable without a password on loopback.
 pub async fn postgres(folder: &Path) -> Server {
-    let programs = Path::new("/usr/lib/postgresql/15/bin");
-    require("/usr/lib/postgresql/15/bin/postgres", "postgresql-15");
+    let programs = postgres_programs();
     let data = folder.join("postgres");
     std::fs::create_dir_all(&data).expect("create postgres folder");
     let owned = Command::new("chown").arg("postgres").arg(&data).output().expect("run chown");

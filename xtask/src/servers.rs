@@ -11,14 +11,14 @@ use crate::tree;
 
 /// A program and the package that brings it.
 pub struct Server {
-    /// Where Debian puts it (a name is looked up in PATH).
+    /// Where Debian puts it: a path, in which `*` stands for any version, or a name in PATH.
     program: &'static str,
     package: &'static str,
 }
 
 /// What the tests need.
 pub const FOR_TESTS: [Server; 9] = [
-    Server { program: "/usr/lib/postgresql/15/bin/postgres", package: "postgresql-15" },
+    Server { program: "/usr/lib/postgresql/*/bin/postgres", package: "postgresql" },
     Server { program: "redis-server", package: "redis-server" },
     Server { program: "haproxy", package: "haproxy" },
     Server { program: "prometheus", package: "prometheus" },
@@ -54,6 +54,10 @@ pub fn ensure(servers: &[Server]) -> Result<(), String> {
 }
 
 fn is_there(server: &Server) -> bool {
+    if let Some((folder, rest)) = server.program.split_once("/*/") {
+        let versions = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        return versions.map(|version| version.path().join(rest)).any(|path| path.exists());
+    }
     if server.program.starts_with('/') {
         return Path::new(server.program).exists();
     }

@@ -1,7 +1,7 @@
 //! The PostgreSQL exporter against catalogue fixtures and against servers that it starts.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::queries::Mapping;
@@ -149,18 +149,24 @@ fn the_alarm_packs_use_only_names_that_are_emitted() {
     check_pack("belfry", "pg_", &emitted);
 }
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
-const PACKAGE: &str = "postgresql-15";
+const PACKAGE: &str = "postgresql";
+
+/// Where Debian puts the programs of its newest version.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let folders = versions.map(|version| version.path().join("bin"));
+    let newest = folders.filter(|folder| folder.join("postgres").exists()).max();
+    newest.unwrap_or_else(|| panic!("no PostgreSQL server; install the Debian package {PACKAGE}"))
+}
 
 /// A PostgreSQL program, as the user postgres when the tests run as root: it refuses root.
 fn program(name: &str) -> Command {
-    let path = format!("{BIN}/{name}");
-    assert!(Path::new(&path).exists(), "{path} is missing; install the Debian package {PACKAGE}");
+    let path = programs().join(name);
     if !rustix_is_root() {
         return Command::new(path);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", &path]);
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(path);
     command
 }
 

@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use model::time::TimestampMs;
 
+use crate::arguments::{number_of, text_of};
 use crate::base64;
 use crate::builtin::wrong_count;
 use crate::clock_text;
@@ -131,24 +132,6 @@ fn of_text(name: &str, text: &Arc<str>) -> Result<Value, String> {
         "base64decode" => Value::text(base64::decode(text)?),
         _ => return Err(format!("wrong arguments for {name}")),
     })
-}
-
-fn text_of(value: &Value) -> Result<Arc<str>, String> {
-    let text = value.as_text().cloned();
-    text.ok_or_else(|| format!("wrong type for value; expected string; got {}", value.type_name()))
-}
-
-fn number_of(value: &Value) -> Result<f64, String> {
-    match value {
-        Value::Float(number) => Ok(*number),
-        Value::Int(number) => Ok(*number as f64),
-        Value::DurationNs(span) => Ok(*span as f64 / 1e9),
-        _ => match value.as_text() {
-            Some(text) => model::sample::parse_value(text)
-                .ok_or_else(|| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
-            None => Err(format!("can't convert {} to float", value.type_name())),
-        },
-    }
 }
 
 fn append(list: &Value, items: &[Value]) -> Result<Value, String> {

@@ -23,6 +23,8 @@ mod parser;
 pub mod templates;
 /// Trees to text.
 mod execute;
+/// Arguments of functions as the types they are needed in.
+mod arguments;
 /// Go's built-in functions.
 mod builtin;
 /// Methods of instants and spans.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use model::duration::parse_duration_ms;
 use model::labels::Labels;
-use model::sample::parse_value;
 use model::time::TimestampMs;
 
+use crate::arguments::{number_of, text_of};
 use crate::builtin::{query_escape, wrong_count};
 use crate::functions::Functions;
 use crate::humanize;
@@ -217,24 +217,6 @@ fn to_time(seconds: f64) -> Result<Value, String> {
         format!("{shown} cannot be represented as a nanoseconds timestamp since it overflows int64")
     })?;
     Ok(Value::Time(at.to_zoned(jiff::tz::TimeZone::UTC)))
-}
-
-fn text_of(value: &Value) -> Result<Arc<str>, String> {
-    let text = value.as_text().cloned();
-    text.ok_or_else(|| format!("wrong type for value; expected string; got {}", value.type_name()))
-}
-
-fn number_of(value: &Value) -> Result<f64, String> {
-    match value {
-        Value::Float(number) => Ok(*number),
-        Value::Int(number) => Ok(*number as f64),
-        Value::DurationNs(span) => Ok(*span as f64 / 1e9),
-        _ => match value.as_text() {
-            Some(text) => parse_value(text)
-                .ok_or_else(|| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
-            None => Err(format!("can't convert {} to float", value.type_name())),
-        },
-    }
 }
 
 /// `host:port` → `host`, `[::1]:80` → `::1`; anything else as it is.

@@ -7,8 +7,13 @@ use serde_json::Value;
 use crate::command;
 
 /// The workspace's folder.
+///
+/// Cargo names it when it runs us. What was true when we were compiled comes second: checkouts that
+/// share a build directory share this program too.
 pub fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let compiled_in = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let manifest = running.unwrap_or_else(|| compiled_in.to_owned());
     manifest.parent().expect("xtask lies in the workspace").to_owned()
 }
 

@@ -7,10 +7,16 @@
 //! costs a handful of allocations however many series it holds, and the store can recognise a known
 //! series by hash and bytes without building its label set again.
 //!
-//! Not here: the journal and the memtable (storage), native histograms and exemplars (they become
-//! further columns of the batch).
+//! What a series has beside its numbers (native histograms, exemplars, start timestamps) and what is
+//! known of its metric family lie in columns of their own, so that plain samples pay nothing for them.
+//!
+//! Not here: the journal and the memtable (storage).
+
+use std::sync::Arc;
 
 use crate::BoxFuture;
+use crate::exporter::MetricKind;
+use crate::histogram::Histogram;
 use crate::labels::{Labels, hash_parts};
 use crate::time::TimestampMs;
 
@@ -37,6 +43,16 @@ pub struct Batch {
     ends: Vec<u32>,
     series: Vec<Key>,
     samples: Vec<BatchSample>,
+    beside: Beside,
+}
+
+/// The columns beside the numbers.
+#[derive(Debug, Clone, Default)]
+struct Beside {
+    histograms: Vec<BatchHistogram>,
+    exemplars: Vec<BatchExemplar>,
+    starts: Vec<BatchStart>,
+    metadata: Vec<(String, Metadata)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +94,52 @@ pub struct BatchSample {
     pub at: TimestampMs,
     /// The value, bit for bit; the stale marker is a value too.
     pub value: f64,
+}
+
+/// One native histogram of one series. One whose sum is the stale marker is the stale marker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchHistogram {
+    /// Which series of the batch.
+    pub series: SeriesIx,
+    /// When.
+    pub at: TimestampMs,
+    /// The distribution.
+    pub histogram: Arc<Histogram>,
+}
+
+/// One example observation of one series, usually with the trace it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchExemplar {
+    /// Which series of the batch.
+    pub series: SeriesIx,
+    /// When it was observed.
+    pub at: TimestampMs,
+    /// What was observed.
+    pub value: f64,
+    /// Its own labels, such as `trace_id`.
+    pub labels: Labels,
+}
+
+/// When the counting behind a sample or histogram of the batch began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchStart {
+    /// Which series of the batch.
+    pub series: SeriesIx,
+    /// The instant of the sample or histogram.
+    pub at: TimestampMs,
+    /// The start of its counting.
+    pub start: TimestampMs,
+}
+
+/// What is known of a metric family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// Its kind.
+    pub kind: MetricKind,
+    /// Its unit; empty when nobody said.
+    pub unit: String,
+    /// One sentence for people.
+    pub help: String,
 }
 
 impl Batch {
@@ -122,8 +184,12 @@ impl Batch {
 
     /// Adds one value.
     pub fn sample(&mut self, series: SeriesIx, at: TimestampMs, value: f64) {
-        assert!((series.0 as usize) < self.series.len(), "a sample names a series of its batch");
+        self.assert_own(series);
         self.samples.push(BatchSample { series, at, value });
+    }
+
+    fn assert_own(&self, series: SeriesIx) {
+        assert!((series.0 as usize) < self.series.len(), "a sample names a series of its batch");
     }
 
     /// How many series were named.
@@ -147,9 +213,56 @@ impl Batch {
         &self.samples
     }
 
+    /// Adds a native histogram.
+    pub fn histogram(&mut self, series: SeriesIx, at: TimestampMs, histogram: Arc<Histogram>) {
+        self.assert_own(series);
+        self.beside.histograms.push(BatchHistogram { series, at, histogram });
+    }
+
+    /// Adds an exemplar.
+    pub fn exemplar(&mut self, exemplar: BatchExemplar) {
+        self.assert_own(exemplar.series);
+        self.beside.exemplars.push(exemplar);
+    }
+
+    /// Tells when the counting behind a sample or histogram of this batch began.
+    pub fn start(&mut self, series: SeriesIx, at: TimestampMs, start: TimestampMs) {
+        self.assert_own(series);
+        self.beside.starts.push(BatchStart { series, at, start });
+    }
+
+    /// Tells what is known of a metric family; the newest word counts.
+    pub fn metadata(&mut self, family: &str, metadata: Metadata) {
+        self.beside.metadata.push((family.to_owned(), metadata));
+    }
+
+    /// All histograms in the order they were added.
+    pub fn histograms(&self) -> &[BatchHistogram] {
+        &self.beside.histograms
+    }
+
+    /// All exemplars in the order they were added.
+    pub fn exemplars(&self) -> &[BatchExemplar] {
+        &self.beside.exemplars
+    }
+
+    /// All start timestamps in the order they were added.
+    pub fn starts(&self) -> &[BatchStart] {
+        &self.beside.starts
+    }
+
+    /// What is known of metric families, by family name, in the order it was added.
+    pub fn families(&self) -> &[(String, Metadata)] {
+        &self.beside.metadata
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
+        let Beside { histograms, exemplars, metadata, .. } = &self.beside;
         self.samples.is_empty()
+            && histograms.is_empty()
+            && exemplars.is_empty()
+            && metadata.is_empty()
     }
 }
 
@@ -162,17 +275,34 @@ fn offset(size: usize) -> u32 {
 pub struct Appended {
     /// Samples that are durable now (an exact duplicate of a stored sample counts as accepted).
     pub accepted: u64,
+    /// Native histograms that are durable now.
+    pub histograms_accepted: u64,
+    /// Exemplars that are durable now.
+    pub exemplars_accepted: u64,
     /// The store's number of each series of the batch, by [`SeriesIx`]; `None` if it was refused.
     pub ids: Vec<Option<SeriesId>>,
     /// Series that were new to the store.
     pub series_created: u64,
-    /// Samples that were refused, in batch order.
+    /// What was refused, each column in batch order.
     pub refused: Vec<Refused>,
 }
 
-/// One refused sample.
+/// A column of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Column {
+    /// Numbers.
+    Samples,
+    /// Native histograms.
+    Histograms,
+    /// Exemplars.
+    Exemplars,
+}
+
+/// One refused sample, histogram or exemplar.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Refused {
+    /// What it was.
+    pub column: Column,
     /// Which series of the batch.
     pub series: SeriesIx,
     /// The sample's instant.
@@ -199,6 +329,10 @@ pub enum RefusedReason {
     SeriesLimit,
     /// [`SeriesKey::Known`] with a number that the store no longer has.
     UnknownSeries,
+    /// A histogram whose parts contradict each other.
+    InvalidHistogram,
+    /// Exemplar labels that are longer than [`crate::limits::EXEMPLAR_LABELS_CHARS_MAX`].
+    InvalidExemplar,
 }
 
 impl RefusedReason {
@@ -212,6 +346,8 @@ impl RefusedReason {
             RefusedReason::InvalidLabels => "invalid_labels",
             RefusedReason::SeriesLimit => "series_limit",
             RefusedReason::UnknownSeries => "unknown_series",
+            RefusedReason::InvalidHistogram => "invalid_histogram",
+            RefusedReason::InvalidExemplar => "invalid_exemplar",
         }
     }
 
@@ -225,6 +361,8 @@ impl RefusedReason {
             RefusedReason::InvalidLabels => "invalid label set",
             RefusedReason::SeriesLimit => "series limit reached",
             RefusedReason::UnknownSeries => "unknown series reference",
+            RefusedReason::InvalidHistogram => "invalid histogram",
+            RefusedReason::InvalidExemplar => "label length for exemplar exceeds maximum",
         }
     }
 }

@@ -16,6 +16,8 @@ pub const SCRAPE_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const PUSH_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Samples further ahead of our clock than this are refused, as upstream does.
 pub const FUTURE_MS_MAX: i64 = 10 * 60 * 1000;
+/// Characters of all label names and values of one exemplar; the OpenMetrics limit.
+pub const EXEMPLAR_LABELS_CHARS_MAX: usize = 128;
 
 // A single label must never be able to fill a scrape on its own.
 const _: () = assert!(LABEL_VALUE_BYTES_MAX * 1024 < SCRAPE_BODY_BYTES_MAX);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use journal::disk::SimulatedDisk;
-use model::append::{RefusedReason, SeriesKey};
+use model::append::{Column, RefusedReason, SeriesKey};
 use model::clock::ManualClock;
 use model::sample::is_stale_nan;
 use model::{
@@ -78,7 +78,12 @@ impl Append for FakeStore {
         for sample in batch.samples() {
             if *self.refuses.lock().expect("lock") {
                 let reason = RefusedReason::SeriesLimit;
-                appended.refused.push(Refused { series: SeriesIx(0), at: sample.at, reason });
+                appended.refused.push(Refused {
+                    column: Column::Samples,
+                    series: SeriesIx(0),
+                    at: sample.at,
+                    reason,
+                });
                 continue;
             }
             let SeriesKey::Labels { text, ends } = batch.key(sample.series) else {

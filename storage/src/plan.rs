@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::append::{BatchSample, Refused, RefusedReason, SeriesId, SeriesKey};
+use model::append::{BatchSample, Column, Refused, RefusedReason, SeriesId, SeriesKey};
 use model::limits::FUTURE_MS_MAX;
 use model::{Appended, Batch, Labels, SeriesIx};
 
@@ -106,7 +106,12 @@ impl<'a> Plan<'a> {
             match self.add_sample(&mut resolved[sample.series.0 as usize], sample) {
                 Ok(()) => appended.accepted += 1,
                 Err(reason) => {
-                    let refused = Refused { series: sample.series, at: sample.at, reason };
+                    let refused = Refused {
+                        column: Column::Samples,
+                        series: sample.series,
+                        at: sample.at,
+                        reason,
+                    };
                     appended.refused.push(refused);
                 }
             }

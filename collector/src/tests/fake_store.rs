@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use model::append::{AppendError, Appended, RefusedReason, SeriesId, SeriesKey};
+use model::append::{AppendError, Appended, Column, RefusedReason, SeriesId, SeriesKey};
 use model::sample::is_stale_nan;
 use model::{Append, Batch, BoxFuture, Labels, Refused, SeriesIx};
 
@@ -87,7 +87,12 @@ impl State {
             appended.ids.push(id);
         }
         for sample in batch.samples() {
-            let refused = |reason| Refused { series: sample.series, at: sample.at, reason };
+            let refused = |reason| Refused {
+                column: Column::Samples,
+                series: sample.series,
+                at: sample.at,
+                reason,
+            };
             let Some(id) = appended.ids[sample.series.0 as usize] else {
                 appended.refused.push(refused(RefusedReason::UnknownSeries));
                 continue;

@@ -85,6 +85,20 @@ impl Buckets {
         buckets
     }
 
+    /// Buckets as spans describe them, empty ones kept. `None` when there are not as many counts as
+    /// the spans say, when spans overlap, or when an index does not fit.
+    pub fn from_spans(spans: Vec<Span>, counts: Vec<f64>) -> Option<Buckets> {
+        let (mut next, mut described) = (0_i32, 0_usize);
+        for (position, span) in spans.iter().enumerate() {
+            if position > 0 && span.offset < 0 {
+                return None;
+            }
+            described = described.checked_add(span.length as usize)?;
+            next = next.checked_add(span.offset)?.checked_add_unsigned(span.length)?;
+        }
+        (described == counts.len()).then_some(Buckets { spans, counts })
+    }
+
     /// The spans.
     pub fn spans(&self) -> &[Span] {
         &self.spans

@@ -143,3 +143,17 @@ proptest! {
         prop_assert_eq!(pairs, compacted);
     }
 }
+
+#[test]
+fn spans_must_describe_the_counts() {
+    let span = |offset, length| Span { offset, length };
+    let taken = |spans: &[Span], counts: usize| {
+        Buckets::from_spans(spans.to_vec(), vec![1.0; counts]).map(|buckets| buckets.iter().count())
+    };
+    assert_eq!(taken(&[span(-3, 2), span(1, 1)], 3), Some(3));
+    assert_eq!(taken(&[span(0, 0)], 0), Some(0), "a span may be empty: it marks a native histogram");
+    assert_eq!(taken(&[span(0, 2)], 1), None, "a count is missing");
+    assert_eq!(taken(&[span(0, 1), span(-1, 1)], 2), None, "they overlap");
+    assert_eq!(taken(&[span(i32::MAX, 1)], 1), None, "no such index");
+    assert_eq!(taken(&[span(0, u32::MAX), span(0, u32::MAX)], 2), None, "too many");
+}

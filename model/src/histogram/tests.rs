@@ -151,7 +151,11 @@ fn spans_must_describe_the_counts() {
         Buckets::from_spans(spans.to_vec(), vec![1.0; counts]).map(|buckets| buckets.iter().count())
     };
     assert_eq!(taken(&[span(-3, 2), span(1, 1)], 3), Some(3));
-    assert_eq!(taken(&[span(0, 0)], 0), Some(0), "a span may be empty: it marks a native histogram");
+    assert_eq!(
+        taken(&[span(0, 0)], 0),
+        Some(0),
+        "a span may be empty: it marks a native histogram"
+    );
     assert_eq!(taken(&[span(0, 2)], 1), None, "a count is missing");
     assert_eq!(taken(&[span(0, 1), span(-1, 1)], 2), None, "they overlap");
     assert_eq!(taken(&[span(i32::MAX, 1)], 1), None, "no such index");

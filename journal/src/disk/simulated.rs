@@ -118,6 +118,16 @@ impl SimulatedDisk {
         state.orders.at.clear();
     }
 
+    /// The process dies and the machine goes on: nothing is lost, what was not synced still is not,
+    /// and handles are dead. Orders are forgotten as after a crash.
+    pub fn kill_and_restart(&self) {
+        let mut state = self.lock();
+        state.life += 1;
+        state.orders.crash_at = None;
+        state.orders.next.clear();
+        state.orders.at.clear();
+    }
+
     /// The space for the bytes of all files together; `None` is endless.
     pub fn set_space_bytes(&self, space_bytes: Option<u64>) {
         self.lock().orders.space_bytes = space_bytes;

@@ -161,6 +161,15 @@ impl SimulatedDisk {
         lock_content(&file).flip_bit(byte_offset, bit)
     }
 
+    /// A bad place on the medium: every read of the file fails, also after a crash, until told
+    /// otherwise.
+    pub fn set_unreadable(&self, path: &Path, is_unreadable: bool) -> io::Result<()> {
+        let state = self.lock();
+        let file = state.names.file(path)?;
+        lock_content(&file).set_unreadable(is_unreadable);
+        Ok(())
+    }
+
     /// All files there are now with their lengths in bytes, sorted by path.
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
         self.lock().names.files()
@@ -378,10 +387,11 @@ impl FileDoor for SimulatedFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.enter()?;
         let operation = state.operations;
-        if state.take_fault(operation, &[Fault::Read]).is_some() {
+        let content = lock_content(&self.cell);
+        if state.take_fault(operation, &[Fault::Read]).is_some() || content.is_unreadable() {
             return Err(io_error());
         }
-        Ok(lock_content(&self.cell).read_at(offset, buf))
+        Ok(content.read_at(offset, buf))
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -32,6 +32,7 @@ pub fn settings() -> Settings {
         block_range_ms: 600_000,
         flush_margin_ms: i64::MAX / 2,
         cache_bytes_max: 64 * 1024,
+        reserve_bytes: 0,
         ..Settings::default()
     }
 }

@@ -35,6 +35,10 @@ mod memtable;
 mod encoding;
 /// From memory to blocks.
 mod flush;
+/// A full disk: refuse, make room, resume.
+mod space;
+/// Blocks that the disk refuses for now.
+mod absent;
 /// An immutable time range on disk.
 mod block;
 /// Which blocks there are.

@@ -118,6 +118,16 @@ impl SimulatedDisk {
         state.orders.at.clear();
     }
 
+    /// The process dies and the machine goes on: nothing is lost, what was not synced still is not,
+    /// and handles are dead. Orders are forgotten as after a crash.
+    pub fn kill_and_restart(&self) {
+        let mut state = self.lock();
+        state.life += 1;
+        state.orders.crash_at = None;
+        state.orders.next.clear();
+        state.orders.at.clear();
+    }
+
     /// The space for the bytes of all files together; `None` is endless.
     pub fn set_space_bytes(&self, space_bytes: Option<u64>) {
         self.lock().orders.space_bytes = space_bytes;
@@ -149,6 +159,15 @@ impl SimulatedDisk {
         let state = self.lock();
         let file = state.names.file(path)?;
         lock_content(&file).flip_bit(byte_offset, bit)
+    }
+
+    /// A bad place on the medium: every read of the file fails, also after a crash, until told
+    /// otherwise.
+    pub fn set_unreadable(&self, path: &Path, is_unreadable: bool) -> io::Result<()> {
+        let state = self.lock();
+        let file = state.names.file(path)?;
+        lock_content(&file).set_unreadable(is_unreadable);
+        Ok(())
     }
 
     /// All files there are now with their lengths in bytes, sorted by path.
@@ -368,10 +387,11 @@ impl FileDoor for SimulatedFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.enter()?;
         let operation = state.operations;
-        if state.take_fault(operation, &[Fault::Read]).is_some() {
+        let content = lock_content(&self.cell);
+        if state.take_fault(operation, &[Fault::Read]).is_some() || content.is_unreadable() {
             return Err(io_error());
         }
-        Ok(lock_content(&self.cell).read_at(offset, buf))
+        Ok(content.read_at(offset, buf))
     }
 
     fn sync_data(&self) -> io::Result<()> {

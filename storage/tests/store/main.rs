@@ -10,6 +10,8 @@ mod concurrency;
 mod crash;
 /// Damage on disk.
 mod damage;
+/// A full disk, and one that refuses to read.
+mod full;
 /// Questions about labels.
 mod labels;
 /// Any order of appends, flushes and restarts.

@@ -156,6 +156,16 @@ impl Journal {
         self.wait(&receiver)
     }
 
+    /// Puts everything that was appended before this call into another folder, which is created, and
+    /// answers the number of the segment that begins after it. The folder opens as a journal by
+    /// itself. Its files are second names of ours where the file system allows it, else copies, for
+    /// which appends wait. Holds the thread until all of it is durable.
+    pub fn copy_to(&self, to: &Path) -> Result<u64, Error> {
+        let (sender, receiver) = sync_channel(1);
+        self.shared.queue.request(Request::CopyTo(to.to_owned(), sender))?;
+        self.wait(&receiver)
+    }
+
     /// Bytes of all segment files.
     pub fn size_bytes(&self) -> u64 {
         self.shared.queue.stats().size_bytes

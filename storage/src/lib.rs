@@ -49,6 +49,8 @@ mod index;
 mod select;
 /// Rows of memory and blocks as one.
 mod source;
+/// A picture of the running store in another folder.
+pub mod snapshot;
 /// Reading samples: the memtable and the blocks as one.
 pub mod scan;
 /// Figures about the store.

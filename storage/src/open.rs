@@ -36,8 +36,10 @@ use crate::{Error, Settings};
 
 /// The folder of blocks that were set aside.
 pub const QUARANTINE_DIR: &str = "quarantine";
-const JOURNAL_DIR: &str = "journal";
-const SERIES_LOG_DIR: &str = "series";
+/// The folder of the journal.
+pub const JOURNAL_DIR: &str = "journal";
+/// The folder of the series log.
+pub const SERIES_LOG_DIR: &str = "series";
 const META_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What opening found.

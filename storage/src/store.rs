@@ -28,7 +28,7 @@ use crate::flush::{self, Reach};
 use crate::queue::Queue;
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
-use crate::{Error, Scan, Settings, Stats, open, select};
+use crate::{Error, Scan, Settings, Stats, open, select, snapshot};
 
 /// How long the flusher waits after a failure before it tries again.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -186,6 +186,14 @@ impl Store {
     /// Writes everything in memory to blocks. Holds the thread until it is done.
     pub fn flush(&self) -> Result<(), Error> {
         flush::flush(&self.shared, Reach::All)
+    }
+
+    /// Makes a picture of the store in the folder `to`, which must not be there yet: a folder that
+    /// opens as a store by itself. It holds everything that was acknowledged before this call; with
+    /// `include_head` off, only what is in blocks. Appends go on meanwhile, flushes wait. Its files
+    /// are second names of ours where the file system allows it. Holds the thread until it is durable.
+    pub fn snapshot(&self, to: &Path, include_head: bool) -> Result<(), Error> {
+        snapshot::take(&self.shared, to, include_head)
     }
 
     /// Takes no further batches, waits for those taken, and stops the threads. What is in memory

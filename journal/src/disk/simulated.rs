@@ -39,6 +39,8 @@ pub enum Fault {
     Create,
     /// A read fails.
     Read,
+    /// A hard link can't be made, as between two file systems.
+    Link,
 }
 
 /// Whether it has ended, and how it treats its users.
@@ -336,7 +338,10 @@ impl Door for SimulatedDisk {
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.lock();
-        let fate = state.begin(&[])?;
+        let fate = state.begin(&[Fault::Link])?;
+        if let Fate::Fails(_) = fate {
+            return Err(io::Error::from(io::ErrorKind::CrossesDevices));
+        }
         let done = state.names.hard_link(from, to);
         after(fate, done)
     }

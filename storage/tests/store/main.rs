@@ -18,6 +18,8 @@ mod labels;
 mod model_test;
 /// What is refused and when nothing is taken.
 mod refusal;
+/// Pictures of a running store in another folder.
+mod snapshot;
 /// What the tests share.
 mod support;
 /// Many series at once, and what they cost.

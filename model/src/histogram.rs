@@ -42,7 +42,7 @@ pub enum ResetHint {
 }
 
 /// Some consecutive buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     /// The gap to the end of the span before; the index of the first bucket in the first span.
     pub offset: i32,
@@ -85,18 +85,20 @@ impl Buckets {
         buckets
     }
 
-    /// Buckets as spans describe them, empty ones kept. `None` when there are not as many counts as
-    /// the spans say, when spans overlap, or when an index does not fit.
+    /// Buckets from their parts, empty buckets kept as they are. `None` when the parts do not fit each
+    /// other or an index leaves the range of an i32.
     pub fn from_spans(spans: Vec<Span>, counts: Vec<f64>) -> Option<Buckets> {
-        let (mut next, mut described) = (0_i32, 0_usize);
-        for (position, span) in spans.iter().enumerate() {
-            if position > 0 && span.offset < 0 {
+        let mut next = 0i32;
+        let mut buckets = 0u64;
+        for (index, span) in spans.iter().enumerate() {
+            if index > 0 && span.offset < 0 {
                 return None;
             }
-            described = described.checked_add(span.length as usize)?;
-            next = next.checked_add(span.offset)?.checked_add_unsigned(span.length)?;
+            buckets += u64::from(span.length);
+            let length = i32::try_from(span.length).ok()?;
+            next = next.checked_add(span.offset)?.checked_add(length)?;
         }
-        (described == counts.len()).then_some(Buckets { spans, counts })
+        (buckets == counts.len() as u64).then_some(Buckets { spans, counts })
     }
 
     /// The spans.

@@ -15,7 +15,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
@@ -130,9 +130,12 @@ impl Labels {
         Labels::from_sorted(self.iter().filter(|(name, _)| keep(name)))
     }
 
-    fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
-        let mut text = String::new();
-        let mut ends = Vec::new();
+    /// Builds a set from pairs in ascending order of names, each once, no value empty. The caller
+    /// vouches for it.
+    pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
+        // Room for a usual set: growing step by step costs more than the set itself.
+        let mut text = String::with_capacity(USUAL_TEXT_BYTES);
+        let mut ends = Vec::with_capacity(2 * pairs.size_hint().0);
         for (name, value) in pairs {
             for part in [name, value] {
                 text.push_str(part);
@@ -148,8 +151,23 @@ impl Labels {
     }
 }
 
+/// Text of a usual set, in bytes.
+const USUAL_TEXT_BYTES: usize = 256;
+/// Text and ends that are hashed in one piece.
+const HASHED_AT_ONCE_BYTES: usize = 512;
+
 /// The hash of a label set given as text and ends; equals [`Labels::hash64`].
 pub fn hash_parts(text: &str, ends: &[u32]) -> u64 {
+    let bytes = text.len() + 4 * ends.len();
+    if bytes <= HASHED_AT_ONCE_BYTES {
+        // The same as below, several times as fast.
+        let mut whole = [0; HASHED_AT_ONCE_BYTES];
+        whole[..text.len()].copy_from_slice(text.as_bytes());
+        for (place, end) in whole[text.len()..].chunks_exact_mut(4).zip(ends) {
+            place.copy_from_slice(&end.to_le_bytes());
+        }
+        return xxh3_64(&whole[..bytes]);
+    }
     let mut hasher = Xxh3Default::new();
     hasher.update(text.as_bytes());
     for end in ends {

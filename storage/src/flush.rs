@@ -82,7 +82,6 @@ pub fn due(shared: &Shared) -> Option<Reach> {
 struct Leaving {
     slot: u32,
     id: SeriesId,
-    labels: Labels,
     piece: Piece,
 }
 
@@ -143,18 +142,18 @@ fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
     let mut leaving: Vec<Leaving> = Vec::new();
     {
         let head = shared.head();
-        for slot in head.memtable.active() {
+        let mut slots: Vec<u32> = head.memtable.active().iter().collect();
+        head.registry.sort_by_labels(&mut slots);
+        for slot in slots {
             let piece = head.memtable.get(slot).and_then(|series| series.piece(range));
             let Some(piece) = piece else { continue };
-            let known = head.registry.get(slot);
-            leaving.push(Leaving { slot, id: known.id, labels: known.labels.clone(), piece });
+            leaving.push(Leaving { slot, id: head.registry.get(slot).id, piece });
         }
     }
     for series in &mut leaving {
         series.piece.cut(before_ms);
     }
     leaving.retain(|series| series.piece.count() > 0);
-    leaving.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
     leaving
 }
 
@@ -246,7 +245,8 @@ fn write_block(
         values.clear();
         series.piece.decode(range, &mut instants_ms, &mut values);
         if !values.is_empty() {
-            writer.add(series.id, &series.labels, &instants_ms, &values)?;
+            let labels = shared.head().registry.labels(series.slot);
+            writer.add(series.id, &labels, &instants_ms, &values)?;
         }
     }
     writer.finish(Heading {
@@ -263,7 +263,7 @@ pub fn log_series(shared: &Shared) -> Result<u32, Error> {
     let series: Vec<(SeriesId, Labels)> = {
         let head = shared.head();
         let new = head.registry.since_slot(*logged_slots);
-        new.iter().map(|known| (known.id, known.labels.clone())).collect()
+        new.map(|known| (known.id, known.labels())).collect()
     };
     append_series(&shared.series_log, &series)?;
     *logged_slots += series.len() as u32;

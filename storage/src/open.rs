@@ -355,8 +355,8 @@ impl Memory {
         }
         self.logged_slots = self.head.registry.len();
         let segment = log.rotate()?;
-        let all = self.head.registry.since_slot(0).iter();
-        let all: Vec<_> = all.map(|known| (known.id, known.labels.clone())).collect();
+        let all = self.head.registry.since_slot(0);
+        let all: Vec<_> = all.map(|known| (known.id, known.labels())).collect();
         append_series(log, &all)?;
         log.remove_before(segment)?;
         tracing::warn!(series = all.len(), "the series log was made again from the blocks");

@@ -1,21 +1,34 @@
-//! Label set ↔ number: every series the store knows.
+//! Label set ↔ number: every series the store knows, and the index over them.
 //!
 //! Place in the flow: batch → **registry** (which series is this?) → memtable, index.
 //!
-//! A known series is found by the hash of its labels and a comparison of bytes; its label set is
-//! never built again. The *slot* is the position in this process's memory, dense and changing with
-//! every restart; the *id* is what goes to disk and to callers, and never changes.
+//! A series is a row of pair numbers: each label pair stands once in the index's dictionary, however
+//! many series carry it. A known series is found by the hash of its labels and a comparison of
+//! bytes; its label set is built only for answers. The *slot* is the position in this process's
+//! memory, dense and changing with every restart; the *id* is what goes to disk and to callers, and
+//! never changes.
 //!
-//! Invariants: an id is never given twice, also not when the commit that brought it failed.
+//! Invariants: an id is never given twice, also not when the commit that brought it failed. A row's
+//! pairs stand in the order of their names.
 //!
 //! Not here: which series match a selector (`index`), writing new series down (`commit`, `flush`).
+
+/// From a series number to its slot.
+mod by_id;
+/// The order of label sets, from the order of pairs.
+mod order;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use hashbrown::HashTable;
 use model::Labels;
 use model::append::SeriesId;
 use model::limits::{LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX};
+
+use crate::index::Index;
+use crate::index::pairs::Hashed;
+use by_id::SlotsById;
 
 /// Hashes keys that are hashes (or dense numbers) already.
 #[derive(Debug, Default, Clone, Copy)]
@@ -42,88 +55,133 @@ impl Hasher for AlreadyHashed {
 pub type NumberMap<V> = HashMap<u64, V, BuildHasherDefault<AlreadyHashed>>;
 
 /// One known series.
-#[derive(Debug, Clone)]
-pub struct Known {
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
     /// Its number on disk and for callers.
     pub id: SeriesId,
-    /// Its labels.
-    pub labels: Labels,
+    registry: &'a Registry,
+    slot: u32,
 }
 
-#[derive(Debug)]
-enum Slots {
-    One(u32),
-    /// Different label sets with the same hash.
-    Many(Vec<u32>),
+impl Known<'_> {
+    /// Its labels, built now.
+    pub fn labels(&self) -> Labels {
+        self.registry.labels(self.slot)
+    }
 }
 
 /// Every series the store knows.
 #[derive(Debug, Default)]
 pub struct Registry {
-    known: Vec<Known>,
-    by_hash: NumberMap<Slots>,
-    by_id: NumberMap<u32>,
+    ids: Vec<SeriesId>,
+    /// Pair numbers, one row after the other.
+    rows: Vec<u32>,
+    /// Where each row ends.
+    row_ends: Vec<u32>,
+    by_hash: HashTable<Hashed>,
+    by_id: SlotsById,
+    index: Index,
 }
 
 impl Registry {
     /// How many series are known.
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.ids.len()
+    }
+
+    /// The postings over slots.
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The series in a slot.
-    pub fn get(&self, slot: u32) -> &Known {
-        &self.known[slot as usize]
+    pub fn get(&self, slot: u32) -> Known<'_> {
+        Known { id: self.ids[slot as usize], registry: self, slot }
+    }
+
+    /// The pairs of a series, in the order of their names.
+    pub fn row(&self, slot: u32) -> &[u32] {
+        let slot = slot as usize;
+        let start = if slot == 0 { 0 } else { self.row_ends[slot - 1] as usize };
+        &self.rows[start..self.row_ends[slot] as usize]
+    }
+
+    /// Name and value pairs of a series, in the order of their names.
+    pub fn pairs(&self, slot: u32) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        let pairs = self.index.pairs();
+        self.row(slot).iter().map(|pair| (pairs.name(*pair), pairs.value(*pair)))
+    }
+
+    /// The labels of a series, built now.
+    pub fn labels(&self, slot: u32) -> Labels {
+        Labels::from_sorted(self.pairs(slot))
     }
 
     /// All series from a slot on, in the order they were added.
-    pub fn since_slot(&self, slot: u32) -> &[Known] {
-        &self.known[slot as usize..]
+    pub fn since_slot(&self, slot: u32) -> impl Iterator<Item = Known<'_>> {
+        (slot..self.len() as u32).map(|slot| self.get(slot))
     }
 
     /// The slot of a number.
+    #[inline]
     pub fn slot_of(&self, id: SeriesId) -> Option<u32> {
-        self.by_id.get(&id.0).copied()
+        self.by_id.get(id.0)
     }
 
     /// The slot of a label set in the form of [`Labels::text`] and [`Labels::ends`].
     pub fn find(&self, hash: u64, text: &str, ends: &[u32]) -> Option<u32> {
-        let is_it = |slot: &u32| {
-            let labels = &self.known[*slot as usize].labels;
-            labels.ends() == ends && labels.text() == text
-        };
-        match self.by_hash.get(&hash)? {
-            Slots::One(slot) => is_it(slot).then_some(*slot),
-            Slots::Many(slots) => slots.iter().copied().find(is_it),
+        let hash = hash as u32;
+        let is_it = |entry: &Hashed| entry.hash == hash && self.is_series(entry.number, text, ends);
+        self.by_hash.find(Hashed::spread(hash), is_it).map(|entry| entry.number)
+    }
+
+    fn is_series(&self, slot: u32, text: &str, ends: &[u32]) -> bool {
+        let row = self.row(slot);
+        if 2 * row.len() != ends.len() {
+            return false;
         }
+        let (pairs, mut start) = (self.index.pairs(), 0);
+        let text = text.as_bytes();
+        row.iter().zip(ends.chunks_exact(2)).all(|(pair, ends)| {
+            let (middle, end) = (ends[0] as usize, ends[1] as usize);
+            // A key from outside may hold any offsets.
+            let name = text.get(start..middle);
+            let value = text.get(middle..end);
+            start = end;
+            value == Some(pairs.value(*pair).as_bytes())
+                && name == Some(pairs.name(*pair).as_bytes())
+        }) && start == text.len()
     }
 
     /// Adds a series and gives its slot.
-    pub fn insert(&mut self, id: SeriesId, labels: Labels) -> u32 {
+    pub fn insert(&mut self, id: SeriesId, labels: &Labels) -> u32 {
         let hash = labels.hash64();
-        assert!(self.find(hash, labels.text(), labels.ends()).is_none(), "series are added once");
-        let slot = u32::try_from(self.known.len()).expect("series_max keeps slots in 32 bits");
-        let taken = self.by_id.insert(id.0, slot);
+        debug_assert!(self.find(hash, labels.text(), labels.ends()).is_none(), "added once");
+        let slot = u32::try_from(self.len()).expect("series_max keeps slots in 32 bits");
+        let taken = self.by_id.set(id.0, slot);
         assert!(taken.is_none(), "a series number is never given twice");
-        match self.by_hash.get_mut(&hash) {
-            None => {
-                self.by_hash.insert(hash, Slots::One(slot));
-            }
-            Some(Slots::Many(slots)) => slots.push(slot),
-            Some(slots) => {
-                let Slots::One(first) = *slots else { unreachable!("the other kind is above") };
-                *slots = Slots::Many(vec![first, slot]);
-            }
-        }
-        self.known.push(Known { id, labels });
+        let rows = &mut self.rows;
+        self.index.insert_showing(slot, labels.iter(), |pair| rows.push(pair));
+        let end = u32::try_from(self.rows.len()).expect("memory ends before 4 G label pairs");
+        self.row_ends.push(end);
+        self.ids.push(id);
+        let entry = Hashed { hash: hash as u32, number: slot };
+        self.by_hash.insert_unique(Hashed::of(&entry), entry, Hashed::of);
         slot
     }
 
     /// Gives a series another number that nobody has.
     pub fn renumber(&mut self, slot: u32, id: SeriesId) {
-        assert!(self.by_id.insert(id.0, slot).is_none(), "a series number is never given twice");
-        let before = std::mem::replace(&mut self.known[slot as usize].id, id);
-        self.by_id.remove(&before.0);
+        assert!(self.by_id.set(id.0, slot).is_none(), "a series number is never given twice");
+        let before = std::mem::replace(&mut self.ids[slot as usize], id);
+        self.by_id.remove(before.0);
+    }
+
+    /// Memory without that of the index, roughly.
+    pub fn bytes(&self) -> u64 {
+        let table = (size_of::<Hashed>() + 1) * self.by_hash.capacity() * 8 / 7;
+        let per_series = size_of::<SeriesId>() + size_of::<u32>();
+        (table + per_series * self.len() + 4 * self.rows.len() + self.by_id.bytes()) as u64
     }
 }
 
@@ -146,12 +204,17 @@ mod tests {
         let mut registry = Registry::default();
         for number in 0..1000u64 {
             let labels = Labels::from_pairs([("__name__", "m"), ("i", &number.to_string())]);
-            registry.insert(SeriesId(number * 3 + 1), labels);
+            registry.insert(SeriesId(number * 3 + 1), &labels);
         }
         for number in 0..1000u64 {
             let labels = Labels::from_pairs([("__name__", "m"), ("i", &number.to_string())]);
             let slot = registry.find(labels.hash64(), labels.text(), labels.ends()).unwrap();
             assert_eq!(registry.get(slot).id, SeriesId(number * 3 + 1));
+            assert_eq!(registry.get(slot).labels(), labels);
+            let other = labels.text().replace("m", "n");
+            assert_eq!(registry.find(labels.hash64(), &other, labels.ends()), None);
+            let longer = format!("{}x", labels.text());
+            assert_eq!(registry.find(labels.hash64(), &longer, labels.ends()), None);
             assert_eq!(registry.slot_of(SeriesId(number * 3 + 1)), Some(slot));
             assert_eq!(registry.slot_of(SeriesId(number * 3)), None);
         }

@@ -50,3 +50,14 @@ proptest! {
         prop_assert_eq!(labels.iter().collect::<Vec<_>>(), expected);
     }
 }
+
+#[test]
+fn short_and_long_sets_hash_by_the_same_rule() {
+    for bytes in [1, 100, 480, 500, 503, 504, 505, 600, 5000] {
+        let labels = Labels::from_pairs([("a", "v".repeat(bytes))]);
+        let mut hasher = Xxh3Default::new();
+        hasher.update(labels.text().as_bytes());
+        labels.ends().iter().for_each(|end| hasher.update(&end.to_le_bytes()));
+        assert_eq!(labels.hash64(), hasher.digest(), "{bytes}");
+    }
+}

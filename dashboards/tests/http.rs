@@ -180,6 +180,8 @@ async fn wrong_requests_get_the_envelope() {
         ("/api/v1/series?match[]=m&start=2&end=1", 400, "bad_data", "\"end\""),
         ("/api/v1/labels?match[]=%7B", 400, "bad_data", "match[]"),
         ("/api/v1/label/%FF/values", 400, "bad_data", "\"name\""),
+        ("/api/v1/status/tsdb?limit=0", 400, "bad_data", "\"limit\""),
+        ("/api/v1/status/tsdb?limit=10001", 400, "bad_data", "\"limit\""),
         ("/api/v1/rules", 404, "not_found", "rules"),
         ("/api/v1/nonsense", 404, "not_found", "no such"),
         ("/api/v3/query", 404, "not_found", "no such"),
@@ -313,5 +315,24 @@ async fn alerts_are_posted_and_refused_in_json() {
     let long = format!("[{}]", " ".repeat(5 * 1024 * 1024));
     let reply = post(&long).await;
     assert_eq!((reply.status, reply.json().is_string()), (413, true));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn where_series_come_from() {
+    let api = Api::open().await;
+    let json = api.get("/api/v1/status/tsdb?limit=1").await.json();
+    let data = &json["data"];
+    assert!(data["headStats"]["numSeries"].as_u64().is_some_and(|series| series > 0), "{json}");
+    for list in [
+        "seriesCountByMetricName",
+        "labelValueCountByLabelName",
+        "memoryInBytesByLabelName",
+        "seriesCountByLabelValuePair",
+    ] {
+        let list = data[list].as_array().expect("a list");
+        assert_eq!(list.len(), 1, "{json}");
+        assert!(list[0]["name"].is_string() && list[0]["value"].is_u64(), "{json}");
+    }
     api.stop().await;
 }

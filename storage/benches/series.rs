@@ -28,19 +28,32 @@ const INTERVAL_MS: i64 = 15_000;
 const EVERYTHING: TimeRange = TimeRange::ALL;
 
 fn main() {
-    let mut numbers = std::env::args().filter_map(|text| text.parse::<usize>().ok());
-    let series = numbers.next().unwrap_or(1_000_000);
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let series = words.first().and_then(|word| word.parse().ok()).unwrap_or(1_000_000);
+    if let [_, word, dir] = &words[..]
+        && word == "restart"
+    {
+        return restart(Path::new(dir), series);
+    }
     let dir = tempfile::tempdir().unwrap();
     let end_ms = now_ms();
     println!("{series} series; rss at the start {:.0} MiB", rss_mib("VmRSS"));
     let store = open(dir.path());
     let ids = births(&store, series, end_ms - STEPS * INTERVAL_MS);
+    if words.get(1).is_some_and(|word| word == "births") {
+        return;
+    }
     questions(&store);
     samples(&store, &ids, end_ms);
     report(&store, series, "with 20 samples each");
     store.close().unwrap();
     drop(store);
-    restart(dir.path(), &ids, series);
+    // A process of its own, so that its memory is its own.
+    let program = std::env::current_exe().unwrap();
+    let arguments =
+        [series.to_string().into(), "restart".into(), dir.path().as_os_str().to_owned()];
+    let status = std::process::Command::new(program).args(arguments).status().unwrap();
+    assert!(status.success());
 }
 
 /// Registers all series with one sample each.
@@ -138,13 +151,13 @@ fn questions(store: &Store) {
 }
 
 /// Opens again, and finds the same series.
-fn restart(dir: &Path, ids: &[SeriesId], series: usize) {
-    let (before_s, start) = (process_cpu_s(), Instant::now());
+fn restart(dir: &Path, series: usize) {
+    let (before_s, start) = (all_cpu_s(), Instant::now());
     let store = open(dir);
     println!(
         "restart: {:.2} s, {:.2} CPU s for {:.1} M samples in the journal",
         start.elapsed().as_secs_f64(),
-        process_cpu_s() - before_s,
+        all_cpu_s() - before_s,
         store.stats().samples_in_memtable as f64 / 1e6
     );
     assert_eq!(store.stats().series, series as u64);
@@ -153,11 +166,11 @@ fn restart(dir: &Path, ids: &[SeriesId], series: usize) {
     let matchers: Vec<Matcher> =
         own.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
     let found = store.series(&matchers, EVERYTHING, 0).unwrap();
-    assert!(found.iter().any(|entry| entry.id == ids[series / 2]));
+    assert!(found.iter().any(|entry| entry.id == SeriesId(series as u64 / 2 + 1)));
     report(&store, series, "after the restart");
-    let (before_s, start) = (threads_cpu_s() + process_cpu_s(), Instant::now());
+    let (before_s, start) = (all_cpu_s(), Instant::now());
     store.flush().unwrap();
-    let cpu_s = threads_cpu_s() + process_cpu_s() - before_s;
+    let cpu_s = all_cpu_s() - before_s;
     println!("flush of everything: {:.2} s, {cpu_s:.2} CPU s", start.elapsed().as_secs_f64());
     report(&store, series, "after the flush");
     store.close().unwrap();
@@ -167,10 +180,12 @@ fn report(store: &Store, series: usize, when: &str) {
     let per_series = |bytes: u64| bytes as f64 / series as f64;
     let stats = store.stats();
     println!(
-        "{when}: rss {:.0} MiB (peak {:.0}), {:.0} B/series; memtable {:.0}, journal on disk {:.0} B/series",
+        "{when}: rss {:.0} MiB (peak {:.0}), {:.0} B/series; registry {:.0} + index {:.0} + memtable {:.0}, journals on disk {:.0} B/series",
         rss_mib("VmRSS"),
         rss_mib("VmHWM"),
         rss_mib("VmRSS") * 1048576.0 / series as f64,
+        per_series(stats.registry_bytes - stats.index_bytes),
+        per_series(stats.index_bytes),
         per_series(stats.memtable_bytes),
         per_series(stats.journal_bytes),
     );
@@ -201,8 +216,11 @@ fn schedstat_s(path: &Path) -> f64 {
     text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
 }
 
-fn process_cpu_s() -> f64 {
-    schedstat_s(&Path::new("/proc/self/task").join(std::process::id().to_string()))
+/// Processor time of the whole process, to a hundredth of a second.
+fn all_cpu_s() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = text.rsplit(')').next().unwrap().split_whitespace();
+    fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
 }
 
 /// Processor time of all threads but the first.

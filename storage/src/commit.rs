@@ -8,8 +8,8 @@
 //! is to be seen. Numbers given to new series of a failed plan are never given again, because
 //! a write that failed may still come back after a restart.
 //!
-//! New series are written to the series log too, at once: one damaged record of the journal must not
-//! make all later samples of a series nameless.
+//! New series are handed to the series log too, without waiting for it: one damaged record of the
+//! journal must not make all later samples of a series nameless.
 //!
 //! Not here: planning one group (`plan`), the journal's own grouping (journal).
 
@@ -20,9 +20,11 @@ use model::{AppendError, Appended};
 use crate::memtable::Sample;
 use crate::plan::{Finished, Plan, Present};
 use crate::queue::Waiting;
-use crate::record::{NumberedSample, encode_samples, encode_series, groups};
+use crate::record::{NumberedSample, encode_samples, groups};
+use crate::series_record::encode_series;
 use crate::shared::{Era, Shared, lock};
 use crate::source::NewestInBlocks;
+use crate::{limits, series_log};
 
 /// Bytes after which the journal's part is closed, so that it can be removed on its own.
 const ERA_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -40,11 +42,12 @@ struct End(Arc<Shared>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.queue.end();
+        // Who is told that it ended finds the reason.
         if std::thread::panicking() {
             let reason = "its committer panicked; the log says why; restart it".to_owned();
             lock(&self.0.counters).unavailable = Some(reason);
         }
+        self.0.queue.end();
     }
 }
 
@@ -91,7 +94,7 @@ impl Committer {
                 blocks: &blocks,
                 in_blocks: &mut self.in_blocks,
                 now_ms: self.shared.clock.now().0,
-                series_max: self.shared.settings.series_max,
+                settings: &self.shared.settings,
                 next_series_id: self.next_series_id,
             });
             let answers: Vec<Appended> = group.iter().map(|one| plan.add(&one.batch)).collect();
@@ -100,9 +103,11 @@ impl Committer {
         self.next_series_id += plan.new_series.len() as u64;
 
         let mut eras = lock(&self.shared.eras);
+        let mut series_records = Vec::new();
         if !plan.samples.is_empty() {
-            let mut records = Vec::new();
-            encode_series(plan.new_series.iter().map(|(id, labels)| (*id, labels)), &mut records);
+            let new = plan.new_series.iter().map(|(id, labels)| (*id, labels));
+            encode_series(new, &mut series_records);
+            let mut records = series_records.clone();
             let mut numbered: Vec<NumberedSample> = plan.samples.iter().map(|s| s.1).collect();
             encode_samples(&mut numbered, &mut records);
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
@@ -113,12 +118,11 @@ impl Committer {
             let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
-        let brings_series = !plan.new_series.is_empty();
+        let created = plan.new_series.len() as u32;
         self.apply(plan, &answers);
         drop(eras);
-        if brings_series && let Err(error) = crate::flush::log_series(&self.shared) {
-            // The journal has them; the next such commit or flush tries again.
-            tracing::debug!(error = %crate::error::chain(&error), "can't write to the series log");
+        if created > 0 {
+            series_log::hand_over(&self.shared, series_records, created);
         }
         self.wake_flusher_if_due();
         Ok(answers)
@@ -169,6 +173,7 @@ impl Committer {
         counters.commits += 1;
         counters.series_created += series_created;
         counters.unavailable = None;
+        limits::count(&mut counters.culprits, plan.culprits);
         for answer in answers {
             counters.accepted += answer.accepted;
             for refused in &answer.refused {

@@ -23,12 +23,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use journal::Journal;
 use model::append::SeriesId;
-use model::{Labels, TimeRange, TimestampMs};
+use model::{TimeRange, TimestampMs};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::Error;
 use crate::block::meta::{Meta, checksum_text};
 use crate::block::name::ulid;
 use crate::block::writer::Heading;
@@ -36,8 +34,8 @@ use crate::block::{Block, BlockWriter};
 use crate::error::at;
 use crate::manifest::{BlockEntry, FlushEntry, Found, Manifest};
 use crate::memtable::{Piece, Taken};
-use crate::record::{encode_series, groups};
 use crate::shared::{Era, Flushing, Shared, lock};
+use crate::{Error, series_log};
 
 /// The folder of the blocks.
 pub const BLOCKS_DIR: &str = "blocks";
@@ -105,7 +103,7 @@ pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let leaving = collect(shared, boundary.before_ms);
     let mut written = Vec::new();
     let recorded = write_blocks(shared, &mut flushing, &leaving, &mut written)
-        .and_then(|()| log_series(shared))
+        .and_then(|()| series_log::write_all(shared))
         .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
     if let Err(error) = recorded {
         discard(shared, &written);
@@ -255,27 +253,6 @@ fn write_block(
         created: shared.clock.now(),
         sources: Vec::new(),
     })
-}
-
-/// Writes the series that are not there yet to the series log; answers how many are there now.
-pub fn log_series(shared: &Shared) -> Result<u32, Error> {
-    let mut logged_slots = lock(&shared.logged_slots);
-    let series: Vec<(SeriesId, Labels)> = {
-        let head = shared.head();
-        let new = head.registry.since_slot(*logged_slots);
-        new.map(|known| (known.id, known.labels())).collect()
-    };
-    append_series(&shared.series_log, &series)?;
-    *logged_slots += series.len() as u32;
-    Ok(*logged_slots)
-}
-
-/// Writes series to a series log.
-pub fn append_series(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(), Error> {
-    let mut records = Vec::new();
-    encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-    log.append_groups_blocking(groups(records))?;
-    Ok(())
 }
 
 fn record(

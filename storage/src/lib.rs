@@ -25,10 +25,16 @@ mod commit;
 mod plan;
 /// The records of the journal.
 mod record;
+/// The record of new series.
+mod series_record;
 /// Registry, index and memtable in step.
 mod head;
 /// Label set ↔ number: every series the store knows.
 mod series;
+/// Every series and its number, beside the journal.
+mod series_log;
+/// How many series there may be.
+pub mod limits;
 /// The newest samples, in memory.
 mod memtable;
 /// How numbers become few bytes, exactly.
@@ -49,7 +55,10 @@ mod source;
 pub mod scan;
 /// Figures about the store.
 pub mod stats;
+/// Where series come from.
+pub mod cardinality;
 
+pub use cardinality::Cardinality;
 pub use error::Error;
 pub use scan::Scan;
 pub use settings::Settings;

@@ -22,9 +22,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::HashTable;
-use model::Labels;
 use model::append::SeriesId;
 use model::limits::{LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX};
+use model::{Labels, Matcher};
+use roaring::RoaringBitmap;
 
 use crate::index::Index;
 use crate::index::pairs::Hashed;
@@ -70,6 +71,13 @@ impl Known<'_> {
     }
 }
 
+/// Stands for a label that is absent.
+const NO_PAIR: u32 = u32::MAX;
+
+fn target_key(job: u32, instance: u32) -> u64 {
+    u64::from(job) << 32 | u64::from(instance)
+}
+
 /// Every series the store knows.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -81,6 +89,8 @@ pub struct Registry {
     by_hash: HashTable<Hashed>,
     by_id: SlotsById,
     index: Index,
+    /// Series of each target, by the pairs of its job and instance.
+    by_target: NumberMap<u32>,
 }
 
 impl Registry {
@@ -155,19 +165,71 @@ impl Registry {
 
     /// Adds a series and gives its slot.
     pub fn insert(&mut self, id: SeriesId, labels: &Labels) -> u32 {
-        let hash = labels.hash64();
-        debug_assert!(self.find(hash, labels.text(), labels.ends()).is_none(), "added once");
+        self.insert_parts(id, labels.hash64(), (labels.text(), labels.ends()))
+    }
+
+    /// The same with labels in the form of [`Labels::text`] and [`Labels::ends`] and their hash; the
+    /// caller vouches for them.
+    pub fn insert_parts(&mut self, id: SeriesId, hash: u64, (text, ends): (&str, &[u32])) -> u32 {
+        debug_assert!(self.find(hash, text, ends).is_none(), "added once");
         let slot = u32::try_from(self.len()).expect("series_max keeps slots in 32 bits");
         let taken = self.by_id.set(id.0, slot);
         assert!(taken.is_none(), "a series number is never given twice");
         let rows = &mut self.rows;
-        self.index.insert_showing(slot, labels.iter(), |pair| rows.push(pair));
+        self.index.insert_showing(slot, label_pairs(text, ends), |pair| rows.push(pair));
         let end = u32::try_from(self.rows.len()).expect("memory ends before 4 G label pairs");
         self.row_ends.push(end);
         self.ids.push(id);
+        let target = self.target_of(slot);
+        *self.by_target.entry(target).or_default() += 1;
         let entry = Hashed { hash: hash as u32, number: slot };
         self.by_hash.insert_unique(Hashed::of(&entry), entry, Hashed::of);
         slot
+    }
+
+    fn target_of(&self, slot: u32) -> u64 {
+        let (mut job, mut instance) = (NO_PAIR, NO_PAIR);
+        for pair in self.row(slot) {
+            match self.index.pairs().name(*pair) {
+                "job" => job = *pair,
+                "instance" => instance = *pair,
+                _ => {}
+            }
+        }
+        target_key(job, instance)
+    }
+
+    /// The pair of a label that a limit goes by; `None` when nobody has it.
+    fn limited_pair(&self, name: &str, value: &str) -> Option<u32> {
+        if value.is_empty() {
+            return Some(NO_PAIR);
+        }
+        let pairs = self.index.pairs();
+        pairs.pair_of(pairs.label_of(name)?, value)
+    }
+
+    /// How many series a job has; the empty job is that of series without one.
+    pub fn job_series(&self, job: &str) -> u64 {
+        match self.limited_pair("job", job) {
+            None => 0,
+            Some(NO_PAIR) => self.slots_of("", None).len(),
+            Some(pair) => self.index.postings(pair).len(),
+        }
+    }
+
+    /// How many series a target has.
+    pub fn target_series(&self, job: &str, instance: &str) -> u64 {
+        let pairs = (self.limited_pair("job", job), self.limited_pair("instance", instance));
+        let (Some(job), Some(instance)) = pairs else { return 0 };
+        self.by_target.get(&target_key(job, instance)).copied().unwrap_or(0).into()
+    }
+
+    /// The series of a job, or of one of its instances.
+    pub fn slots_of(&self, job: &str, instance: Option<&str>) -> RoaringBitmap {
+        let matchers = [("job", Some(job)), ("instance", instance)];
+        let matcher = |(name, value): (&str, Option<&str>)| Some(Matcher::equal(name, value?));
+        let matchers: Vec<Matcher> = matchers.into_iter().filter_map(matcher).collect();
+        self.index.select(&matchers)
     }
 
     /// Gives a series another number that nobody has.
@@ -181,8 +243,21 @@ impl Registry {
     pub fn bytes(&self) -> u64 {
         let table = (size_of::<Hashed>() + 1) * self.by_hash.capacity() * 8 / 7;
         let per_series = size_of::<SeriesId>() + size_of::<u32>();
-        (table + per_series * self.len() + 4 * self.rows.len() + self.by_id.bytes()) as u64
+        let targets = self.by_target.len() * 24;
+        (targets + table + per_series * self.len() + 4 * self.rows.len() + self.by_id.bytes())
+            as u64
     }
+}
+
+/// Names and values of labels in the form of [`Labels::text`] and [`Labels::ends`].
+fn label_pairs<'a>(text: &'a str, ends: &'a [u32]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let mut start = 0;
+    ends.chunks_exact(2).map(move |ends| {
+        let (middle, end) = (ends[0] as usize, ends[1] as usize);
+        let pair = (&text[start..middle], &text[middle..end]);
+        start = end;
+        pair
+    })
 }
 
 /// Builds the label set of a new series; `None` when the key breaks a rule of label sets or a limit.

@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: the committer, the flusher and every question hold it by counted reference.
 //!
-//! Locks are taken in the order they stand in here; none but `flushing`, `logged_slots` and `eras` is
+//! Locks are taken in the order they stand in here; none but `flushing`, `logged` and `eras` is
 //! held while waiting for the disk.
 //!
 //! Not here: what is done with it (`commit`, `flush`, `select`, `scan`).
@@ -22,8 +22,10 @@ use crate::Settings;
 use crate::block::Block;
 use crate::block::cache::Cache;
 use crate::head::Head;
+use crate::limits::Culprit;
 use crate::manifest::Manifest;
 use crate::queue::Queue;
+use crate::series_log::Logged;
 
 /// The blocks that serve, by their first instant.
 pub type Blocks = Arc<Vec<Arc<Block>>>;
@@ -57,6 +59,8 @@ pub struct Counters {
     pub series_created: u64,
     /// Samples refused.
     pub refused: BTreeMap<RefusedReason, u64>,
+    /// Samples refused for a limit of series, by who brought them.
+    pub culprits: BTreeMap<Culprit, u64>,
     /// Blocks written.
     pub blocks_written: u64,
     /// Flushes that failed.
@@ -96,8 +100,8 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// One flush at a time.
     pub flushing: Mutex<Flushing>,
-    /// Series up to this slot are in the series log. Held while they are written there.
-    pub logged_slots: Mutex<u32>,
+    /// How far the series log is. Held while it is written.
+    pub logged: Mutex<Logged>,
     /// The journal's parts. Held by the committer from before a group is journalled until it is
     /// in memory, so that a rotation never falls between the two.
     pub eras: Mutex<Vec<Era>>,

@@ -25,9 +25,13 @@ use crate::commit::Committer;
 use crate::error::{at, chain};
 use crate::flush::{self, Reach};
 use crate::queue::Queue;
+use crate::series_log::Logged;
 use crate::shared::{Counters, Shared, Wakeup, lock};
-use crate::{Error, Scan, Settings, Stats, open, select};
+use crate::{Cardinality, Error, Scan, Settings, Stats};
+use crate::{cardinality, limits, open, select};
 
+/// Lines of the figures that name who brought too many series.
+const CULPRITS_SHOWN_MAX: usize = 10;
 /// How long the flusher waits after a failure before it tries again.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -70,7 +74,7 @@ impl Store {
             series_log: opened.series_log,
             cache,
             flushing: Mutex::new(opened.flushing),
-            logged_slots: Mutex::new(opened.logged_slots),
+            logged: Mutex::new(Logged::new(opened.logged_slots)),
             eras: Mutex::new(opened.eras),
             cut_ms: AtomicI64::new(i64::MIN),
             head: RwLock::new(opened.head),
@@ -155,6 +159,8 @@ impl Store {
             let head = shared.head();
             stats.series = head.registry.len() as u64;
             stats.series_active = head.memtable.active().len();
+            stats.index_bytes = head.registry.index().bytes();
+            stats.registry_bytes = head.registry.bytes() + stats.index_bytes;
             stats.samples_in_memtable = head.memtable.samples();
             stats.memtable_bytes = head.memtable.bytes();
             let in_memory = head.memtable.oldest_ms();
@@ -173,7 +179,15 @@ impl Store {
         stats.unavailable = counters.unavailable.clone();
         stats.damaged = counters.damaged.clone();
         stats.damaged.extend(blocks.iter().flat_map(|block| block.damage()));
+        let culprits = counters.culprits.clone();
+        drop(counters);
+        stats.series_refused = limits::top(&culprits, &shared.head().registry, CULPRITS_SHOWN_MAX);
         stats
+    }
+
+    /// Where series come from: the largest metrics, labels and pairs, at most `limit` of each.
+    pub fn cardinality(&self, limit: usize) -> Cardinality {
+        cardinality::cardinality(&self.shared, limit)
     }
 
     /// Writes everything in memory to blocks. Holds the thread until it is done.

@@ -61,3 +61,17 @@ fn short_and_long_sets_hash_by_the_same_rule() {
         assert_eq!(labels.hash64(), hasher.digest(), "{bytes}");
     }
 }
+
+#[test]
+fn sets_of_any_size() {
+    for count in 0..40usize {
+        let pairs: Vec<(String, String)> =
+            (0..count).map(|index| (format!("n{index:02}"), format!("v{index}"))).collect();
+        let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (name, value)));
+        assert_eq!(labels.len(), count);
+        assert!(labels.iter().eq(pairs.iter().map(|(name, value)| (&**name, &**value))));
+        assert_eq!(Labels::from_parts(labels.text(), labels.ends()), Some(labels.clone()));
+        assert_eq!(Labels::from_sorted(labels.iter()), labels);
+        assert_eq!(labels == Labels::empty(), count == 0);
+    }
+}

@@ -32,7 +32,7 @@ pub use file::BlockIndex;
 pub use postings::Postings;
 
 use pairs::Pairs;
-use postings::{push, set_bytes};
+use postings::set_bytes;
 use remembered::Remembered;
 
 /// Postings of a set of series.
@@ -58,11 +58,6 @@ impl Index {
         &self.postings[pair as usize]
     }
 
-    /// Every series.
-    pub fn all(&self) -> &RoaringBitmap {
-        &self.all
-    }
-
     /// The series that have a label.
     pub fn union(&self, label: u32) -> &RoaringBitmap {
         &self.unions[label as usize]
@@ -80,10 +75,10 @@ impl Index {
         labels: impl Iterator<Item = (&'a str, &'a str)>,
         mut show: impl FnMut(u32),
     ) {
-        push(&mut self.all, number);
+        self.all.insert(number);
         for (name, value) in labels {
             let label = self.label(name);
-            push(&mut self.unions[label as usize], number);
+            self.unions[label as usize].insert(number);
             let pair = self.pairs.intern(label, value);
             match self.postings.get_mut(pair as usize) {
                 Some(postings) => postings.insert(number),

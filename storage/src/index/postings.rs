@@ -46,7 +46,9 @@ impl Postings {
                     *self = Postings::Many(Box::new(list.iter().copied().collect()));
                 }
             }
-            Postings::Many(set) => push(set, number),
+            Postings::Many(set) => {
+                set.insert(number);
+            }
         }
     }
 
@@ -71,6 +73,15 @@ impl Postings {
         }
     }
 
+    /// The numbers, ascending.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = u32> + '_> {
+        match self {
+            Postings::One(number) => Box::new(std::iter::once(*number)),
+            Postings::Few(list) => Box::new(list.iter().copied()),
+            Postings::Many(set) => Box::new(set.iter()),
+        }
+    }
+
     /// The largest number.
     pub fn last(&self) -> u32 {
         match self {
@@ -86,17 +97,6 @@ impl Postings {
             Postings::One(number) => set.contains(*number),
             Postings::Few(list) => list.iter().any(|number| set.contains(*number)),
             Postings::Many(numbers) => !numbers.is_disjoint(set),
-        }
-    }
-
-    /// How many of them are in a set.
-    pub fn count_in(&self, set: &RoaringBitmap) -> u64 {
-        match self {
-            Postings::One(number) => u64::from(set.contains(*number)),
-            Postings::Few(list) => {
-                list.iter().filter(|number| set.contains(**number)).count() as u64
-            }
-            Postings::Many(numbers) => numbers.intersection_len(set),
         }
     }
 
@@ -116,13 +116,6 @@ pub fn set_bytes(set: &RoaringBitmap) -> usize {
     let lists = statistics.n_bytes_array_containers as usize;
     let bits = statistics.n_bytes_bitset_containers as usize;
     40 * statistics.n_containers as usize + lists + lists / 4 + bits
-}
-
-/// Adds a number to a set; fast when it is the largest.
-pub fn push(set: &mut RoaringBitmap, number: u32) {
-    if set.try_push(number).is_err() {
-        set.insert(number);
-    }
 }
 
 /// All numbers of many postings as one set.

@@ -112,7 +112,7 @@ mod tests {
         let tried = Cell::new(0);
         let even = |pair: u32| {
             tried.set(tried.get() + 1);
-            pair % 2 == 0
+            pair.is_multiple_of(2)
         };
         let own: Vec<u32> = (0..200).collect();
         assert_eq!(remembered.pairs((0, "x"), &own[..100], even).len(), 50);

@@ -223,6 +223,9 @@ fn read_store(fields: &mut Fields<'_>) -> storage::Settings {
         settings.series_per_target_max = limits.unsigned("series_per_target_max").unwrap_or(0);
         limits.finish();
     }
+    if let Some(bytes) = store.bytes("reserve_size") {
+        settings.reserve_bytes = bytes;
+    }
     store.finish();
     settings
 }

@@ -10,6 +10,8 @@ mod concurrency;
 mod crash;
 /// Damage on disk.
 mod damage;
+/// A full disk, and one that refuses to read.
+mod full;
 /// Questions about labels.
 mod labels;
 /// Limits of series, and who met them.
@@ -18,6 +20,8 @@ mod limits;
 mod model_test;
 /// What is refused and when nothing is taken.
 mod refusal;
+/// Pictures of a running store in another folder.
+mod snapshot;
 /// What the tests share.
 mod support;
 /// Many series at once, and what they cost.

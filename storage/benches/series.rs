@@ -1,7 +1,7 @@
 //! What a series costs: memory and processor time at birth, questions about labels, restart.
 //!
-//! Place in the flow: `cargo bench -p storage --bench series [-- <series>]`; prints figures and
-//! judges nothing.
+//! Place in the flow: `cargo bench -p storage --bench series [-- <series> [births|postings]]`; prints
+//! figures and judges nothing.
 //!
 //! Processor time is that of the store's own threads, so that making the batches does not count.
 //!
@@ -36,6 +36,9 @@ fn main() {
         return restart(Path::new(dir), series);
     }
     let dir = tempfile::tempdir().unwrap();
+    if words.get(1).is_some_and(|word| word == "postings") {
+        return postings(&open(dir.path()), series);
+    }
     let end_ms = now_ms();
     println!("{series} series; rss at the start {:.0} MiB", rss_mib("VmRSS"));
     let store = open(dir.path());
@@ -147,6 +150,75 @@ fn questions(store: &Store) {
         let start = Instant::now();
         let found = store.label_values(name, &[], EVERYTHING, 0).unwrap().len();
         println!("values of {name}: {found} in {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
+    }
+}
+
+/// The label sets and questions that upstream measures its postings with, on fewer series.
+fn postings(store: &Store, series: usize) {
+    const SUFFIX: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let values = series / 50;
+    let sets: Vec<[(&str, String); 3]> = (0..10)
+        .flat_map(|n| (0..values).map(move |i| (n, i)))
+        .flat_map(|(n, i)| {
+            let others = [("foo", ""), ("bar", ""), ("bar", "0_"), ("bar", "1_"), ("foo", "2_")];
+            others.map(|(j, before)| {
+                let n = format!("{before}{n}{SUFFIX}");
+                [("i", format!("{i}{SUFFIX}")), ("j", j.to_owned()), ("n", n)]
+            })
+        })
+        .collect();
+    for part in sets.chunks(BATCH_SAMPLES) {
+        let mut batch = Batch::new();
+        for set in part {
+            let pairs = set.iter().map(|(name, value)| (*name, value.as_str()));
+            let ix = batch.series_from_sorted(pairs);
+            batch.sample(ix, TimestampMs(now_ms()), 1.0);
+        }
+        assert!(block_on(store.append(batch)).unwrap().refused.is_empty());
+    }
+    report(store, sets.len(), "postings");
+    let one = format!("1{SUFFIX}");
+    let (equal, unequal, regex, not_regex) =
+        (MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex);
+    let table: Vec<Vec<(&str, MatchOp, &str)>> = vec![
+        vec![("n", equal, &one)],
+        vec![("n", equal, &one), ("j", equal, "foo")],
+        vec![("i", unequal, "")],
+        vec![("i", regex, ".*")],
+        vec![("i", regex, ".+")],
+        vec![("i", regex, "1.*")],
+        vec![("i", regex, ".*1")],
+        vec![("i", regex, ".*1.+")],
+        vec![("i", regex, "1[0-9].*")],
+        vec![("n", equal, &one), ("i", regex, "1.+"), ("j", equal, "foo")],
+        vec![("n", equal, &one), ("i", not_regex, ""), ("j", equal, "foo")],
+        vec![("n", equal, &one), ("i", not_regex, ".*2.*"), ("j", equal, "foo")],
+        vec![
+            ("n", equal, &one),
+            ("i", regex, ".+"),
+            ("i", not_regex, ".*2.*"),
+            ("j", equal, "foo"),
+        ],
+    ];
+    for question in table {
+        let matchers: Vec<Matcher> = question
+            .iter()
+            .map(|(name, op, value)| Matcher::new(name, *op, value).unwrap())
+            .collect();
+        let mut times_ms = [0.0; 3];
+        for time_ms in &mut times_ms {
+            let start = Instant::now();
+            store.label_names(&matchers, EVERYTHING, 0).unwrap();
+            *time_ms = start.elapsed().as_secs_f64() * 1e3;
+        }
+        let text: Vec<String> =
+            matchers.iter().map(|one| one.to_string().replace(SUFFIX, "a…")).collect();
+        println!(
+            "{{{}}}: first {:.2} ms, then {:.2} ms",
+            text.join(", "),
+            times_ms[0],
+            times_ms[2]
+        );
     }
 }
 

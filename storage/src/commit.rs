@@ -8,8 +8,8 @@
 //! is to be seen. Numbers given to new series of a failed plan are never given again, because
 //! a write that failed may still come back after a restart.
 //!
-//! New series are handed to the series log too, without waiting for it: one damaged record of the
-//! journal must not make all later samples of a series nameless.
+//! New series are written once more in front of the next group: one damaged place of the journal must
+//! not make all later samples of a series nameless. The series log gets them from the next flush.
 //!
 //! Not here: planning one group (`plan`), the journal's own grouping (journal).
 
@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use model::{AppendError, Appended};
 
+use crate::limits;
 use crate::memtable::Sample;
 use crate::plan::{Finished, Plan, Present};
 use crate::queue::Waiting;
@@ -24,7 +25,6 @@ use crate::record::{NumberedSample, encode_samples, groups};
 use crate::series_record::encode_series;
 use crate::shared::{Era, Shared, lock};
 use crate::source::NewestInBlocks;
-use crate::{limits, series_log};
 
 /// Bytes after which the journal's part is closed, so that it can be removed on its own.
 const ERA_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -35,6 +35,9 @@ pub struct Committer {
     shared: Arc<Shared>,
     next_series_id: u64,
     in_blocks: NewestInBlocks,
+    generation: u64,
+    /// The records of the series that the group before this one brought.
+    repeated: Vec<(u8, Vec<u8>)>,
 }
 
 /// Ends the queue when the committer ends, however it ends: nobody waits for an answer in vain.
@@ -54,7 +57,13 @@ impl Drop for End {
 impl Committer {
     /// A committer that gives new series numbers from `next_series_id` on.
     pub fn new(shared: Arc<Shared>, next_series_id: u64) -> Committer {
-        Committer { shared, next_series_id, in_blocks: NewestInBlocks::default() }
+        Committer {
+            shared,
+            next_series_id,
+            in_blocks: NewestInBlocks::default(),
+            generation: 0,
+            repeated: Vec::new(),
+        }
     }
 
     /// Works until the queue is closed and empty.
@@ -86,10 +95,16 @@ impl Committer {
     fn try_commit(&mut self, group: &[Waiting]) -> Result<Vec<Appended>, String> {
         self.check_memory()?;
         self.shared.space.shortage().map_or(Ok(()), Err)?;
+        let shared = Arc::clone(&self.shared);
+        let mut eras = lock(&shared.eras);
         let (plan, answers) = {
             // Memory first, blocks second: a flush moves samples from there to here.
-            let head = self.shared.head();
-            let blocks = self.shared.blocks();
+            let head = shared.head();
+            let blocks = shared.blocks();
+            if std::mem::replace(&mut self.generation, head.generation) != head.generation {
+                // Blocks have gone too.
+                self.in_blocks = NewestInBlocks::default();
+            }
             let mut plan = Plan::new(Present {
                 head: &head,
                 blocks: &blocks,
@@ -103,12 +118,12 @@ impl Committer {
         };
         self.next_series_id += plan.new_series.len() as u64;
 
-        let mut eras = lock(&self.shared.eras);
-        let mut series_records = Vec::new();
         if !plan.samples.is_empty() {
+            let mut series_records = Vec::new();
             let new = plan.new_series.iter().map(|(id, labels)| (*id, labels));
             encode_series(new, &mut series_records);
-            let mut records = series_records.clone();
+            let mut records = self.repeated.clone();
+            records.extend(series_records.iter().cloned());
             let mut numbered: Vec<NumberedSample> = plan.samples.iter().map(|s| s.1).collect();
             encode_samples(&mut numbered, &mut records);
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
@@ -116,15 +131,12 @@ impl Committer {
                 .journal
                 .append_groups_blocking(groups(records))
                 .map_err(|error| self.refusal(&error))?;
+            self.repeated = series_records;
             let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
-        let created = plan.new_series.len() as u32;
         self.apply(plan, &answers);
         drop(eras);
-        if created > 0 {
-            series_log::hand_over(&self.shared, series_records, created);
-        }
         self.wake_flusher_if_due();
         Ok(answers)
     }

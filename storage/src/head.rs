@@ -21,6 +21,9 @@ pub struct Head {
     pub registry: Registry,
     /// The newest samples by slot.
     pub memtable: Memtable,
+    /// How often slots were given anew (`forget`): who keeps slots from one lock to the next keeps
+    /// this with them, or holds what keeps slots as they are: `flushing` or `eras`.
+    pub generation: u64,
 }
 
 impl Head {

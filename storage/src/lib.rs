@@ -45,6 +45,8 @@ mod flush;
 mod space;
 /// Blocks that the disk refuses for now.
 mod absent;
+/// Series without samples go.
+mod forget;
 /// An immutable time range on disk.
 mod block;
 /// Which blocks there are.

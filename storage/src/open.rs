@@ -89,19 +89,25 @@ pub fn open(
     if !log_is_whole || logged < manifest.series_logged {
         memory.repair_series(&blocks, &series_log, &mut damaged)?;
     }
-    let logged_slots = memory.head.registry.len() as u32;
+    let mut logged_slots = memory.head.registry.len() as u32;
 
     let (journal, replay) = Journal::open(disk.clone(), &dir.join(JOURNAL_DIR), options(settings))?;
     let serving = blocks.iter().map(|block| block.meta().block_id.clone()).collect();
     memory.read_journal(replay, (&manifest, &serving), &mut damaged)?;
     name_kept(disk, &dir.join(JOURNAL_DIR), &mut damaged)?;
+    // Those that only the journal had: one damaged place of it must not cost them from here on.
+    match series_log::append_from(&series_log, &memory.head.registry, logged_slots) {
+        Ok(slots) => logged_slots = slots,
+        // The next flush tries again; a full disk must not keep the store from opening.
+        Err(error) => tracing::warn!(error = %chain(&error), "can't write to the series log"),
+    }
     // New records go to a segment behind all that were read.
     let segment = memory.eras.last().map_or(0, |era| era.segment + 1);
     memory.eras.push(Era { segment, newest_ms: None, bytes: 0 });
     Ok(Opened {
         head: memory.head,
         blocks,
-        flushing: Flushing { manifest },
+        flushing: Flushing { manifest, looked_at: None },
         logged_slots,
         eras: memory.eras,
         journal,
@@ -398,11 +404,9 @@ impl Memory {
         }
         self.logged_slots = self.head.registry.len();
         let segment = log.rotate()?;
-        let all = self.head.registry.since_slot(0);
-        let all: Vec<_> = all.map(|known| (known.id, known.labels())).collect();
-        series_log::append(log, &all)?;
+        let series = series_log::append_from(log, &self.head.registry, 0)?;
         log.remove_before(segment)?;
-        tracing::warn!(series = all.len(), "the series log was made again from the blocks");
+        tracing::warn!(series, "the series log was made again from the blocks");
         Ok(())
     }
 

@@ -99,6 +99,11 @@ impl Registry {
         self.ids.len()
     }
 
+    /// The largest number of a known series; 0 when there is none.
+    pub fn largest_id(&self) -> SeriesId {
+        self.ids.iter().copied().max().unwrap_or(SeriesId(0))
+    }
+
     /// The postings over slots.
     pub fn index(&self) -> &Index {
         &self.index

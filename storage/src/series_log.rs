@@ -1,17 +1,12 @@
 //! The series log: every series with its number, beside the journal that brought it.
 //!
-//! Place in the flow: committer → journal → **series log**; opening the store reads it first.
+//! Place in the flow: registry → flush → **series log**; opening the store reads it first.
 //!
-//! A series stands in the journal with its first samples, and there only that is waited for. It is
-//! handed to this log in the same moment and written by the log's own thread, so that one damaged
-//! record of the journal does not make all later samples of the series nameless. A flush waits until
-//! everything is here: it may remove the journal's segments.
-//!
-//! Invariants: `durable` ≤ `handed` ≤ the registry's length. What failed is handed over again.
+//! A series stands in the journal with its first samples, and once more in front of the next group of
+//! batches: one damaged place of the journal must not make all later samples of a series nameless. So
+//! nobody who appends waits for this log. A flush does: it may remove the journal's segments.
 //!
 //! Not here: reading it back (`open`), the bytes of a record (`series_record`).
-
-use std::io;
 
 use journal::Journal;
 use model::Labels;
@@ -19,99 +14,67 @@ use model::append::SeriesId;
 
 use crate::Error;
 use crate::record::groups;
-use crate::series_record::{KIND_SERIES, encode_series};
+use crate::series::Registry;
+use crate::series_record::encode_series;
 use crate::shared::{Shared, lock};
 
 /// The log's folder in the store's.
 pub const SERIES_LOG_DIR: &str = "series";
-/// Tries of one flush to get everything written.
-const TRIES_MAX: usize = 3;
+/// Series whose labels are built at a time.
+const PART_SERIES: u32 = 16 * 1024;
 
-/// How far the registry is in the log, by slots.
-#[derive(Debug, Default)]
-pub struct Logged {
-    durable: u32,
-    handed: u32,
-    /// Appends that failed or were turned away when we looked last.
-    failures: u64,
-}
-
-impl Logged {
-    /// Series up to this slot are in the log.
-    pub fn new(slots: u32) -> Logged {
-        Logged { durable: slots, handed: slots, failures: 0 }
-    }
-
-    /// When an append has failed, everything that was not waited for is handed over again.
-    fn take_back_failed(&mut self, log: &Journal) {
-        let stats = log.stats();
-        let failures = stats.failed_appends + stats.refused_appends;
-        if failures != self.failures {
-            self.failures = failures;
-            self.handed = self.durable;
-        }
-    }
-}
-
-/// Hands new series to the log and does not wait. `records` are those of the newest `count` series.
-pub fn hand_over(shared: &Shared, records: Vec<(u8, Vec<u8>)>, count: u32) {
-    let mut logged = lock(&shared.logged);
-    logged.take_back_failed(&shared.series_log);
-    let known = shared.head().registry.len() as u32;
-    let records = match logged.handed + count == known {
-        true => records,
-        false => encode(&since(shared, logged.handed)),
-    };
-    for group in groups(records) {
-        // Whether it worked shows in the log's counters.
-        drop(shared.series_log.append_many(group));
-    }
-    logged.handed = known;
-}
-
-/// Waits until every series is in the log; answers how many there are.
+/// Writes the series that are not there yet; answers how many are there now.
 pub fn write_all(shared: &Shared) -> Result<u32, Error> {
-    let mut logged = lock(&shared.logged);
-    for _ in 0..TRIES_MAX {
-        logged.take_back_failed(&shared.series_log);
-        let known = shared.head().registry.len() as u32;
-        if logged.durable == known {
-            return Ok(known);
-        }
-        let missing = since(shared, logged.handed);
-        // A record without series comes after all that are on their way.
-        let records = if missing.is_empty() { vec![no_series()] } else { encode(&missing) };
-        shared.series_log.append_groups_blocking(groups(records))?;
-        logged.handed = known;
-        let before = logged.failures;
-        logged.take_back_failed(&shared.series_log);
-        if logged.failures == before {
-            logged.durable = known;
-            return Ok(known);
-        }
-    }
-    let path = shared.dir.join(SERIES_LOG_DIR);
-    let source = io::Error::other("appends to the series log keep failing");
-    Err(Error::Io { action: "write", path, source })
+    let mut logged_slots = lock(&shared.logged_slots);
+    write_from(shared, &mut logged_slots)?;
+    Ok(*logged_slots)
 }
 
-/// Writes series to a log and waits.
-pub fn append(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(), Error> {
-    log.append_groups_blocking(groups(encode(series)))?;
+fn write_from(shared: &Shared, logged_slots: &mut u32) -> Result<(), Error> {
+    loop {
+        let part = part(&shared.head().registry, *logged_slots);
+        if part.is_empty() {
+            return Ok(());
+        }
+        append(&shared.series_log, &part)?;
+        *logged_slots += part.len() as u32;
+    }
+}
+
+/// Writes every series to a new segment, has that recorded, and removes the segments before it.
+pub fn rewrite(
+    shared: &Shared,
+    record: impl FnOnce(u32) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut logged_slots = lock(&shared.logged_slots);
+    let segment = shared.series_log.rotate()?;
+    *logged_slots = 0;
+    write_from(shared, &mut logged_slots)?;
+    record(*logged_slots)?;
+    shared.series_log.remove_before(segment)?;
     Ok(())
 }
 
-fn no_series() -> (u8, Vec<u8>) {
-    (KIND_SERIES, vec![0])
+/// Writes the series of a registry from a slot on; answers how many are there now.
+pub fn append_from(log: &Journal, registry: &Registry, mut slot: u32) -> Result<u32, Error> {
+    loop {
+        let part = part(registry, slot);
+        if part.is_empty() {
+            return Ok(slot);
+        }
+        append(log, &part)?;
+        slot += part.len() as u32;
+    }
 }
 
-fn encode(series: &[(SeriesId, Labels)]) -> Vec<(u8, Vec<u8>)> {
+fn part(registry: &Registry, slot: u32) -> Vec<(SeriesId, Labels)> {
+    let known = registry.since_slot(slot).take(PART_SERIES as usize);
+    known.map(|known| (known.id, known.labels())).collect()
+}
+
+fn append(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(), Error> {
     let mut records = Vec::new();
     encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-    records
-}
-
-fn since(shared: &Shared, slot: u32) -> Vec<(SeriesId, Labels)> {
-    let head = shared.head();
-    head.registry.since_slot(slot).map(|known| (known.id, known.labels())).collect()
+    log.append_groups_blocking(groups(records))?;
+    Ok(())
 }

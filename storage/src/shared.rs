@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: the committer, the flusher and every question hold it by counted reference.
 //!
-//! Locks are taken in the order they stand in here; none but `flushing`, `logged` and `eras` is
+//! Locks are taken in the order they stand in here; none but `flushing`, `logged_slots` and `eras` is
 //! held while waiting for the disk.
 //!
 //! Not here: what is done with it (`commit`, `flush`, `select`, `scan`).
@@ -26,7 +26,6 @@ use crate::head::Head;
 use crate::limits::Culprit;
 use crate::manifest::Manifest;
 use crate::queue::Queue;
-use crate::series_log::Logged;
 use crate::space::Space;
 
 /// The blocks that serve, by their first instant.
@@ -48,6 +47,8 @@ pub struct Era {
 pub struct Flushing {
     /// What is on disk.
     pub manifest: Manifest,
+    /// The oldest block when we looked for series without samples; `None`: never.
+    pub looked_at: Option<Option<String>>,
 }
 
 /// Figures since the start.
@@ -102,10 +103,10 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// One flush at a time.
     pub flushing: Mutex<Flushing>,
-    /// How far the series log is. Held while it is written.
-    pub logged: Mutex<Logged>,
-    /// The journal's parts. Held by the committer from before a group is journalled until it is
-    /// in memory, so that a rotation never falls between the two.
+    /// Series up to this slot are in the series log. Held while they are written there.
+    pub logged_slots: Mutex<u32>,
+    /// The journal's parts. Held by the committer from before a group is planned until it is in
+    /// memory, so that neither a rotation nor new slots ever fall between the two.
     pub eras: Mutex<Vec<Era>>,
     /// The newest end of closed ranges that was flushed. Late samples below it wait for the next
     /// range to close, or every one of them would make a block.

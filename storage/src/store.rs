@@ -26,11 +26,10 @@ use crate::commit::Committer;
 use crate::error::{at, chain};
 use crate::flush::{self, Reach};
 use crate::queue::Queue;
-use crate::series_log::Logged;
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
 use crate::{Cardinality, Error, Scan, Settings, Stats};
-use crate::{cardinality, limits, open, select, snapshot};
+use crate::{cardinality, forget, limits, open, select, snapshot};
 
 /// Lines of the figures that name who brought too many series.
 const CULPRITS_SHOWN_MAX: usize = 10;
@@ -78,7 +77,7 @@ impl Store {
             series_log: opened.series_log,
             cache,
             flushing: Mutex::new(opened.flushing),
-            logged: Mutex::new(Logged::new(opened.logged_slots)),
+            logged_slots: Mutex::new(opened.logged_slots),
             eras: Mutex::new(opened.eras),
             cut_ms: AtomicI64::new(i64::MIN),
             space: Space::default(),
@@ -192,6 +191,12 @@ impl Store {
         stats
     }
 
+    /// What the threads share, for tests of parts.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Where series come from: the largest metrics, labels and pairs, at most `limit` of each.
     pub fn cardinality(&self, limit: usize) -> Cardinality {
         cardinality::cardinality(&self.shared, limit)
@@ -263,6 +268,9 @@ fn run_flusher(shared: &Shared) {
         }
         space::recover(shared);
         absent::retry(shared);
+        if let Err(error) = forget::forget_gone(shared) {
+            tracing::warn!(error = %chain(&error), "can't write the series log anew");
+        }
         let Some(reach) = flush::due(shared) else { continue };
         if shared.space.is_short() {
             continue;

@@ -187,6 +187,8 @@ async fn wrong_requests_get_the_envelope() {
         ("/api/v1/series?match[]=m&start=2&end=1", 400, "bad_data", "\"end\""),
         ("/api/v1/labels?match[]=%7B", 400, "bad_data", "match[]"),
         ("/api/v1/label/%FF/values", 400, "bad_data", "\"name\""),
+        ("/api/v1/status/tsdb?limit=0", 400, "bad_data", "\"limit\""),
+        ("/api/v1/status/tsdb?limit=10001", 400, "bad_data", "\"limit\""),
         ("/api/v1/rules", 404, "not_found", "rules"),
         ("/api/v1/nonsense", 404, "not_found", "no such"),
         ("/api/v3/query", 404, "not_found", "no such"),
@@ -428,5 +430,21 @@ async fn text_is_imported() {
     let line = format!("long{{x=\"{}\"}} 1 50\n", "y".repeat(10_000));
     let reply = import("", "", &line.repeat(4_000)).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+#[tokio::test]
+async fn where_series_come_from() {
+    let api = Api::open().await;
+    let json = api.get("/api/v1/status/tsdb?limit=1").await.json();
+    let data = &json["data"];
+    assert!(data["headStats"]["numSeries"].as_u64().is_some_and(|series| series > 0), "{json}");
+    for list in [
+        "seriesCountByMetricName",
+        "labelValueCountByLabelName",
+        "memoryInBytesByLabelName",
+        "seriesCountByLabelValuePair",
+    ] {
+        let list = data[list].as_array().expect("a list");
+        assert_eq!(list.len(), 1, "{json}");
+        assert!(list[0]["name"].is_string() && list[0]["value"].is_u64(), "{json}");
+    }
     api.stop().await;
 }

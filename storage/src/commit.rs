@@ -18,12 +18,14 @@ use std::sync::Arc;
 use model::{AppendError, Appended};
 
 use crate::memtable::Sample;
-use crate::plan::{Finished, Plan, Present};
+use crate::plan::{Plan, Planned, Present, Work};
 use crate::queue::Waiting;
-use crate::record::{NumberedSample, encode_samples, encode_series, groups};
+use crate::record::{NumberedSample, arrange, encode_samples, encode_series, groups};
 use crate::shared::{Era, Shared, lock};
 use crate::source::NewestInBlocks;
 
+/// Samples that become visible in one step, unless a batch has more: so long a reader may wait.
+const APPLY_SAMPLES_MAX: usize = 16 * 1024;
 /// Bytes after which the journal's part is closed, so that it can be removed on its own.
 const ERA_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
@@ -33,6 +35,7 @@ pub struct Committer {
     shared: Arc<Shared>,
     next_series_id: u64,
     in_blocks: NewestInBlocks,
+    work: Work,
 }
 
 /// Ends the queue when the committer ends, however it ends: nobody waits for an answer in vain.
@@ -51,7 +54,12 @@ impl Drop for End {
 impl Committer {
     /// A committer that gives new series numbers from `next_series_id` on.
     pub fn new(shared: Arc<Shared>, next_series_id: u64) -> Committer {
-        Committer { shared, next_series_id, in_blocks: NewestInBlocks::default() }
+        Committer {
+            shared,
+            next_series_id,
+            in_blocks: NewestInBlocks::default(),
+            work: Work::default(),
+        }
     }
 
     /// Works until the queue is closed and empty.
@@ -78,50 +86,59 @@ impl Committer {
             // Whoever asked may have gone; the samples are stored all the same.
             let _ = waiting.answer.send(answer);
         }
+        self.work.clear();
+        self.wake_flusher_if_due();
     }
 
     fn try_commit(&mut self, group: &[Waiting]) -> Result<Vec<Appended>, String> {
         self.check_memory()?;
-        let (plan, answers) = {
-            // Memory first, blocks second: a flush moves samples from there to here.
-            let head = self.shared.head();
-            let blocks = self.shared.blocks();
-            let mut plan = Plan::new(Present {
-                head: &head,
-                blocks: &blocks,
-                in_blocks: &mut self.in_blocks,
-                now_ms: self.shared.clock.now().0,
-                series_max: self.shared.settings.series_max,
-                next_series_id: self.next_series_id,
-            });
-            let answers: Vec<Appended> = group.iter().map(|one| plan.add(&one.batch)).collect();
-            (plan.finish(), answers)
-        };
-        self.next_series_id += plan.new_series.len() as u64;
-
-        let mut eras = lock(&self.shared.eras);
-        if !plan.samples.is_empty() {
-            let mut records = Vec::new();
-            encode_series(plan.new_series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-            let mut numbered: Vec<NumberedSample> = plan.samples.iter().map(|s| s.1).collect();
-            encode_samples(&mut numbered, &mut records);
+        let (answers, ends, known) = self.plan(group);
+        self.next_series_id += self.work.new_series.len() as u64;
+        let shared = Arc::clone(&self.shared);
+        let mut eras = lock(&shared.eras);
+        if !self.work.samples.is_empty() {
+            let records = records(&mut self.work, &ends);
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
-            self.shared
-                .journal
-                .append_groups_blocking(groups(records))
-                .map_err(|error| crate::error::chain(&error))?;
-            let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
+            if let Err(error) = self.shared.journal.append_groups_blocking(groups(records)) {
+                self.work.forget(known);
+                return Err(crate::error::chain(&error));
+            }
+            let newest_ms = self.work.samples.iter().map(|planned| planned.numbered.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
-        let brings_series = !plan.new_series.is_empty();
-        self.apply(plan, &answers);
+        self.apply(&ends);
         drop(eras);
-        if brings_series && let Err(error) = crate::flush::log_series(&self.shared) {
+        self.count(&answers);
+        if !self.work.new_series.is_empty()
+            && let Err(error) = crate::flush::log_series(&self.shared)
+        {
             // The journal has them; the next such commit or flush tries again.
             tracing::debug!(error = %crate::error::chain(&error), "can't write to the series log");
         }
-        self.wake_flusher_if_due();
         Ok(answers)
+    }
+
+    /// Plans the batches; answers where the samples of each end, and how many series were known.
+    fn plan(&mut self, group: &[Waiting]) -> (Vec<Appended>, Vec<usize>, usize) {
+        // Memory first, blocks second: a flush moves samples from there to here.
+        let head = self.shared.head();
+        let blocks = self.shared.blocks();
+        let present = Present {
+            head: &head,
+            blocks: &blocks,
+            in_blocks: &mut self.in_blocks,
+            now_ms: self.shared.clock.now().0,
+            series_max: self.shared.settings.series_max,
+            window_ms: self.shared.settings.out_of_order_window_ms,
+            next_series_id: self.next_series_id,
+        };
+        let mut plan = Plan::new(present, &mut self.work);
+        let (mut answers, mut ends) = (Vec::with_capacity(group.len()), Vec::new());
+        for one in group {
+            answers.push(plan.add(&one.batch));
+            ends.push(plan.samples_count());
+        }
+        (answers, ends, head.registry.len())
     }
 
     fn check_memory(&self) -> Result<(), String> {
@@ -148,26 +165,32 @@ impl Committer {
         }
     }
 
-    fn apply(&self, plan: Finished, answers: &[Appended]) {
-        let series_created = plan.new_series.len() as u64;
-        {
-            let mut head = self.shared.head_mut();
-            for (id, labels) in plan.new_series {
-                head.insert(id, labels);
+    /// Makes the plan visible, some whole batches at a time.
+    fn apply(&self, ends: &[usize]) {
+        let mut start = 0;
+        for (index, &end) in ends.iter().enumerate() {
+            let is_last = index + 1 == ends.len();
+            if !is_last && ends[index + 1] - start <= APPLY_SAMPLES_MAX {
+                continue;
             }
-            for (slot, newest) in plan.looked_up {
-                if head.memtable.get(slot).is_none_or(|series| series.count() == 0) {
-                    head.memtable.set_newest(slot, newest);
+            let mut head = self.shared.head_mut();
+            if start == 0 {
+                for new in &self.work.new_series {
+                    head.insert(new.id, new.labels.clone());
                 }
             }
-            for (slot, sample) in plan.samples {
-                let sample = Sample { at_ms: sample.at_ms, value: sample.value };
-                head.memtable.append(slot, sample);
+            for Planned { numbered, slot, .. } in &self.work.samples[start..end] {
+                let sample = Sample { at_ms: numbered.at_ms, value: numbered.value };
+                head.memtable.put(*slot, sample);
             }
+            start = end;
         }
+    }
+
+    fn count(&self, answers: &[Appended]) {
         let mut counters = lock(&self.shared.counters);
         counters.commits += 1;
-        counters.series_created += series_created;
+        counters.series_created += self.work.new_series.len() as u64;
         counters.unavailable = None;
         for answer in answers {
             counters.accepted += answer.accepted;
@@ -182,4 +205,19 @@ impl Committer {
             self.shared.wake_flusher();
         }
     }
+}
+
+/// The records of the plan. Each batch's samples stay together.
+fn records(work: &mut Work, ends: &[usize]) -> Vec<(u8, Vec<u8>)> {
+    let numbered: fn(&Planned) -> &NumberedSample = |planned| &planned.numbered;
+    let mut records = Vec::new();
+    let new_series = work.new_series.iter().map(|new| (new.id, &new.labels));
+    encode_series(new_series, &mut records);
+    let mut start = 0;
+    for &end in ends {
+        arrange(&mut work.samples[start..end], numbered);
+        start = end;
+    }
+    encode_samples(&work.samples, numbered, &mut records);
+    records
 }

@@ -133,6 +133,7 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
     }
     let segment = shared.journal.rotate()?;
     eras.push(Era { segment, newest_ms: None, bytes: 0 });
+    shared.head_mut().memtable.begin_flush();
     Ok(Some(Boundary { segment, before_ms }))
 }
 

@@ -23,6 +23,8 @@ mod queue;
 mod commit;
 /// What of a group of batches is taken.
 mod plan;
+/// What becomes of late samples and duplicates.
+mod judge;
 /// The records of the journal.
 mod record;
 /// Registry, index and memtable in step.

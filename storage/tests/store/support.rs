@@ -21,7 +21,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Settings with which nothing is flushed unless a test asks for it.
 pub fn quiet() -> Settings {
-    Settings { block_range_ms: 1 << 50, ..Settings::default() }
+    let window = 0; // Late samples are refused unless a test wants them.
+    Settings { block_range_ms: 1 << 50, out_of_order_window_ms: window, ..Settings::default() }
 }
 
 pub fn try_open(disk: &Disk, settings: Settings) -> Result<Arc<Store>, Error> {

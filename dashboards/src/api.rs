@@ -20,6 +20,8 @@ pub mod rules;
 pub mod targets;
 /// `/status/…` and the small answers that clients probe for.
 pub mod status;
+/// `/admin/tsdb/…`: what acts on the data as a whole.
+pub mod admin;
 /// `/write`: remote write.
 pub mod write;
 /// Text import.

@@ -114,6 +114,7 @@ pub fn router(gate: Gate) -> Router {
         .route("/status/config", get(api::status::config))
         .route("/status/flags", get(api::status::flags))
         .route("/status/tsdb", get(api::status::tsdb))
+        .route("/admin/tsdb/snapshot", post(api::admin::snapshot).put(api::admin::snapshot))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method);
     let alerts = Router::new()

@@ -92,16 +92,17 @@ impl Committer {
 
     fn try_commit(&mut self, group: &[Waiting]) -> Result<Vec<Appended>, String> {
         self.check_memory()?;
-        let (answers, ends, known) = self.plan(group);
-        self.next_series_id += self.work.new_series.len() as u64;
+        self.shared.space.shortage().map_or(Ok(()), Err)?;
         let shared = Arc::clone(&self.shared);
         let mut eras = lock(&shared.eras);
+        let (answers, ends, known) = self.plan(group);
+        self.next_series_id += self.work.new_series.len() as u64;
         if !self.work.samples.is_empty() {
             let records = records(&mut self.work, &ends);
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
             if let Err(error) = self.shared.journal.append_groups_blocking(groups(records)) {
                 self.work.forget(known);
-                return Err(crate::error::chain(&error));
+                return Err(self.refusal(&error));
             }
             let newest_ms = self.work.samples.iter().map(|planned| planned.numbered.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);
@@ -139,6 +140,15 @@ impl Committer {
             ends.push(plan.samples_count());
         }
         (answers, ends, head.registry.len())
+    }
+
+    /// Why the journal took nothing. A full disk is more than that: room must be made.
+    fn refusal(&self, error: &journal::Error) -> String {
+        let reason = crate::error::chain(error);
+        if error.is_disk_full() {
+            crate::space::note_full(&self.shared, &reason);
+        }
+        reason
     }
 
     fn check_memory(&self) -> Result<(), String> {

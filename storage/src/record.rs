@@ -25,9 +25,11 @@ const RECORD_SERIES_MAX: usize = 4096;
 const RECORD_TEXT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of records that survive all or not at all, beyond which the next group begins: damage in
 /// the journal costs one group.
-const GROUP_BYTES_MAX: usize = 1 << 20;
-/// Samples of one record at most.
-const RECORD_SAMPLES_MAX: usize = 64 * 1024;
+const GROUP_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a record with samples, beyond which the next begins.
+const RECORD_BYTES_MAX: usize = 24 << 10;
+/// Samples that stand under one instant at most, so that a record is never much longer.
+const PART_SAMPLES_MAX: usize = 2048;
 
 /// One sample of a series by number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,26 +104,31 @@ pub fn encode_samples<T>(
     numbered: impl Fn(&T) -> &NumberedSample,
     records: &mut Vec<(u8, Vec<u8>)>,
 ) {
-    for part in samples.chunks(RECORD_SAMPLES_MAX) {
-        let mut body = Vec::with_capacity(part.len() * 10 + 32);
-        let mut previous_ms = 0i64;
-        for same_instant in part.chunk_by(|one, other| numbered(one).at_ms == numbered(other).at_ms)
-        {
-            let at_ms = numbered(&same_instant[0]).at_ms;
-            put_i64(&mut body, at_ms.wrapping_sub(previous_ms));
-            previous_ms = at_ms;
-            put_u64(&mut body, same_instant.len() as u64);
-            let mut expected = 0u64;
-            let neighbours =
-                |one: &T, other: &T| numbered(other).id.0 == numbered(one).id.0.wrapping_add(1);
-            for run in same_instant.chunk_by(neighbours) {
-                let first = numbered(&run[0]).id.0;
-                put_i64(&mut body, first.wrapping_sub(expected) as i64);
-                put_u64(&mut body, run.len() as u64 - 1);
-                expected = first.wrapping_add(run.len() as u64);
-            }
-            put_singles(&mut body, same_instant.iter().map(|sample| numbered(sample).value));
+    let mut body = Vec::new();
+    let mut previous_ms = 0i64;
+    let same = |one: &T, other: &T| numbered(one).at_ms == numbered(other).at_ms;
+    let parts = samples.chunk_by(same).flat_map(|part| part.chunks(PART_SAMPLES_MAX));
+    for part in parts {
+        if body.len() >= RECORD_BYTES_MAX {
+            records.push((KIND_SAMPLES, std::mem::take(&mut body)));
+            previous_ms = 0;
         }
+        let at_ms = numbered(&part[0]).at_ms;
+        put_i64(&mut body, at_ms.wrapping_sub(previous_ms));
+        previous_ms = at_ms;
+        put_u64(&mut body, part.len() as u64);
+        let mut expected = 0u64;
+        let neighbours =
+            |one: &T, other: &T| numbered(other).id.0 == numbered(one).id.0.wrapping_add(1);
+        for run in part.chunk_by(neighbours) {
+            let first = numbered(&run[0]).id.0;
+            put_i64(&mut body, first.wrapping_sub(expected) as i64);
+            put_u64(&mut body, run.len() as u64 - 1);
+            expected = first.wrapping_add(run.len() as u64);
+        }
+        put_singles(&mut body, part.iter().map(|sample| numbered(sample).value));
+    }
+    if !body.is_empty() {
         records.push((KIND_SAMPLES, body));
     }
 }

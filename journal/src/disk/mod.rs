@@ -30,6 +30,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How much of a file is in memory while it is copied.
+const COPY_PIECE_BYTES: usize = 1024 * 1024;
+
 /// One name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -53,6 +56,7 @@ pub(crate) trait Door: Send + Sync {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
 }
 
 /// What an open file does.
@@ -164,6 +168,45 @@ impl Disk {
         self.door.hard_link(from, to)
     }
 
+    /// Keeps other processes out: holds a lock on a file, which is created, until the answer is
+    /// dropped or the process ends. `WouldBlock` when somebody else holds it.
+    pub fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        Ok(DiskLock { _held: self.door.lock(path)?, path: path.to_owned() })
+    }
+
+    /// Gives a file a second name, or where the file system can't (another device, no links there,
+    /// too many of them) copies it. The bytes are durable then, the name after [`Disk::sync_dir`].
+    /// For files that nobody changes any more.
+    pub fn link_or_copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+        match self.hard_link(from, to) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    CrossesDevices | PermissionDenied | TooManyLinks | Unsupported
+                ) =>
+            {
+                self.copy(from, to)
+            }
+            done => done,
+        }
+    }
+
+    /// Copies a file in pieces; the bytes are durable then, the name after [`Disk::sync_dir`].
+    pub fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let source = self.open(from)?;
+        let mut target = self.create(to)?;
+        let (mut offset, mut piece) = (0, vec![0; COPY_PIECE_BYTES]);
+        loop {
+            let count = source.read_at(offset, &mut piece)?;
+            if count == 0 {
+                return target.sync_data();
+            }
+            target.append(&piece[..count])?;
+            offset += count as u64;
+        }
+    }
+
     /// Replaces a file as a whole: after a crash it holds the old bytes or the new ones. Durable
     /// when this returns. The new bytes go through a file with `.tmp` at the end of its name.
     pub fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -196,6 +239,18 @@ pub(crate) fn parent(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) => Path::new("."),
         None => path,
+    }
+}
+
+/// A lock that is held.
+pub struct DiskLock {
+    _held: Box<dyn Send + Sync>,
+    path: PathBuf,
+}
+
+impl fmt::Debug for DiskLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DiskLock({})", self.path.display())
     }
 }
 

@@ -22,7 +22,7 @@ use super::tree::{FileCell, Names};
 use super::{Disk, Door, Entry, FileDoor};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// An error that can be ordered in advance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum Fault {
     Create,
     /// A read fails.
     Read,
+    /// A hard link can't be made, as between two file systems.
+    Link,
 }
 
 /// Whether it has ended, and how it treats its users.
@@ -63,6 +65,8 @@ struct State {
     /// How often it crashed; a handle of an earlier life is dead.
     life: u64,
     random: Random,
+    /// Locks and whether somebody holds them; they are no bytes.
+    locks: Vec<(PathBuf, Weak<()>)>,
 }
 
 /// A disk in memory. A clone is the same disk.
@@ -86,6 +90,7 @@ impl SimulatedDisk {
             operations: 0,
             life: 0,
             random: Random(seed),
+            locks: Vec::new(),
         };
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }
@@ -112,6 +117,17 @@ impl SimulatedDisk {
         let mut state = self.lock();
         let state = &mut *state;
         state.names.crash(&mut state.random);
+        state.life += 1;
+        state.locks.clear();
+        state.orders.crash_at = None;
+        state.orders.next.clear();
+        state.orders.at.clear();
+    }
+
+    /// The process dies and the machine goes on: nothing is lost, what was not synced still is not,
+    /// and handles are dead. Orders are forgotten as after a crash.
+    pub fn kill_and_restart(&self) {
+        let mut state = self.lock();
         state.life += 1;
         state.orders.crash_at = None;
         state.orders.next.clear();
@@ -149,6 +165,15 @@ impl SimulatedDisk {
         let state = self.lock();
         let file = state.names.file(path)?;
         lock_content(&file).flip_bit(byte_offset, bit)
+    }
+
+    /// A bad place on the medium: every read of the file fails, also after a crash, until told
+    /// otherwise.
+    pub fn set_unreadable(&self, path: &Path, is_unreadable: bool) -> io::Result<()> {
+        let state = self.lock();
+        let file = state.names.file(path)?;
+        lock_content(&file).set_unreadable(is_unreadable);
+        Ok(())
     }
 
     /// All files there are now with their lengths in bytes, sorted by path.
@@ -317,9 +342,24 @@ impl Door for SimulatedDisk {
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.lock();
-        let fate = state.begin(&[])?;
+        let fate = state.begin(&[Fault::Link])?;
+        if let Fate::Fails(_) = fate {
+            return Err(io::Error::from(io::ErrorKind::CrossesDevices));
+        }
         let done = state.names.hard_link(from, to);
         after(fate, done)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let mut state = self.lock();
+        state.check_power()?;
+        if state.locks.iter().any(|(own, held)| own == path && held.strong_count() > 0) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        state.locks.retain(|(_, held)| held.strong_count() > 0);
+        let held = Arc::new(());
+        state.locks.push((path.to_owned(), Arc::downgrade(&held)));
+        Ok(Box::new(held))
     }
 }
 
@@ -368,10 +408,11 @@ impl FileDoor for SimulatedFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.enter()?;
         let operation = state.operations;
-        if state.take_fault(operation, &[Fault::Read]).is_some() {
+        let content = lock_content(&self.cell);
+        if state.take_fault(operation, &[Fault::Read]).is_some() || content.is_unreadable() {
             return Err(io_error());
         }
-        Ok(lock_content(&self.cell).read_at(offset, buf))
+        Ok(content.read_at(offset, buf))
     }
 
     fn sync_data(&self) -> io::Result<()> {

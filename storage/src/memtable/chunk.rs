@@ -94,7 +94,8 @@ impl Chunk {
         if at_ms < self.first_ms || at_ms > self.last_ms {
             return None;
         }
-        let (mut instants_ms, mut values) = (Vec::new(), Vec::new());
+        let count = self.count as usize;
+        let (mut instants_ms, mut values) = (Vec::with_capacity(count), Vec::with_capacity(count));
         self.decode(&mut instants_ms, &mut values);
         instants_ms.binary_search(&at_ms).ok().map(|index| values[index])
     }

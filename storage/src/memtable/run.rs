@@ -18,8 +18,9 @@ use super::frame::{self, FRAME_SAMPLES_MAX};
 const YOUNG_FRAME_SAMPLES: usize = 16;
 /// A series is young until its run has this many samples.
 const YOUNG_SAMPLES: usize = 32;
-/// The bytes grow in steps of this, so that little of them is unused.
+/// The bytes grow in steps of this, so that little of them is unused; later in larger ones.
 const GROWTH_BYTES: usize = 32;
+const GROWTH_LATER_BYTES: usize = 96;
 /// What the allocator takes beside the bytes, about.
 const ALLOCATION_BYTES: usize = 16;
 
@@ -141,7 +142,9 @@ impl Run {
 
     fn make_room(&mut self, needed: usize) {
         if self.bytes.capacity() - self.bytes.len() < needed {
-            self.bytes.reserve_exact(needed.max(GROWTH_BYTES));
+            let is_young = self.bytes.capacity() < 4 * GROWTH_BYTES;
+            let growth = if is_young { GROWTH_BYTES } else { GROWTH_LATER_BYTES };
+            self.bytes.reserve_exact(needed.max(growth));
         }
     }
 
@@ -254,7 +257,8 @@ impl Run {
             });
             return found;
         }
-        let (mut instants_ms, mut values) = (Vec::new(), Vec::new());
+        let (mut instants_ms, mut values) =
+            (Vec::with_capacity(self.count()), Vec::with_capacity(self.count()));
         self.decode(&mut instants_ms, &mut values);
         instants_ms.binary_search(&at_ms).ok().map(|index| values[index])
     }

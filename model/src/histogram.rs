@@ -42,7 +42,7 @@ pub enum ResetHint {
 }
 
 /// Some consecutive buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     /// The gap to the end of the span before; the index of the first bucket in the first span.
     pub offset: i32,

@@ -69,6 +69,14 @@ impl Source for storage::Store {
         let scan = storage::Store::scan(self, ids, range).map_err(unreadable)?;
         Ok(Box::new(StoreBatches(scan)))
     }
+
+    fn beside(&self, ids: &[SeriesId], range: TimeRange) -> Result<BesideIter, Error> {
+        let scan = storage::Store::beside(self, ids, range).map_err(unreadable)?;
+        Ok(Box::new(scan.map(|beside| {
+            let storage::Beside { position, histograms, starts } = beside.map_err(unreadable)?;
+            Ok(Beside { position, histograms, starts })
+        })))
+    }
 }
 
 struct StoreBatches(storage::Scan);

@@ -100,17 +100,19 @@ impl Committer {
         self.next_series_id += plan.new_series.len() as u64;
 
         let mut eras = lock(&self.shared.eras);
-        if !plan.samples.is_empty() {
+        if !plan.samples.is_empty() || !plan.beside.is_empty() {
             let mut records = Vec::new();
             encode_series(plan.new_series.iter().map(|(id, labels)| (*id, labels)), &mut records);
             let mut numbered: Vec<NumberedSample> = plan.samples.iter().map(|s| s.1).collect();
             encode_samples(&mut numbered, &mut records);
+            plan.beside.encode(&mut records);
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
             self.shared
                 .journal
                 .append_groups_blocking(groups(records))
                 .map_err(|error| crate::error::chain(&error))?;
             let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
+            let newest_ms = newest_ms.max(plan.beside.newest_ms());
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
         let brings_series = !plan.new_series.is_empty();
@@ -126,7 +128,7 @@ impl Committer {
 
     fn check_memory(&self) -> Result<(), String> {
         let (bytes, bytes_max) =
-            (self.shared.head().memtable.bytes(), self.shared.settings.memtable_bytes_max);
+            (self.shared.head().bytes(), self.shared.settings.memtable_bytes_max);
         if bytes < bytes_max {
             return Ok(());
         }
@@ -164,6 +166,10 @@ impl Committer {
                 let sample = Sample { at_ms: sample.at_ms, value: sample.value };
                 head.memtable.append(slot, sample);
             }
+            for (slot, one) in &plan.beside.histograms {
+                head.memtable.raise_newest(*slot, one.at_ms);
+            }
+            head.beside.apply(plan.beside);
         }
         let mut counters = lock(&self.shared.counters);
         counters.commits += 1;
@@ -171,6 +177,8 @@ impl Committer {
         counters.unavailable = None;
         for answer in answers {
             counters.accepted += answer.accepted;
+            counters.histograms_accepted += answer.histograms_accepted;
+            counters.exemplars_accepted += answer.exemplars_accepted;
             for refused in &answer.refused {
                 *counters.refused.entry(refused.reason).or_default() += 1;
             }

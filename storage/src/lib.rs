@@ -45,11 +45,17 @@ mod index;
 mod select;
 /// Rows of memory and blocks as one.
 mod source;
+/// What series have beside their numbers.
+mod beside;
 /// Reading samples: the memtable and the blocks as one.
 pub mod scan;
 /// Figures about the store.
 pub mod stats;
 
+pub use beside::Beside;
+pub use beside::exemplars::Exemplar;
+pub use beside::hooks::SeriesExemplars;
+pub use beside::scan::BesideScan;
 pub use error::Error;
 pub use scan::Scan;
 pub use settings::Settings;

@@ -15,6 +15,8 @@ use model::append::{BatchSample, Column, Refused, RefusedReason, SeriesId, Serie
 use model::limits::FUTURE_MS_MAX;
 use model::{Appended, Batch, Labels, SeriesIx};
 
+use crate::beside::plan::{Accepted, has_beside};
+use crate::beside::scan::histogram_in_blocks;
 use crate::block::Block;
 use crate::head::Head;
 use crate::memtable::{Newest, Sample};
@@ -43,13 +45,13 @@ pub struct Present<'a> {
 
 /// A plan in the making.
 pub struct Plan<'a> {
-    present: Present<'a>,
+    pub(crate) present: Present<'a>,
     new_by_hash: HashMap<u64, Vec<u32>>,
     newest: NumberMap<Newest>,
     /// Built when the first sample of the group comes late.
     in_group: Option<HashMap<(u32, i64), f64>>,
     lookups_left: usize,
-    finished: Finished,
+    pub(crate) finished: Finished,
 }
 
 /// What to do.
@@ -61,16 +63,18 @@ pub struct Finished {
     pub samples: Vec<(u32, NumberedSample)>,
     /// What was learned about series without samples in memory.
     pub looked_up: Vec<(u32, Newest)>,
+    /// What is taken beside the numbers.
+    pub beside: Accepted,
 }
 
 /// One series of a batch.
-enum Resolved {
+pub(crate) enum Resolved {
     Slot(u32, SeriesId),
     New(u64, Labels),
     Refused(RefusedReason),
 }
 
-enum Verdict {
+pub(crate) enum Verdict {
     Append,
     Duplicate,
     Refuse(RefusedReason),
@@ -115,6 +119,9 @@ impl<'a> Plan<'a> {
                     appended.refused.push(refused);
                 }
             }
+        }
+        if has_beside(batch) {
+            self.add_beside(batch, &mut resolved, &mut appended);
         }
         let id = |series: &Resolved| match series {
             Resolved::Slot(_, id) => Some(*id),
@@ -175,15 +182,7 @@ impl<'a> Plan<'a> {
         if sample.at.0 > self.present.now_ms.saturating_add(FUTURE_MS_MAX) {
             return Err(RefusedReason::TooFarInFuture);
         }
-        let (slot, id) = match series {
-            Resolved::Slot(slot, id) => (*slot, *id),
-            Resolved::New(hash, labels) => {
-                let (slot, id) = self.create(*hash, labels)?;
-                *series = Resolved::Slot(slot, id);
-                (slot, id)
-            }
-            Resolved::Refused(reason) => return Err(*reason),
-        };
+        let (slot, id) = self.place(series)?;
         let one = Sample { at_ms: sample.at.0, value: sample.value };
         match self.judge(slot, id, one) {
             Verdict::Duplicate => Ok(()),
@@ -197,6 +196,22 @@ impl<'a> Plan<'a> {
                 self.finished.samples.push((slot, numbered));
                 Ok(())
             }
+        }
+    }
+
+    /// The slot of a series, which is created if it is new.
+    pub(crate) fn place(
+        &mut self,
+        series: &mut Resolved,
+    ) -> Result<(u32, SeriesId), RefusedReason> {
+        match series {
+            Resolved::Slot(slot, id) => Ok((*slot, *id)),
+            Resolved::New(hash, labels) => {
+                let (slot, id) = self.create(*hash, labels)?;
+                *series = Resolved::Slot(slot, id);
+                Ok((slot, id))
+            }
+            Resolved::Refused(reason) => Err(*reason),
         }
     }
 
@@ -217,7 +232,7 @@ impl<'a> Plan<'a> {
         Ok((slot, id))
     }
 
-    fn newest(&mut self, slot: u32, id: SeriesId) -> Newest {
+    pub(crate) fn newest(&mut self, slot: u32, id: SeriesId) -> Newest {
         if let Some(newest) = self.newest.get(&u64::from(slot)) {
             return *newest;
         }
@@ -245,22 +260,43 @@ impl<'a> Plan<'a> {
             Newest::At(_) | Newest::InBlock(_) => {}
             Newest::Unknown => unreachable!("the newest sample was just looked up"),
         }
-        let stored = self.in_group(slot, sample.at_ms);
-        let in_memory = || self.present.head.memtable.get(slot)?.at(sample.at_ms);
-        if let Some(stored) = stored.or_else(in_memory) {
+        if let Some(stored) = self.number_here(slot, sample.at_ms) {
             return same_or_conflict(stored, sample.value);
+        }
+        if self.histogram_here(slot, sample.at_ms).is_some() {
+            return Verdict::Refuse(RefusedReason::DuplicateTimestamp);
         }
         if self.present.blocks.is_empty() {
             return Verdict::Refuse(RefusedReason::OutOfOrder);
         }
-        if self.lookups_left == 0 {
+        if !self.may_look_into_blocks() {
             return Verdict::Refuse(RefusedReason::TooOld);
         }
-        self.lookups_left -= 1;
-        match value_in_blocks(self.present.blocks, id, sample.at_ms) {
-            Some(stored) => same_or_conflict(stored, sample.value),
+        if let Some(stored) = value_in_blocks(self.present.blocks, id, sample.at_ms) {
+            return same_or_conflict(stored, sample.value);
+        }
+        match histogram_in_blocks(self.present.blocks, id, sample.at_ms) {
+            Some(_) => Verdict::Refuse(RefusedReason::DuplicateTimestamp),
             None => Verdict::Refuse(RefusedReason::OutOfOrder),
         }
+    }
+
+    /// The number of a series at an instant, in the group or in memory.
+    pub(crate) fn number_here(&mut self, slot: u32, at_ms: i64) -> Option<f64> {
+        let stored = self.in_group(slot, at_ms);
+        stored.or_else(|| self.present.head.memtable.get(slot)?.at(at_ms))
+    }
+
+    /// Whether one more row of blocks may be read; takes it from the budget.
+    pub(crate) fn may_look_into_blocks(&mut self) -> bool {
+        let may = self.lookups_left > 0;
+        self.lookups_left = self.lookups_left.saturating_sub(1);
+        may
+    }
+
+    /// A histogram was taken: numbers up to it come late from now on.
+    pub(crate) fn raise_newest(&mut self, slot: u32, at_ms: i64) {
+        self.newest.insert(u64::from(slot), Newest::InBlock(at_ms));
     }
 
     fn in_group(&mut self, slot: u32, at_ms: i64) -> Option<f64> {

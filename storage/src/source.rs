@@ -82,7 +82,10 @@ pub fn read_blocks(
         for (position, id) in ids.iter().enumerate() {
             let Some(sid) = index.sid_of(*id) else { continue };
             let series = index.series()[sid as usize];
-            if series.min_ms < range.end_ms().0 && series.max_ms >= range.start_ms().0 {
+            if series.rows > 0
+                && series.min_ms < range.end_ms().0
+                && series.max_ms >= range.start_ms().0
+            {
                 wanted.push((series, position));
             }
         }

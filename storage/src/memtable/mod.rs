@@ -111,6 +111,11 @@ impl Memtable {
         self.change(slot, |series| series.set_newest(newest));
     }
 
+    /// Tells that a series has something else than a number at an instant: numbers are judged by it.
+    pub fn raise_newest(&mut self, slot: u32, at_ms: i64) {
+        self.change(slot, |series| series.raise_newest(at_ms));
+    }
+
     /// Drops what a flush has put into blocks.
     pub fn drop_taken(&mut self, taken: &[Taken]) {
         for Taken { slot, last_ms } in taken {

@@ -20,7 +20,7 @@ pub enum Newest {
     None,
     /// This one.
     At(Sample),
-    /// One in a block, at this instant; its value was not read.
+    /// One in a block at this instant, whose value was not read; or a histogram.
     InBlock(i64),
 }
 
@@ -223,6 +223,15 @@ impl SeriesSamples {
     pub fn set_newest(&mut self, newest: Newest) {
         assert!(self.count() == 0, "a series with samples knows its newest one");
         self.newest = newest;
+    }
+
+    /// Remembers that something else than a number stands at an instant.
+    pub fn raise_newest(&mut self, at_ms: i64) {
+        match self.newest {
+            Newest::At(sample) if sample.at_ms >= at_ms => {}
+            Newest::InBlock(known_ms) if known_ms >= at_ms => {}
+            _ => self.newest = Newest::InBlock(at_ms),
+        }
     }
 
     /// Forgets samples up to an instant, itself included; the newest one stays known.

@@ -1,0 +1,1 @@
+//! Journal, memory, files and merges of what lies beside numbers.

@@ -78,11 +78,6 @@ impl Ring {
         self.kept.len()
     }
 
-    /// The memory they take.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     fn get(&self, number: u64) -> Option<&Kept> {
         self.kept.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
@@ -91,11 +86,6 @@ impl Ring {
     pub fn of(&self, id: SeriesId) -> impl DoubleEndedIterator<Item = &Exemplar> {
         let numbers = self.by_series.get(&id.0).into_iter().flatten();
         numbers.filter_map(|number| self.get(*number)).map(|kept| &kept.exemplar)
-    }
-
-    /// Whether anything of a series is kept.
-    pub fn has(&self, id: SeriesId) -> bool {
-        self.by_series.contains_key(&id.0)
     }
 
     /// The series of which anything is kept.
@@ -150,15 +140,5 @@ impl Ring {
     pub fn set_flushed(&mut self, before: u64) {
         let count = usize::try_from(before.saturating_sub(self.first)).unwrap_or(usize::MAX);
         self.kept.iter_mut().take(count).for_each(|kept| kept.is_flushed = true);
-    }
-
-    /// Removes what a deletion names.
-    pub fn remove(&mut self, is_named: impl Fn(SeriesId, TimestampMs) -> bool) {
-        let kept = std::mem::take(self);
-        for Kept { id, exemplar, is_flushed } in kept.kept {
-            if !is_named(id, exemplar.at) {
-                self.insert(id, exemplar, is_flushed);
-            }
-        }
     }
 }

@@ -36,11 +36,11 @@ pub mod table;
 /// Memory and blocks as one.
 pub mod scan;
 /// Blocks become one.
+#[allow(dead_code, reason = "compaction asks it; nothing else does")]
 pub mod merge;
 /// What the store's threads call.
 pub mod hooks;
 
-use model::append::SeriesId;
 use model::{TimeRange, TimestampMs};
 use roaring::RoaringBitmap;
 
@@ -77,6 +77,7 @@ impl Rows {
     }
 
     /// Keeps what lies at instants that pass.
+    #[allow(dead_code, reason = "compaction asks it; nothing else does")]
     pub fn retain(&mut self, keep: impl Fn(i64) -> bool) {
         self.histograms.retain(|row| keep(row.at_ms));
         self.starts.retain(|start| keep(start.0));
@@ -298,11 +299,6 @@ impl Memory {
         let (oldest_ms, newest_ms) =
             (spans().map(|span| span.0).min(), spans().map(|span| span.1).max());
         (self.oldest_ms, self.newest_ms) = (oldest_ms, newest_ms);
-    }
-
-    /// Exemplars of a series in a range.
-    pub fn exemplars_of(&self, id: SeriesId, range: TimeRange) -> Vec<exemplars::Exemplar> {
-        self.exemplars.find(id, range)
     }
 }
 

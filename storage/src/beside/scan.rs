@@ -190,7 +190,7 @@ fn read_file<T: Timed>(
     let mut wanted: Vec<(Range<u64>, usize)> = sids.iter().enumerate().filter_map(rows).collect();
     wanted.sort_unstable_by_key(|(rows, _)| rows.start);
     if !wanted.is_empty() {
-        table.read(block, &wanted, (range, decode), &mut out, warnings);
+        table.read(&wanted, (range, decode), &mut out, (block, warnings));
     }
     out
 }
@@ -227,9 +227,9 @@ pub fn histogram_in_blocks(
 ) -> Option<Arc<Histogram>> {
     let range = TimeRange::closed(TimestampMs(at_ms), TimestampMs(at_ms))?;
     let touched = blocks.iter().filter(|block| block.range().overlaps(range));
-    let found = touched.filter_map(|block| {
+    let mut found = touched.filter_map(|block| {
         let rows = read_block(block, &[id], range, &mut Vec::new()).pop()?;
         rows.histograms.last().map(|row| Arc::clone(&row.histogram))
     });
-    found.last()
+    found.next_back()
 }

@@ -200,11 +200,10 @@ impl Table {
     /// in `out` that they are appended to. What is damaged is left out and named.
     pub fn read<T: Timed>(
         &self,
-        block: &Block,
         wanted: &[(Range<u64>, usize)],
         (range, decode): (TimeRange, Decode<T>),
         out: &mut [Vec<T>],
-        warnings: &mut Vec<String>,
+        (block, warnings): (&Block, &mut Vec<String>),
     ) {
         for (number, group) in (0u32..).zip(&self.groups) {
             let first = wanted.partition_point(|run| run.0.end <= group.rows.start);

@@ -138,6 +138,7 @@ impl BlockWriter {
     }
 
     /// Adds all samples of one series, at least one.
+    #[cfg(test)]
     pub fn add(
         &mut self,
         id: SeriesId,

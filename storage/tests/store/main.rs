@@ -4,18 +4,24 @@
 //! Not here: the parts alone (their own tests beside them).
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this crate is tests")]
 
+/// Histograms, starts, exemplars and metadata.
+mod beside;
 /// Readers, writers and flushes at the same time.
 mod concurrency;
 /// Power cuts at every operation.
 mod crash;
 /// Damage on disk.
 mod damage;
+/// A full disk, and one that refuses to read.
+mod full;
 /// Questions about labels.
 mod labels;
 /// Any order of appends, flushes and restarts.
 mod model_test;
 /// What is refused and when nothing is taken.
 mod refusal;
+/// Pictures of a running store in another folder.
+mod snapshot;
 /// What the tests share.
 mod support;
 /// Many series at once, and what they cost.

@@ -296,7 +296,19 @@ impl<'a> Plan<'a> {
 
     /// A histogram was taken: numbers up to it come late from now on.
     pub(crate) fn raise_newest(&mut self, slot: u32, at_ms: i64) {
-        self.newest.insert(u64::from(slot), Newest::InBlock(at_ms));
+        let known_ms = self.newest.get(&u64::from(slot)).and_then(|newest| newest.at_ms());
+        if known_ms.is_none_or(|known_ms| known_ms < at_ms) {
+            self.newest.insert(u64::from(slot), Newest::InBlock(at_ms));
+        }
+    }
+
+    /// The newest instant of a series before this group.
+    pub(crate) fn newest_before_ms(&mut self, slot: u32, id: SeriesId) -> Option<i64> {
+        let in_memory = self.present.head.memtable.get(slot).map(|series| series.newest());
+        match in_memory.unwrap_or_default() {
+            Newest::Unknown => self.present.in_blocks.of(self.present.blocks, id).at_ms(),
+            known => known.at_ms(),
+        }
     }
 
     fn in_group(&mut self, slot: u32, at_ms: i64) -> Option<f64> {

@@ -39,6 +39,8 @@ pub struct Accepted {
     pub families: Vec<(String, Metadata)>,
     /// Positions in `histograms`.
     by_place: HashMap<(u32, i64), usize>,
+    /// The newest histogram of each slot.
+    newest_ms: HashMap<u32, i64>,
 }
 
 impl Accepted {
@@ -150,6 +152,7 @@ impl Plan<'_> {
                 self.raise_newest(slot, own.at_ms);
                 let accepted = &mut self.finished.beside;
                 accepted.by_place.insert((slot, own.at_ms), accepted.histograms.len());
+                accepted.newest_ms.insert(slot, own.at_ms);
                 accepted.histograms.push((slot, own));
                 Ok(())
             }
@@ -168,6 +171,12 @@ impl Plan<'_> {
         }
         if self.number_here(slot, own.at_ms).is_some() {
             return Verdict::Refuse(RefusedReason::DuplicateTimestamp);
+        }
+        // The numbers of its own batch were added first: against them it does not come late.
+        let in_group_ms = self.finished.beside.newest_ms.get(&slot).copied();
+        let before_ms = self.newest_before_ms(slot, own.id).max(in_group_ms);
+        if before_ms.is_none_or(|before_ms| own.at_ms > before_ms) {
+            return Verdict::Append;
         }
         if self.present.blocks.is_empty() {
             return Verdict::Refuse(RefusedReason::OutOfOrder);

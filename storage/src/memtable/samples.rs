@@ -24,6 +24,17 @@ pub enum Newest {
     InBlock(i64),
 }
 
+impl Newest {
+    /// Its instant.
+    pub fn at_ms(self) -> Option<i64> {
+        match self {
+            Newest::Unknown | Newest::None => None,
+            Newest::At(sample) => Some(sample.at_ms),
+            Newest::InBlock(at_ms) => Some(at_ms),
+        }
+    }
+}
+
 /// The samples of one series.
 #[derive(Debug)]
 pub struct SeriesSamples {

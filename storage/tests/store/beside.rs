@@ -248,6 +248,36 @@ fn histograms_and_numbers_share_one_time_line() {
     check(&store, 50, Ok(5.0), None);
 }
 
+/// A sender that was cut off brings both in one batch.
+#[test]
+fn one_batch_with_numbers_and_histograms_of_a_series() {
+    let disk = SimulatedDisk::new(1);
+    let store = open(&disk.disk(), quiet());
+    let batch = |start_ms: i64| {
+        let mut batch = Batch::new();
+        let series = batch.series(&labels(1));
+        for step in 0..3 {
+            batch.sample(series, TimestampMs(start_ms + step * 20), step as f64);
+            let own = Arc::new(histogram(4 + step as u64));
+            batch.histogram(series, TimestampMs(start_ms + step * 20 - 10), own);
+        }
+        batch.histogram(series, TimestampMs(start_ms + 20), Arc::new(histogram(4)));
+        batch
+    };
+    for start_ms in [1000, 2000, 1000] {
+        let answer = block_on(store.append(batch(start_ms))).unwrap();
+        assert_eq!((answer.accepted, answer.histograms_accepted), (3, 3), "{start_ms}");
+        assert_eq!(answer.refused.len(), 1);
+        assert_eq!(answer.refused[0].reason, RefusedReason::DuplicateTimestamp);
+    }
+    let answer = block_on(store.append(batch(1500))).unwrap();
+    assert_eq!((answer.accepted, answer.histograms_accepted), (0, 0));
+    let before = content(&store);
+    assert_eq!(before[&labels(1)].0.len(), 6);
+    drop(store);
+    assert_eq!(content(&open(&disk.disk(), quiet())), before);
+}
+
 #[test]
 fn what_cannot_be_stored() {
     let store = open(&SimulatedDisk::new(1).disk(), quiet());

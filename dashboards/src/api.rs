@@ -24,5 +24,7 @@ pub mod targets;
 pub mod status;
 /// `/write`: remote write.
 pub mod write;
+/// Text import.
+pub mod import;
 /// `/api/v2`.
 pub mod alertmanager;

@@ -262,7 +262,12 @@ impl Folder<'_> {
     fn is_missing(&self, block_id: &str) -> bool {
         let dir = self.blocks_dir().join(block_id);
         let files = [META_FILE, crate::block::meta::SAMPLES_FILE, crate::block::meta::SERIES_FILE];
-        files.iter().any(|file| self.disk.exists(&dir.join(file)).is_ok_and(|exists| !exists))
+        let meta = crate::block::meta::Meta::read(self.disk, &dir).ok();
+        let named = meta.iter().flat_map(|meta| meta.files.iter().map(|file| file.name.as_str()));
+        files
+            .into_iter()
+            .chain(named)
+            .any(|file| self.disk.exists(&dir.join(file)).is_ok_and(|exists| !exists))
     }
 
     fn quarantine(&self, block_id: &str) -> Result<(), Error> {

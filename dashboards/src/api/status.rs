@@ -6,7 +6,6 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::api::envelope::{ApiError, Success};
-use crate::api::params::Params;
 use crate::parts::Parts;
 
 /// The Prometheus version whose API is spoken. Grafana switches features by it.

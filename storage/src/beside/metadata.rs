@@ -29,6 +29,8 @@ const FORMAT_VERSION: u32 = 1;
 const FILE_BYTES_MAX: usize = 256 << 20;
 /// Families kept; the ones told longest ago go first.
 pub const FAMILIES_MAX: usize = 100_000;
+/// Memory they may take; beyond it the ones told longest ago go first, too.
+pub const FAMILIES_BYTES_MAX: usize = 64 << 20;
 /// Different descriptions of one family that are kept.
 pub const DESCRIPTIONS_MAX: usize = 8;
 /// Bytes of help and of unit that are kept; the rest is cut.
@@ -43,11 +45,20 @@ struct Family {
     descriptions: Vec<Metadata>,
 }
 
+impl Family {
+    /// Its memory, roughly, without its name, which is bounded by the number of families.
+    fn bytes(&self) -> usize {
+        let text = |one: &Metadata| one.unit.len() + one.help.len() + size_of::<Metadata>();
+        self.descriptions.iter().map(text).sum()
+    }
+}
+
 /// All families.
 #[derive(Debug, Default)]
 pub struct Families {
     by_name: BTreeMap<String, Family>,
     told: u64,
+    bytes: usize,
     /// Changes since the store was opened; a flush compares it with the last one it wrote.
     changes: u64,
 }
@@ -77,6 +88,7 @@ impl Families {
             self.by_name.insert(family.to_owned(), Family::default());
         }
         let Some(own) = self.by_name.get_mut(family) else { return };
+        let bytes = own.bytes();
         own.told = told;
         if own.descriptions.last() == Some(&metadata) {
             return;
@@ -86,18 +98,21 @@ impl Families {
         if own.descriptions.len() > DESCRIPTIONS_MAX {
             own.descriptions.remove(0);
         }
+        self.bytes = self.bytes + own.bytes() - bytes;
         self.changes += 1;
     }
 
     /// Lets go of a tenth of the families when there are too many.
     fn make_room(&mut self) {
-        if self.by_name.len() < FAMILIES_MAX {
+        if self.by_name.len() < FAMILIES_MAX && self.bytes < FAMILIES_BYTES_MAX {
             return;
         }
         let mut told: Vec<u64> = self.by_name.values().map(|family| family.told).collect();
-        let (_, limit, _) = told.select_nth_unstable(FAMILIES_MAX / 10);
+        let tenth = told.len() / 10;
+        let (_, limit, _) = told.select_nth_unstable(tenth);
         let limit = *limit;
         self.by_name.retain(|_, family| family.told > limit);
+        self.bytes = self.by_name.values().map(Family::bytes).sum();
     }
 
     /// Changes since the store was opened.

@@ -11,6 +11,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use model::append::SeriesId;
 use model::append::{BatchExemplar, BatchHistogram, Column, Metadata, Refused, RefusedReason};
 use model::limits::{EXEMPLAR_LABELS_CHARS_MAX, FUTURE_MS_MAX};
 use model::{Appended, Batch, Histogram, SeriesIx};
@@ -39,6 +40,10 @@ pub struct Accepted {
     pub families: Vec<(String, Metadata)>,
     /// Positions in `histograms`.
     by_place: HashMap<(u32, i64), usize>,
+    /// Positions in `families` of the last word on each.
+    newest_family: HashMap<String, usize>,
+    /// Positions in `exemplars` of the last one of each series.
+    newest_exemplar: HashMap<SeriesId, usize>,
     /// The newest histogram of each slot.
     newest_ms: HashMap<u32, i64>,
 }
@@ -118,13 +123,14 @@ impl Plan<'_> {
         }
         for (family, told) in batch.families() {
             let told = metadata::cut(told);
-            let is_known = self.finished.beside.families.iter().rev().find(|one| one.0 == *family);
-            let is_news = match is_known {
-                Some((_, known)) => *known != told,
+            let accepted = &mut self.finished.beside;
+            let is_news = match accepted.newest_family.get(family) {
+                Some(index) => accepted.families[*index].1 != told,
                 None => self.present.head.beside.families.is_news(family, &told),
             };
             if is_news && !family.is_empty() && family.len() <= NAME_BYTES_MAX {
-                self.finished.beside.families.push((family.clone(), told));
+                accepted.newest_family.insert(family.clone(), accepted.families.len());
+                accepted.families.push((family.clone(), told));
             }
         }
     }
@@ -233,20 +239,22 @@ impl Plan<'_> {
         }
         let (_, id) = self.place(series)?;
         let own = Exemplar { at: one.at, value: one.value, labels: one.labels.clone() };
-        let in_group = self.finished.beside.exemplars.iter().rev().find(|other| other.id == id);
-        let newest = in_group.map(|other| &other.exemplar);
+        let accepted = &mut self.finished.beside;
+        let in_group = accepted.newest_exemplar.get(&id);
+        let newest = in_group.map(|index| &accepted.exemplars[*index].exemplar);
         let ring = &self.present.head.beside.exemplars;
         let newest = newest.or_else(|| ring.of(id).next_back());
         match newest.map(|newest| order(newest, &own)) {
             None | Some(std::cmp::Ordering::Less) => {
-                self.finished.beside.exemplars.push(Numbered { id, exemplar: own });
+                accepted.newest_exemplar.insert(id, accepted.exemplars.len());
+                accepted.exemplars.push(Numbered { id, exemplar: own });
                 Ok(())
             }
             // What a target shows again is no news, and nothing is wrong with it.
             Some(std::cmp::Ordering::Equal) => Ok(()),
             Some(std::cmp::Ordering::Greater) => {
                 let is_it = |other: &Exemplar| order(other, &own).is_eq();
-                let group = &self.finished.beside.exemplars;
+                let group = &accepted.exemplars;
                 let is_known = ring.of(id).any(is_it)
                     || group.iter().any(|other| other.id == id && is_it(&other.exemplar));
                 if is_known { Ok(()) } else { Err(RefusedReason::OutOfOrder) }

@@ -472,3 +472,18 @@ proptest! {
         }
     }
 }
+
+/// What a usual histogram takes on disk; `growing` has 20 buckets, 14 of which grow.
+#[test]
+fn a_usual_histogram_takes_few_bytes_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let series: Vec<Rows> = (0..60)
+        .map(|number| Rows {
+            starts: Vec::new(),
+            ..regular(480, |step| growing(step + number * 17))
+        })
+        .collect();
+    let block = write(dir.path(), &series, Vec::new());
+    let bytes = block.meta().file(HISTOGRAMS_FILE).map_or(0, |file| file.size_bytes) / (60 * 480);
+    assert!(bytes < 40, "{bytes} bytes a histogram");
+}

@@ -12,6 +12,8 @@ pub mod json;
 pub mod query;
 /// `/series`, `/labels`, `/label/<name>/values`.
 pub mod series;
+/// `/metadata`, `/query_exemplars`.
+pub mod beside;
 /// `/sql`.
 pub mod sql;
 /// `/rules`, `/alerts`.

@@ -128,7 +128,8 @@ fn cpu_seconds() -> BTreeMap<String, f64> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("the kernel shows threads");
     for task in tasks.flatten() {
         let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
-        let name = read("comm").trim().to_owned();
+        let is_main = task.file_name().to_str() == Some(&std::process::id().to_string());
+        let name = if is_main { "main".to_owned() } else { read("comm").trim().to_owned() };
         let stat = read("schedstat");
         let on_cpu_ns: f64 = stat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0.0);
         *seconds.entry(name).or_default() += on_cpu_ns / 1e9;
@@ -149,7 +150,8 @@ fn print_phase(name: &str, samples: usize, before: &BTreeMap<String, f64>, start
     let mut sum = 0.0;
     for (thread, seconds) in cpu_seconds() {
         let own = (seconds - before.get(&thread).copied().unwrap_or(0.0)) / millions;
-        if thread.starts_with("store") || thread == "journal" {
+        let is_flush = thread == "main" && name.contains("flush");
+        if thread.starts_with("store") || thread == "journal" || is_flush {
             sum += own;
             text.push_str(&format!(" {thread} {own:.4}"));
         }
@@ -208,28 +210,15 @@ impl Sender {
     }
 }
 
-fn run(shape: &Shape, dir: &Path) {
-    let store = Store::open(Disk::real(), dir, Settings::default(), Arc::new(SystemClock));
-    let store = store.expect("the store opens");
-    let end_ms = SystemClock.now().0 / 7_200_000 * 7_200_000;
-    let start_ms = end_ms - shape.steps as i64 * INTERVAL_MS;
-    let mut senders: Vec<Sender> =
-        (0..shape.connections).map(|connection| Sender::new(shape, connection)).collect();
-    println!("start: RSS {:.1} MiB", resident_mib());
-
-    let (before, start) = (cpu_seconds(), Instant::now());
-    for sender in &mut senders {
-        sender.step(&store, 0, shape, start_ms);
-    }
-    print_phase("new series", shape.series, &before, start);
-
+/// All connections at once, each as fast as it is answered.
+fn append_all(store: &Store, senders: Vec<Sender>, shape: &Shape, start_ms: i64) {
     let (before, start) = (cpu_seconds(), Instant::now());
     let mut resident = Vec::new();
     let barrier = Barrier::new(shape.connections + 1);
     let waits = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for mut sender in senders {
-            let (store, barrier, waits) = (&store, &barrier, &waits);
+            let (store, barrier, waits) = (store, &barrier, &waits);
             scope.spawn(move || {
                 let mut own = Vec::new();
                 for step in 1..shape.steps {
@@ -268,6 +257,24 @@ fn run(shape: &Shape, dir: &Path) {
     waits.sort_unstable();
     let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
     println!("answers: p50 {:?}, p99 {:?}, longest {:?}", at(0.5), at(0.99), at(1.0));
+}
+
+fn run(shape: &Shape, dir: &Path) {
+    let store = Store::open(Disk::real(), dir, Settings::default(), Arc::new(SystemClock));
+    let store = store.expect("the store opens");
+    let end_ms = SystemClock.now().0 / 7_200_000 * 7_200_000;
+    let start_ms = end_ms - shape.steps as i64 * INTERVAL_MS;
+    let mut senders: Vec<Sender> =
+        (0..shape.connections).map(|connection| Sender::new(shape, connection)).collect();
+    println!("start: RSS {:.1} MiB", resident_mib());
+
+    let (before, start) = (cpu_seconds(), Instant::now());
+    for sender in &mut senders {
+        sender.step(&store, 0, shape, start_ms);
+    }
+    print_phase("new series", shape.series, &before, start);
+
+    append_all(&store, senders, shape, start_ms);
     let stats = store.stats();
     println!(
         "journal {:.1} MiB ({} commits, {} blocks written so far), refused {:?}",
@@ -278,9 +285,7 @@ fn run(shape: &Shape, dir: &Path) {
     );
     let (before, start, rest) = (cpu_seconds(), Instant::now(), stats.samples_in_memtable);
     store.flush().expect("the store flushes");
-    let own: f64 = cpu_seconds().get("ingest").copied().unwrap_or(0.0);
     print_phase("last flush", rest.max(1) as usize, &before, start);
-    println!("the last flush ran on the main thread, CPU s of that so far: {own:.2}");
     let stats = store.stats();
     println!(
         "blocks {:.2} bytes/sample",

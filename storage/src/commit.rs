@@ -97,7 +97,7 @@ impl Committer {
         let mut eras = lock(&shared.eras);
         let (answers, ends, known) = self.plan(group);
         self.next_series_id += self.work.new_series.len() as u64;
-        if !self.work.samples.is_empty() {
+        if !self.work.samples.is_empty() || !self.work.beside.is_empty() {
             let records = records(&mut self.work, &ends);
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
             if let Err(error) = self.shared.journal.append_groups_blocking(groups(records)) {
@@ -105,6 +105,7 @@ impl Committer {
                 return Err(self.refusal(&error));
             }
             let newest_ms = self.work.samples.iter().map(|planned| planned.numbered.at_ms).max();
+            let newest_ms = newest_ms.max(self.work.beside.newest_ms());
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
         self.apply(&ends);
@@ -153,7 +154,7 @@ impl Committer {
 
     fn check_memory(&self) -> Result<(), String> {
         let (bytes, bytes_max) =
-            (self.shared.head().memtable.bytes(), self.shared.settings.memtable_bytes_max);
+            (self.shared.head().bytes(), self.shared.settings.memtable_bytes_max);
         if bytes < bytes_max {
             return Ok(());
         }
@@ -176,11 +177,12 @@ impl Committer {
     }
 
     /// Makes the plan visible, some whole batches at a time.
-    fn apply(&self, ends: &[usize]) {
+    fn apply(&mut self, ends: &[usize]) {
         let mut start = 0;
         for (index, &end) in ends.iter().enumerate() {
             let is_last = index + 1 == ends.len();
-            if !is_last && ends[index + 1] - start <= APPLY_SAMPLES_MAX {
+            let is_small = !is_last && ends[index + 1] - start <= APPLY_SAMPLES_MAX;
+            if !is_last && (is_small || !self.work.beside.is_empty()) {
                 continue;
             }
             let mut head = self.shared.head_mut();
@@ -194,6 +196,12 @@ impl Committer {
                 head.memtable.put(*slot, sample);
             }
             start = end;
+            if is_last {
+                for (slot, one) in &self.work.beside.histograms {
+                    head.memtable.raise_newest(*slot, one.at_ms);
+                }
+                head.beside.apply(std::mem::take(&mut self.work.beside));
+            }
         }
     }
 
@@ -204,6 +212,8 @@ impl Committer {
         counters.unavailable = None;
         for answer in answers {
             counters.accepted += answer.accepted;
+            counters.histograms_accepted += answer.histograms_accepted;
+            counters.exemplars_accepted += answer.exemplars_accepted;
             for refused in &answer.refused {
                 *counters.refused.entry(refused.reason).or_default() += 1;
             }
@@ -229,5 +239,6 @@ fn records(work: &mut Work, ends: &[usize]) -> Vec<(u8, Vec<u8>)> {
         start = end;
     }
     encode_samples(&work.samples, numbered, &mut records);
+    work.beside.encode(&mut records);
     records
 }

@@ -12,9 +12,13 @@
 //!
 //! Not here: samples in order (`plan`).
 
+use std::sync::Arc;
+
 use model::append::{RefusedReason, SeriesId};
 use model::{Batch, TimeRange, TimestampMs};
 
+use crate::beside::scan::histogram_in_blocks;
+use crate::block::Block;
 use crate::plan::{NONE_MS, Plan};
 use crate::record::NumberedSample;
 use crate::source::{block_rows, columns_in_blocks};
@@ -53,11 +57,11 @@ impl Candidate {
 }
 
 /// Whether a sample counts as accepted, by its place in the batch.
-pub type Verdict = (u32, Result<(), RefusedReason>);
+pub type Judged = (u32, Result<(), RefusedReason>);
 
 impl Plan<'_> {
     /// Judges all candidates, in the order of the batch, and takes those that come late but in time.
-    pub(crate) fn judge_candidates(&mut self, batch: &Batch) -> Vec<Verdict> {
+    pub(crate) fn judge_candidates(&mut self, batch: &Batch) -> Vec<Judged> {
         let mut candidates = std::mem::take(&mut self.work.candidates);
         self.look_in_memory(batch, &mut candidates);
         self.look_in_blocks(batch, &mut candidates);
@@ -142,6 +146,9 @@ impl Plan<'_> {
             Stored::Unread => return Err(RefusedReason::TooOld),
             Stored::Nothing => {}
         }
+        if self.is_histogram_at(candidate, at_ms) {
+            return Err(RefusedReason::DuplicateTimestamp);
+        }
         // The beginning of time also stands for "no sample"; and nothing was there.
         let is_first = candidate.newest_ms == NONE_MS;
         if window_ms == 0 && !is_first {
@@ -152,6 +159,17 @@ impl Plan<'_> {
         }
         self.take(candidate.slot, NumberedSample { id: candidate.id, at_ms, value });
         Ok(())
+    }
+}
+
+impl Plan<'_> {
+    fn is_histogram_at(&mut self, candidate: &Candidate, at_ms: i64) -> bool {
+        let blocks = self.present.blocks;
+        let touches = |block: &Arc<Block>| block.range().contains(TimestampMs(at_ms));
+        self.histogram_here(candidate.slot, at_ms).is_some()
+            || blocks.iter().any(touches)
+                && self.may_look_into_blocks()
+                && histogram_in_blocks(blocks, candidate.id, at_ms).is_some()
     }
 }
 

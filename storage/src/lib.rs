@@ -53,11 +53,17 @@ mod select;
 mod source;
 /// A picture of the running store in another folder.
 pub mod snapshot;
+/// What series have beside their numbers.
+mod beside;
 /// Reading samples: the memtable and the blocks as one.
 pub mod scan;
 /// Figures about the store.
 pub mod stats;
 
+pub use beside::Beside;
+pub use beside::exemplars::Exemplar;
+pub use beside::hooks::SeriesExemplars;
+pub use beside::scan::BesideScan;
 pub use error::Error;
 pub use scan::Scan;
 pub use settings::Settings;

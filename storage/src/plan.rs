@@ -18,6 +18,7 @@ use model::append::{BatchSample, Column, Refused, RefusedReason, SeriesId, Serie
 use model::limits::FUTURE_MS_MAX;
 use model::{Appended, Batch, Labels, SeriesIx};
 
+use crate::beside::plan::{Accepted, has_beside};
 use crate::block::Block;
 use crate::head::Head;
 use crate::judge::Candidate;
@@ -29,6 +30,8 @@ use crate::source::NewestInBlocks;
 const UNKNOWN_MS: i64 = i64::MAX;
 /// The newest instant of a series without samples: everything but itself is newer.
 pub const NONE_MS: i64 = i64::MIN;
+/// Single places of blocks looked at for one group; beyond it late histograms are "too old" unread.
+const BLOCK_LOOKUPS_MAX: usize = 64;
 /// Samples of a group that the buffers keep room for.
 const KEPT_SAMPLES_MAX: usize = 256 * 1024;
 
@@ -90,6 +93,8 @@ pub struct Work {
     pub samples: Vec<Planned>,
     new_by_hash: NumberMap<u32>,
     resolved: Vec<Resolved>,
+    /// What is taken beside the numbers.
+    pub beside: Accepted,
     /// Samples of the batch that are not newer than all of their series.
     pub(crate) candidates: Vec<Candidate>,
 }
@@ -104,14 +109,18 @@ impl Work {
         self.new_by_hash.shrink_to(KEPT_SAMPLES_MAX / 16);
         self.candidates.clear();
         self.candidates.shrink_to(KEPT_SAMPLES_MAX);
+        if !self.beside.is_empty() {
+            self.beside = Accepted::default();
+        }
         self.resolved.shrink_to(KEPT_SAMPLES_MAX);
     }
 
     /// Takes back a plan that was not written, with `known` series before it.
     pub fn forget(&mut self, known: usize) {
         self.slots.truncate(known);
-        for planned in &self.samples {
-            if let Some(state) = self.slots.get_mut(planned.slot as usize) {
+        let slots = self.samples.iter().map(|planned| planned.slot);
+        for slot in slots.chain(self.beside.histograms.iter().map(|one| one.0)) {
+            if let Some(state) = self.slots.get_mut(slot as usize) {
                 state.newest_ms = UNKNOWN_MS;
             }
         }
@@ -125,17 +134,26 @@ pub struct Plan<'a> {
     pub(crate) work: &'a mut Work,
     /// Rows of blocks that may still be read for this group.
     pub(crate) rows_left: u64,
+    /// Single places of blocks that may still be looked at for this group.
+    lookups_left: usize,
 }
 
 /// One series of a batch.
 #[derive(Debug)]
-enum Resolved {
+pub(crate) enum Resolved {
     Slot(u32, SeriesId),
     New(u64, Labels),
     Refused(RefusedReason),
 }
 
-/// What becomes of one sample.
+/// What becomes of one sample of any kind.
+pub(crate) enum Verdict {
+    Append,
+    Duplicate,
+    Refuse(RefusedReason),
+}
+
+/// What becomes of one number at first.
 enum Outcome {
     Taken,
     /// It is judged when the batch is through.
@@ -149,7 +167,8 @@ impl<'a> Plan<'a> {
         work.clear();
         let state = SlotState { newest_ms: UNKNOWN_MS, last: 0 };
         work.slots.resize(present.head.registry.len(), state);
-        Plan { present, work, rows_left: crate::judge::LOOKUP_ROWS_MAX }
+        let rows_left = crate::judge::LOOKUP_ROWS_MAX;
+        Plan { present, work, rows_left, lookups_left: BLOCK_LOOKUPS_MAX }
     }
 
     /// How many samples are taken so far.
@@ -175,6 +194,9 @@ impl<'a> Plan<'a> {
         }
         if !self.work.candidates.is_empty() {
             self.add_candidates(batch, &mut appended);
+        }
+        if has_beside(batch) {
+            self.add_beside(batch, &mut resolved, &mut appended);
         }
         let id = |series: &Resolved| match series {
             Resolved::Slot(_, id) => Some(*id),
@@ -260,16 +282,9 @@ impl<'a> Plan<'a> {
             }
             return Outcome::Refused(RefusedReason::TooFarInFuture);
         }
-        let (slot, id) = match series {
-            Resolved::Slot(slot, id) => (*slot, *id),
-            Resolved::Refused(reason) => return Outcome::Refused(*reason),
-            Resolved::New(hash, labels) => match self.create(*hash, labels) {
-                Ok((slot, id)) => {
-                    *series = Resolved::Slot(slot, id);
-                    (slot, id)
-                }
-                Err(reason) => return Outcome::Refused(reason),
-            },
+        let (slot, id) = match self.place(series) {
+            Ok(place) => place,
+            Err(reason) => return Outcome::Refused(reason),
         };
         let numbered = NumberedSample { id, at_ms, value: sample.value };
         let state = &mut self.work.slots[slot as usize];
@@ -286,6 +301,23 @@ impl<'a> Plan<'a> {
         }
         self.work.candidates.push(Candidate::new(index, (slot, id), newest_ms));
         Outcome::Candidate
+    }
+
+    /// The slot of a series, which is created if it is new.
+    #[inline]
+    pub(crate) fn place(
+        &mut self,
+        series: &mut Resolved,
+    ) -> Result<(u32, SeriesId), RefusedReason> {
+        match series {
+            Resolved::Slot(slot, id) => Ok((*slot, *id)),
+            Resolved::New(hash, labels) => {
+                let (slot, id) = self.create(*hash, labels)?;
+                *series = Resolved::Slot(slot, id);
+                Ok((slot, id))
+            }
+            Resolved::Refused(reason) => Err(*reason),
+        }
     }
 
     /// Takes a sample into the plan.
@@ -342,10 +374,29 @@ impl<'a> Plan<'a> {
         found_ms
     }
 
-    /// What memory and blocks say.
-    fn look_up_newest(&mut self, slot: u32, id: SeriesId) -> Option<i64> {
+    /// What memory and blocks say: the newest instant before this group.
+    pub(crate) fn look_up_newest(&mut self, slot: u32, id: SeriesId) -> Option<i64> {
         let in_memory = self.present.head.memtable.newest_ms_of(slot);
         in_memory.or_else(|| self.present.in_blocks.of(self.present.blocks, id))
+    }
+
+    /// A histogram was taken: numbers up to it come late from now on.
+    pub(crate) fn raise_newest(&mut self, slot: u32, at_ms: i64) {
+        let state = &mut self.work.slots[slot as usize];
+        state.newest_ms = state.newest_ms.max(at_ms);
+    }
+
+    /// The number of a series at an instant, in the group or in memory.
+    pub(crate) fn number_here(&self, slot: u32, at_ms: i64) -> Option<f64> {
+        let planned = self.planned_value(slot, at_ms);
+        planned.or_else(|| self.present.head.memtable.get(slot)?.at(at_ms))
+    }
+
+    /// Whether one more place of blocks may be looked at; takes it from the budget.
+    pub(crate) fn may_look_into_blocks(&mut self) -> bool {
+        let may = self.lookups_left > 0;
+        self.lookups_left = self.lookups_left.saturating_sub(1);
+        may
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Era {
 pub struct Flushing {
     /// What is on disk.
     pub manifest: Manifest,
+    /// Changes of families that are in their file.
+    pub families_saved: u64,
 }
 
 /// Figures since the start.
@@ -53,6 +55,10 @@ pub struct Flushing {
 pub struct Counters {
     /// Samples accepted.
     pub accepted: u64,
+    /// Native histograms accepted.
+    pub histograms_accepted: u64,
+    /// Exemplars accepted.
+    pub exemplars_accepted: u64,
     /// Groups committed.
     pub commits: u64,
     /// Series created.

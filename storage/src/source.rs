@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use model::TimeRange;
 use model::append::SeriesId;
+use model::{TimeRange, TimestampMs};
 
 use crate::block::{Block, Columns};
 use crate::index::file::BlockSeries;
@@ -70,6 +70,12 @@ pub fn columns_in_blocks(
     sources.into_iter().map(one).collect()
 }
 
+/// The value of a series at an instant in any block.
+pub fn value_in_blocks(blocks: &[Arc<Block>], id: SeriesId, at_ms: i64) -> Option<f64> {
+    let range = TimeRange::closed(TimestampMs(at_ms), TimestampMs(at_ms))?;
+    columns_in_blocks(blocks, &[id], range).pop()?.values.last().copied()
+}
+
 /// The index of a block; `None` when it is damaged, which is then named.
 pub fn index_or_set_aside(
     block: &Block,
@@ -102,7 +108,10 @@ pub fn read_blocks(
         for (position, id) in ids.iter().enumerate() {
             let Some(sid) = index.sid_of(*id) else { continue };
             let series = index.series()[sid as usize];
-            if series.min_ms < range.end_ms().0 && series.max_ms >= range.start_ms().0 {
+            if series.rows > 0
+                && series.min_ms < range.end_ms().0
+                && series.max_ms >= range.start_ms().0
+            {
                 wanted.push((series, position));
             }
         }

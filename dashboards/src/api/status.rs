@@ -6,7 +6,6 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::api::envelope::{ApiError, Success};
-use crate::api::params::Params;
 use crate::parts::Parts;
 
 /// The Prometheus version whose API is spoken. Grafana switches features by it.
@@ -61,17 +60,6 @@ pub async fn tsdb(State(parts): State<Parts>) -> Result<Success<Value>, ApiError
         "journalBytes": stats.journal_bytes,
         "damaged": stats.damaged,
     })))
-}
-
-/// Types and help of metrics. None are kept yet, which clients take as "unknown".
-pub async fn metadata() -> Success<Value> {
-    Success::new(json!({}))
-}
-
-/// Exemplars. None are kept yet; an empty answer is what clients expect then.
-pub async fn exemplars(params: Params) -> Result<Success<Value>, ApiError> {
-    params.required("query")?;
-    Ok(Success::new(json!([])))
 }
 
 /// Alert managers that rules send to: the one in this process.

@@ -78,6 +78,11 @@ pub fn put_singles(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = f64>
     out.truncate(end);
 }
 
+/// Appends one value on its own.
+pub fn put_single(out: &mut Vec<u8>, value: f64) {
+    put_singles(out, std::iter::once(value));
+}
+
 /// Reads one value of [`put_singles`].
 pub fn single(reader: &mut Reader<'_>) -> Option<f64> {
     let number = reader.u64()?;

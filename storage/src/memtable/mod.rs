@@ -30,6 +30,7 @@ pub use chunk::Sample;
 pub use piece::Piece;
 pub use samples::SeriesSamples;
 
+use crate::series::NumberMap;
 use samples::Context;
 
 /// The samples of all series, by the registry's slot.
@@ -43,6 +44,8 @@ pub struct Memtable {
     /// How many flushes have begun.
     epoch: u32,
     scratch: Vec<u8>,
+    /// The newest instants at which series had something else than a number.
+    raised: NumberMap<i64>,
 }
 
 /// How far a flush took the samples of one series.
@@ -82,7 +85,14 @@ impl Memtable {
 
     /// The newest instant of a series that ever came here in order, also when a flush has taken it.
     pub fn newest_ms_of(&self, slot: u32) -> Option<i64> {
-        self.get(slot)?.newest_ms()
+        let number = self.get(slot).and_then(SeriesSamples::newest_ms);
+        number.max(self.raised.get(&u64::from(slot)).copied())
+    }
+
+    /// Tells that a series has something else than a number at an instant: numbers are judged by it.
+    pub fn raise_newest(&mut self, slot: u32, at_ms: i64) {
+        let known_ms = self.raised.entry(u64::from(slot)).or_insert(at_ms);
+        *known_ms = at_ms.max(*known_ms);
     }
 
     /// The samples of one series; `None` when nothing was ever appended to it here.

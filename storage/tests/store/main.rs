@@ -4,6 +4,8 @@
 //! Not here: the parts alone (their own tests beside them).
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this crate is tests")]
 
+/// Histograms, starts, exemplars and metadata.
+mod beside;
 /// Readers, writers and flushes at the same time.
 mod concurrency;
 /// Power cuts at every operation.

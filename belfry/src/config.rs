@@ -229,6 +229,9 @@ fn read_store(fields: &mut Fields<'_>) -> storage::Settings {
     if let Some(bytes) = store.bytes("reserve_size") {
         settings.reserve_bytes = bytes;
     }
+    if let Some(ms) = store.duration_ms("out_of_order_window") {
+        settings.out_of_order_window_ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    }
     if let Some(series) = store.unsigned("series_max") {
         settings.series_max = series;
     }

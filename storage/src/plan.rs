@@ -376,8 +376,9 @@ impl<'a> Plan<'a> {
 
     /// What memory and blocks say: the newest instant before this group.
     pub(crate) fn look_up_newest(&mut self, slot: u32, id: SeriesId) -> Option<i64> {
+        // Both: after a restart memory may hold nothing but late samples of a series.
         let in_memory = self.present.head.memtable.newest_ms_of(slot);
-        in_memory.or_else(|| self.present.in_blocks.of(self.present.blocks, id))
+        in_memory.max(self.present.in_blocks.of(self.present.blocks, id))
     }
 
     /// A histogram was taken: numbers up to it come late from now on.

@@ -9,7 +9,7 @@
 //!
 //! Invariant: instants are unique over all of it.
 //!
-//! Not here: which late samples are taken (`plan`).
+//! Not here: which late samples are taken (`judge`).
 
 use super::chunk::{Chunk, Sample};
 

@@ -16,6 +16,8 @@ mod damage;
 mod full;
 /// Questions about labels.
 mod labels;
+/// Samples out of order, and the same ones twice.
+mod late;
 /// Any order of appends, flushes and restarts.
 mod model_test;
 /// What is refused and when nothing is taken.

@@ -13,6 +13,8 @@ mod expand;
 mod redact;
 /// What the named files brought.
 mod gathered;
+/// The sections `web` and `backup`.
+mod operating;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,7 @@ use rules::config::GroupConfig;
 
 pub use expand::Environment;
 use gathered::{Gathered, Tree};
+pub use operating::{Backup, Web};
 
 /// Everything an operator wrote, and the defaults for the rest.
 #[derive(Debug)]
@@ -48,6 +51,10 @@ pub struct Config {
     pub store: storage::Settings,
     /// PromQL.
     pub query: query::Settings,
+    /// What the web server may do.
+    pub web: Web,
+    /// How buckets for backups are reached.
+    pub backup: Backup,
     /// The text of all files, secrets replaced.
     pub text: String,
     /// What was accepted and has no effect.
@@ -145,6 +152,8 @@ fn read_root(
     let exporters = exporters::config::read(section);
     let store = read_store(&mut fields);
     let query = read_query(&mut fields);
+    let web = operating::read_web(&mut fields);
+    let backup = operating::read_backup(&mut fields, folder);
     fields.finish();
     gathered.take(problems);
     let gathered = gathered.finish()?;
@@ -160,6 +169,8 @@ fn read_root(
         notifies,
         store,
         query,
+        web,
+        backup,
         text: gathered.text,
         warnings: gathered.warnings,
     })
@@ -225,6 +236,9 @@ fn read_store(fields: &mut Fields<'_>) -> storage::Settings {
     }
     if let Some(bytes) = store.bytes("reserve_size") {
         settings.reserve_bytes = bytes;
+    }
+    if let Some(ms) = store.duration_ms("out_of_order_window") {
+        settings.out_of_order_window_ms = i64::try_from(ms).unwrap_or(i64::MAX);
     }
     store.finish();
     settings

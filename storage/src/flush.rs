@@ -27,6 +27,8 @@ use model::append::SeriesId;
 use model::{TimeRange, TimestampMs};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::beside::exemplars::Numbered;
+use crate::beside::{self, hooks};
 use crate::block::meta::{Meta, checksum_text};
 use crate::block::name::ulid;
 use crate::block::writer::Heading;
@@ -64,8 +66,8 @@ fn closed_before(shared: &Shared, newest_ms: i64) -> i64 {
 /// Whether a flush is due, and how far.
 pub fn due(shared: &Shared) -> Option<Reach> {
     let head = shared.head();
-    let (oldest_ms, newest_ms) = (head.memtable.oldest_ms()?, head.memtable.newest_ms()?);
-    let bytes = head.memtable.bytes();
+    let (oldest_ms, newest_ms) = (head.oldest_ms()?, head.newest_ms()?);
+    let bytes = head.bytes();
     drop(head);
     let soft_bytes_max = shared.settings.memtable_bytes_max / 4 * 3;
     if bytes > soft_bytes_max || shared.journal.size_bytes() > shared.settings.journal_bytes_max {
@@ -81,6 +83,9 @@ struct Leaving {
     slot: u32,
     id: SeriesId,
     piece: Piece,
+    beside: Option<beside::Piece>,
+    /// What of `beside` is in blocks by now.
+    taken: beside::Taken,
 }
 
 /// A block whose folder is in place.
@@ -100,16 +105,19 @@ struct Boundary {
 pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let mut flushing = lock(&shared.flushing);
     let Some(boundary) = begin(shared, reach)? else { return Ok(()) };
-    let leaving = collect(shared, boundary.before_ms);
+    let mut leaving = collect(shared, boundary.before_ms);
+    let (exemplars, exemplars_end) = shared.head().beside.exemplars.unflushed();
     let mut written = Vec::new();
-    let recorded = write_blocks(shared, &mut flushing, &leaving, &mut written)
+    let recorded = write_blocks(shared, &mut flushing, (&mut leaving, exemplars), &mut written)
+        .and_then(|()| hooks::save_families(shared, &mut flushing))
         .and_then(|()| series_log::write_all(shared))
         .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
     if let Err(error) = recorded {
         discard(shared, &written);
         return Err(error);
     }
-    publish(shared, boundary, &leaving, written);
+    publish(shared, boundary, leaving, written);
+    shared.head_mut().beside.exemplars.set_flushed(exemplars_end);
     trim_journal(shared, boundary);
     Ok(())
 }
@@ -118,7 +126,7 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
     let mut eras = lock(&shared.eras);
     let (oldest_ms, newest_ms) = {
         let head = shared.head();
-        (head.memtable.oldest_ms(), head.memtable.newest_ms())
+        (head.oldest_ms(), head.newest_ms())
     };
     let (Some(oldest_ms), Some(newest_ms)) = (oldest_ms, newest_ms) else { return Ok(None) };
     let before_ms = match reach {
@@ -130,6 +138,7 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
     }
     let segment = shared.journal.rotate()?;
     eras.push(Era { segment, newest_ms: None, bytes: 0 });
+    shared.head_mut().memtable.begin_flush();
     Ok(Some(Boundary { segment, before_ms }))
 }
 
@@ -140,18 +149,26 @@ fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
     let mut leaving: Vec<Leaving> = Vec::new();
     {
         let head = shared.head();
-        let mut slots: Vec<u32> = head.memtable.active().iter().collect();
+        let mut slots: Vec<u32> = (head.memtable.active() | head.beside.slots()).iter().collect();
         head.registry.sort_by_labels(&mut slots);
         for slot in slots {
             let piece = head.memtable.get(slot).and_then(|series| series.piece(range));
-            let Some(piece) = piece else { continue };
-            leaving.push(Leaving { slot, id: head.registry.get(slot).id, piece });
+            let beside = head.beside.piece(slot, range);
+            if piece.is_none() && beside.is_none() {
+                continue;
+            }
+            let (id, piece) = (head.registry.get(slot).id, piece.unwrap_or_default());
+            let taken = beside::Taken { slot, ..beside::Taken::default() };
+            leaving.push(Leaving { slot, id, piece, beside, taken });
         }
     }
     for series in &mut leaving {
         series.piece.cut(before_ms);
+        if let Some(beside) = &mut series.beside {
+            beside.cut(before_ms);
+        }
     }
-    leaving.retain(|series| series.piece.count() > 0);
+    leaving.retain(|series| series.piece.count() > 0 || series.beside.is_some());
     leaving
 }
 
@@ -160,12 +177,16 @@ fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
     let mut indexes: BTreeSet<i64> = BTreeSet::new();
     for series in leaving {
         let mut last = None;
-        series.piece.each_instant(|at_ms| {
+        let mut show = |at_ms: i64| {
             let index = at_ms.div_euclid(range_ms);
             if last.replace(index) != Some(index) {
                 indexes.insert(index);
             }
-        });
+        };
+        series.piece.each_instant(&mut show);
+        if let Some(beside) = &series.beside {
+            beside.each_instant(range_ms, &mut show);
+        }
     }
     let mut width_ms = range_ms;
     while indexes.len() > FLUSH_BLOCKS_MAX {
@@ -184,11 +205,15 @@ fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
 fn write_blocks(
     shared: &Shared,
     flushing: &mut Flushing,
-    leaving: &[Leaving],
+    (leaving, mut exemplars): (&mut [Leaving], Vec<Numbered>),
     written: &mut Vec<Written>,
 ) -> Result<(), Error> {
     let blocks_dir = shared.dir.join(BLOCKS_DIR);
-    for range in ranges(leaving, shared.settings.block_range_ms) {
+    let ranges = ranges(leaving, shared.settings.block_range_ms);
+    for (index, range) in ranges.iter().copied().enumerate() {
+        // They go with the newest block: their own instants may be far in the past.
+        let is_last = index + 1 == ranges.len();
+        let exemplars = if is_last { std::mem::take(&mut exemplars) } else { Vec::new() };
         // Counted also when it fails: no name is tried twice.
         flushing.manifest.blocks_created += 1;
         let number = flushing.manifest.blocks_created;
@@ -196,8 +221,8 @@ fn write_blocks(
         let block_id = ulid(shared.clock.now(), noise);
         let temporary = blocks_dir.join(format!("{block_id}.tmp"));
         let dir = blocks_dir.join(&block_id);
-        let in_place =
-            write_block(shared, &temporary, &block_id, (range, leaving)).and_then(|meta| {
+        let in_place = write_block(shared, (&temporary, &block_id), (range, leaving), exemplars)
+            .and_then(|meta| {
                 shared
                     .disk
                     .rename(&temporary, &dir)
@@ -232,9 +257,9 @@ fn discard(shared: &Shared, written: &[Written]) {
 
 fn write_block(
     shared: &Shared,
-    dir: &Path,
-    block_id: &str,
-    (range, leaving): (TimeRange, &[Leaving]),
+    (dir, block_id): (&Path, &str),
+    (range, leaving): (TimeRange, &mut [Leaving]),
+    exemplars: Vec<Numbered>,
 ) -> Result<Meta, Error> {
     let mut writer = BlockWriter::create(&shared.disk, dir)?;
     let (mut instants_ms, mut values) = (Vec::new(), Vec::new());
@@ -242,11 +267,14 @@ fn write_block(
         instants_ms.clear();
         values.clear();
         series.piece.decode(range, &mut instants_ms, &mut values);
-        if !values.is_empty() {
+        let rows = series.beside.as_ref().map(|beside| beside.rows(range)).unwrap_or_default();
+        if !values.is_empty() || !rows.is_empty() {
             let labels = shared.head().registry.labels(series.slot);
-            writer.add(series.id, &labels, &instants_ms, &values)?;
+            writer.add_with(series.id, &labels, (&instants_ms, &values), &rows)?;
+            series.taken.extend(&rows);
         }
     }
+    writer.add_exemplars(exemplars);
     writer.finish(Heading {
         block_id: block_id.to_owned(),
         level: 0,
@@ -282,7 +310,7 @@ fn record(
     Ok(())
 }
 
-fn publish(shared: &Shared, boundary: Boundary, leaving: &[Leaving], written: Vec<Written>) {
+fn publish(shared: &Shared, boundary: Boundary, leaving: Vec<Leaving>, written: Vec<Written>) {
     let count = written.len() as u64;
     {
         let mut blocks = shared.blocks.write().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -293,15 +321,15 @@ fn publish(shared: &Shared, boundary: Boundary, leaving: &[Leaving], written: Ve
         sort_blocks(&mut all);
         *blocks = Arc::new(all);
     }
-    let last = |series: &Leaving| {
-        let last_ms = series.piece.last_ms().expect("a leaving series has samples");
-        Taken { slot: series.slot, last_ms }
-    };
-    let taken: Vec<Taken> = leaving.iter().map(last).collect();
+    let last =
+        |series: &Leaving| Some(Taken { slot: series.slot, last_ms: series.piece.last_ms()? });
+    let taken: Vec<Taken> = leaving.iter().filter_map(last).collect();
+    let taken_beside: Vec<beside::Taken> = leaving.into_iter().map(|series| series.taken).collect();
     let newest_ms = {
         let mut head = shared.head_mut();
-        let newest_ms = head.memtable.newest_ms().unwrap_or(boundary.before_ms);
+        let newest_ms = head.newest_ms().unwrap_or(boundary.before_ms);
         head.memtable.drop_taken(&taken);
+        head.beside.remove(&taken_beside);
         newest_ms
     };
     shared.cut_ms.fetch_max(closed_before(shared, newest_ms), Ordering::Relaxed);

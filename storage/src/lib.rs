@@ -23,6 +23,8 @@ mod queue;
 mod commit;
 /// What of a group of batches is taken.
 mod plan;
+/// What becomes of late samples and duplicates.
+mod judge;
 /// The records of the journal.
 mod record;
 /// The record of new series.
@@ -59,6 +61,8 @@ mod select;
 mod source;
 /// A picture of the running store in another folder.
 pub mod snapshot;
+/// What series have beside their numbers.
+mod beside;
 /// Reading samples: the memtable and the blocks as one.
 pub mod scan;
 /// Figures about the store.
@@ -67,6 +71,10 @@ pub mod stats;
 pub mod cardinality;
 
 pub use cardinality::Cardinality;
+pub use beside::Beside;
+pub use beside::exemplars::Exemplar;
+pub use beside::hooks::SeriesExemplars;
+pub use beside::scan::BesideScan;
 pub use error::Error;
 pub use scan::Scan;
 pub use settings::Settings;

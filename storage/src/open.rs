@@ -21,6 +21,7 @@ use model::append::SeriesId;
 use model::labels::hash_parts;
 
 use crate::absent::AbsentBlock;
+use crate::beside::{hooks, records};
 use crate::block::Block;
 use crate::block::cache::Cache;
 use crate::block::meta::{META_FILE, checksum_text};
@@ -90,6 +91,8 @@ pub fn open(
         memory.repair_series(&blocks, &series_log, &mut damaged)?;
     }
     let mut logged_slots = memory.head.registry.len() as u32;
+    damaged.extend(memory.head.beside.families.read(disk, dir)?);
+    hooks::load_exemplars(&mut memory.head, &blocks);
 
     let (journal, replay) = Journal::open(disk.clone(), &dir.join(JOURNAL_DIR), options(settings))?;
     let serving = blocks.iter().map(|block| block.meta().block_id.clone()).collect();
@@ -107,7 +110,7 @@ pub fn open(
     Ok(Opened {
         head: memory.head,
         blocks,
-        flushing: Flushing { manifest, looked_at: None },
+        flushing: Flushing { manifest, looked_at: None, families_saved: 0 },
         logged_slots,
         eras: memory.eras,
         journal,
@@ -265,7 +268,12 @@ impl Folder<'_> {
     fn is_missing(&self, block_id: &str) -> bool {
         let dir = self.blocks_dir().join(block_id);
         let files = [META_FILE, crate::block::meta::SAMPLES_FILE, crate::block::meta::SERIES_FILE];
-        files.iter().any(|file| self.disk.exists(&dir.join(file)).is_ok_and(|exists| !exists))
+        let meta = crate::block::meta::Meta::read(self.disk, &dir).ok();
+        let named = meta.iter().flat_map(|meta| meta.files.iter().map(|file| file.name.as_str()));
+        files
+            .into_iter()
+            .chain(named)
+            .any(|file| self.disk.exists(&dir.join(file)).is_ok_and(|exists| !exists))
     }
 
     fn quarantine(&self, block_id: &str) -> Result<(), Error> {
@@ -421,13 +429,23 @@ impl Memory {
         let mut flushed_before_ms = i64::MIN;
         for record in replay.by_ref() {
             let record = record?;
-            check_kind(record.kind, &[KIND_SERIES, KIND_SAMPLES], JOURNAL_DIR)?;
+            check_kind(record.kind, &JOURNAL_KINDS, JOURNAL_DIR)?;
             if self.eras.last().is_none_or(|era| era.segment < record.segment) {
                 self.eras.push(Era { segment: record.segment, newest_ms: None, bytes: 0 });
                 flushed_before_ms = manifest.flushed_before_ms(record.segment, serving);
             }
             if record.kind == KIND_SERIES {
                 self.add_record(&record.payload, JOURNAL_DIR, damaged);
+                continue;
+            }
+            if records::KINDS.contains(&record.kind) {
+                match records::decode(record.kind, &record.payload) {
+                    Some(found) => {
+                        nameless_samples +=
+                            self.read_beside(found, record.segment, (manifest, serving));
+                    }
+                    None => damaged.push(format!("{JOURNAL_DIR}: a record that can't be read")),
+                }
                 continue;
             }
             let Some(samples) = decode_samples(&record.payload) else {
@@ -442,8 +460,37 @@ impl Memory {
         }
         Ok(())
     }
+
+    /// Puts what stands beside numbers into memory; gives how much of it belongs to lost series.
+    fn read_beside(
+        &mut self,
+        found: records::Record,
+        segment: u64,
+        (manifest, serving): (&Manifest, &BTreeSet<String>),
+    ) -> u64 {
+        let flushed_before_ms = manifest.flushed_before_ms(segment, serving);
+        let is_flushed = |at_ms: i64| at_ms < flushed_before_ms;
+        // A flush takes all exemplars of the segments before it, whatever their instants.
+        let flushed = hooks::Flushed { instant: &is_flushed, exemplars: is_flushed(i64::MIN) };
+        let replayed = hooks::replay(&mut self.head, found, &self.aliases, &flushed);
+        if let Some(id) = replayed.id_max {
+            self.see(id);
+        }
+        if let Some(era) = self.eras.last_mut() {
+            era.newest_ms = era.newest_ms.max(replayed.newest_ms);
+        }
+        replayed.nameless
+    }
 }
 
+const JOURNAL_KINDS: [u8; 6] = [
+    KIND_SERIES,
+    KIND_SAMPLES,
+    records::KIND_HISTOGRAMS,
+    records::KIND_STARTS,
+    records::KIND_EXEMPLARS,
+    records::KIND_METADATA,
+];
 impl Memory {
     /// Adds the samples of a record that are not in a block; answers how many belong to no series.
     fn add_samples(&mut self, samples: &[NumberedSample], flushed_before_ms: i64) -> u64 {
@@ -460,6 +507,9 @@ impl Memory {
             };
             let value = Sample { at_ms: sample.at_ms, value: sample.value };
             self.head.memtable.insert(slot, value);
+            if !self.head.beside.is_empty() {
+                self.head.beside.give_way(slot, sample.at_ms);
+            }
             newest.0 = newest.0.max(Some(sample.at_ms));
         }
         if !samples.is_empty() {
@@ -488,6 +538,6 @@ fn check_kind(kind: u8, known: &[u8], dir: &str) -> Result<(), Error> {
     if known.contains(&kind) {
         return Ok(());
     }
-    let known_version = u32::from(KIND_SERIES.max(KIND_SAMPLES));
+    let known_version = u32::from(known.iter().copied().max().unwrap_or(0));
     Err(Error::NewerFormat { path: dir.into(), found_version: u32::from(kind), known_version })
 }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub block_range_ms: i64,
     /// How long after its end a range stays in memory for stragglers before it is flushed.
     pub flush_margin_ms: i64,
+    /// How much older than the newest sample of its series a sample may be; 0 takes only newer ones.
+    pub out_of_order_window_ms: i64,
     /// Memory that batches waiting for the committer may take; further ones wait.
     pub queue_bytes_max: u64,
     /// Series the store knows at most; samples of further ones are refused.
@@ -41,6 +43,7 @@ impl Default for Settings {
             memtable_bytes_max: 1024 * MIB,
             block_range_ms: 2 * HOUR_MS,
             flush_margin_ms: HOUR_MS / 2,
+            out_of_order_window_ms: HOUR_MS,
             queue_bytes_max: 64 * MIB,
             series_max: 5_000_000,
             series_per_job_max: 0,
@@ -68,6 +71,9 @@ impl Settings {
         }
         if self.flush_margin_ms < 0 {
             return wrong("flush_margin_ms", "must not be negative");
+        }
+        if self.out_of_order_window_ms < 0 {
+            return wrong("out_of_order_window_ms", "must not be negative");
         }
         if self.queue_bytes_max < 4096 || self.queue_bytes_max > u64::from(u32::MAX) {
             return wrong("queue_bytes_max", "must be 4096 to 4294967295 bytes");

@@ -49,6 +49,8 @@ pub struct Flushing {
     pub manifest: Manifest,
     /// The oldest block when we looked for series without samples; `None`: never.
     pub looked_at: Option<Option<String>>,
+    /// Changes of families that are in their file.
+    pub families_saved: u64,
 }
 
 /// Figures since the start.
@@ -56,6 +58,10 @@ pub struct Flushing {
 pub struct Counters {
     /// Samples accepted.
     pub accepted: u64,
+    /// Native histograms accepted.
+    pub histograms_accepted: u64,
+    /// Exemplars accepted.
+    pub exemplars_accepted: u64,
     /// Groups committed.
     pub commits: u64,
     /// Series created.

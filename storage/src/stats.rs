@@ -25,7 +25,11 @@ pub struct Stats {
     pub index_bytes: u64,
     /// Samples that are not in a block yet.
     pub samples_in_memtable: u64,
-    /// Memory those take.
+    /// Native histograms that are not in a block yet.
+    pub histograms_in_memory: u64,
+    /// Exemplars in memory.
+    pub exemplars: u64,
+    /// Memory of samples and histograms that are not in a block yet.
     pub memtable_bytes: u64,
     /// Batches waiting for the committer, in bytes.
     pub queue_bytes: u64,
@@ -43,6 +47,10 @@ pub struct Stats {
     pub newest_ms: Option<TimestampMs>,
     /// Samples accepted since the start.
     pub samples_accepted_count: u64,
+    /// Native histograms accepted since the start.
+    pub histograms_accepted_count: u64,
+    /// Exemplars accepted since the start.
+    pub exemplars_accepted_count: u64,
     /// Groups of batches made durable together since the start.
     pub commits_count: u64,
     /// Series created since the start.

@@ -16,10 +16,12 @@ use std::time::Duration;
 
 use journal::disk::Disk;
 use model::TimestampMs;
-use model::append::SeriesId;
+use model::append::{Metadata, SeriesId};
 use model::{Append, AppendError, Appended, Batch, BoxFuture, Clock, Labels, Matcher, TimeRange};
 
 use crate::absent::{self, Absent};
+use crate::beside::hooks::{self, SeriesExemplars};
+use crate::beside::scan::BesideScan;
 use crate::block::Block;
 use crate::block::cache::Cache;
 use crate::commit::Committer;
@@ -144,6 +146,32 @@ impl Store {
         Ok(Scan::new(&self.shared, series, range))
     }
 
+    /// What the series have beside their numbers in the range (native histograms, start
+    /// timestamps), as of this call, by position. Series with nothing but numbers are absent.
+    pub fn beside(&self, series: &[SeriesId], range: TimeRange) -> Result<BesideScan, Error> {
+        Ok(BesideScan::new(&self.shared, series, range))
+    }
+
+    /// The newest exemplars in the range of all series that pass one of the selectors, sorted by
+    /// labels. The store keeps so many in all, not per series.
+    pub fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<SeriesExemplars>, Error> {
+        Ok(hooks::exemplars(&self.shared, selectors, range))
+    }
+
+    /// What is known of metric families by name, each with its descriptions, the newest first; at
+    /// most `limit` families (0: all), or only the one that is named.
+    pub fn metadata(
+        &self,
+        limit: usize,
+        metric: Option<&str>,
+    ) -> Result<Vec<(String, Vec<Metadata>)>, Error> {
+        Ok(hooks::metadata(&self.shared, limit, metric))
+    }
+
     /// Figures about the store now.
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
@@ -163,19 +191,23 @@ impl Store {
         {
             let head = shared.head();
             stats.series = head.registry.len() as u64;
-            stats.series_active = head.memtable.active().len();
+            stats.series_active = (head.memtable.active() | head.beside.active()).len();
             stats.index_bytes = head.registry.index().bytes();
             stats.registry_bytes = head.registry.bytes() + stats.index_bytes;
             stats.samples_in_memtable = head.memtable.samples();
-            stats.memtable_bytes = head.memtable.bytes();
-            let in_memory = head.memtable.oldest_ms();
+            stats.histograms_in_memory = head.beside.count();
+            stats.exemplars = head.beside.exemplars.len() as u64;
+            stats.memtable_bytes = head.bytes();
+            let in_memory = head.oldest_ms();
             oldest_ms = [oldest_ms, in_memory].into_iter().flatten().min();
-            newest_ms = newest_ms.max(head.memtable.newest_ms());
+            newest_ms = newest_ms.max(head.newest_ms());
         }
         stats.oldest_ms = oldest_ms.map(TimestampMs);
         stats.newest_ms = newest_ms.map(TimestampMs);
         let counters = lock(&shared.counters);
         stats.samples_accepted_count = counters.accepted;
+        stats.histograms_accepted_count = counters.histograms_accepted;
+        stats.exemplars_accepted_count = counters.exemplars_accepted;
         stats.commits_count = counters.commits;
         stats.series_created_count = counters.series_created;
         stats.refused = counters.refused.clone();

@@ -8,7 +8,6 @@ use storage::cardinality::Count;
 use storage::limits::RefusedSeries;
 
 use crate::api::envelope::{ApiError, Success};
-use crate::api::params::Params;
 use crate::parts::Parts;
 
 /// The Prometheus version whose API is spoken. Grafana switches features by it.
@@ -108,17 +107,6 @@ fn refused_series(line: &RefusedSeries) -> Value {
         "labelValues": line.label.1,
         "samples": line.samples,
     })
-}
-
-/// Types and help of metrics. None are kept yet, which clients take as "unknown".
-pub async fn metadata() -> Success<Value> {
-    Success::new(json!({}))
-}
-
-/// Exemplars. None are kept yet; an empty answer is what clients expect then.
-pub async fn exemplars(params: Params) -> Result<Success<Value>, ApiError> {
-    params.required("query")?;
-    Ok(Success::new(json!([])))
 }
 
 /// Alert managers that rules send to: the one in this process.

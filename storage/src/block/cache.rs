@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::reader::Footer;
+use crate::beside::table::Table;
 use crate::index::BlockIndex;
 
 /// What of a block.
@@ -19,6 +20,8 @@ pub enum Kind {
     Index,
     /// Where the pages of its samples are.
     Footer,
+    /// Where the rows of one of its files beside the samples are.
+    Beside(&'static str),
 }
 
 /// The name of a block, and what of it.
@@ -31,6 +34,8 @@ pub enum Entry {
     Index(Arc<BlockIndex>),
     /// Where the pages of its samples are.
     Footer(Arc<Footer>),
+    /// Where the rows of a file beside the samples are.
+    Beside(Arc<Table>),
 }
 
 #[derive(Debug, Default)]

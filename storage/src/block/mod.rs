@@ -64,6 +64,8 @@ pub struct Block {
 struct Damage {
     whole: Option<String>,
     row_groups: BTreeMap<u32, String>,
+    /// Files beside the samples: one row group, or all of the file.
+    parts: BTreeMap<(&'static str, Option<u32>), String>,
 }
 
 impl Block {
@@ -113,7 +115,7 @@ impl Block {
     pub fn damage(&self) -> Vec<String> {
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         let groups = damage.row_groups.values();
-        damage.whole.iter().chain(groups).cloned().collect()
+        damage.whole.iter().chain(groups).chain(damage.parts.values()).cloned().collect()
     }
 
     /// Whether nothing of it can be read.
@@ -147,6 +149,39 @@ impl Block {
     fn row_group_damage(&self, row_group: u32) -> Option<String> {
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         damage.row_groups.get(&row_group).cloned()
+    }
+
+    /// Remembers that a row group of a file beside the samples can't be read, or all of the file.
+    pub(crate) fn set_part_aside(
+        &self,
+        name: &'static str,
+        row_group: Option<u32>,
+        reason: &str,
+    ) -> String {
+        let block_id = &self.meta.block_id;
+        let text = match row_group {
+            Some(row_group) => {
+                format!("block {block_id}: row group {row_group} of {name}: {reason}")
+            }
+            None => format!("block {block_id}: {name}: {reason}"),
+        };
+        tracing::error!(damage = %text, "part of a block set aside");
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        damage.parts.entry((name, row_group)).or_insert(text).clone()
+    }
+
+    /// What is wrong with a part that was set aside.
+    pub(crate) fn part_damage(&self, name: &'static str, row_group: Option<u32>) -> Option<String> {
+        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        damage.parts.get(&(name, row_group)).cloned()
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// The index; read from its file, or built again from `series.parquet`.

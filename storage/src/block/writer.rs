@@ -8,6 +8,7 @@
 //!
 //! Not here: which samples (`flush`), the columns' encodings (`schema`).
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ use super::page_crc::with_page_crcs;
 use super::series_file::{self, SeriesRows};
 use super::{INDEX_FILE, schema};
 use crate::Error;
+use crate::beside::exemplars::Numbered;
+use crate::beside::{self, Rows};
 use crate::encoding::decimal;
 use crate::error::{at, columns};
 use crate::index::file::BlockSeries;
@@ -97,6 +100,7 @@ pub struct BlockWriter {
     rows: u64,
     row_groups: u32,
     last_labels: Option<Labels>,
+    beside: beside::file::Writer,
 }
 
 fn create(disk: &Disk, path: &Path) -> Result<HashingFile, Error> {
@@ -129,10 +133,12 @@ impl BlockWriter {
             rows: 0,
             row_groups: 0,
             last_labels: None,
+            beside: beside::file::Writer::new(disk, dir),
         })
     }
 
     /// Adds all samples of one series, at least one.
+    #[cfg(test)]
     pub fn add(
         &mut self,
         id: SeriesId,
@@ -140,7 +146,27 @@ impl BlockWriter {
         instants_ms: &[i64],
         values: &[f64],
     ) -> Result<(), Error> {
-        assert!(!values.is_empty() && values.len() == instants_ms.len(), "a series has samples");
+        self.add_with(id, labels, (instants_ms, values), &Rows::default())
+    }
+
+    /// Adds exemplars of any series, in the order they came.
+    pub fn add_exemplars(&mut self, exemplars: Vec<Numbered>) {
+        self.beside.add_exemplars(exemplars);
+    }
+
+    /// Adds all samples of one series and what it has beside them, at least one of either.
+    pub fn add_with(
+        &mut self,
+        id: SeriesId,
+        labels: &Labels,
+        (instants_ms, values): (&[i64], &[f64]),
+        rows: &Rows,
+    ) -> Result<(), Error> {
+        assert!(values.len() == instants_ms.len(), "each sample has an instant");
+        let numbers = instants_ms.first().copied().zip(instants_ms.last().copied());
+        let span = numbers.into_iter().chain(rows.span_ms());
+        let min_ms = span.clone().map(|span| span.0).min().expect("a series has something");
+        let max_ms = span.map(|span| span.1).max().expect("a series has something");
         assert!(self.last_labels.as_ref() < Some(labels), "series come in label order, each once");
         self.last_labels = Some(labels.clone());
         let sid = u32::try_from(self.all.len()).expect("series_max keeps ordinals in 32 bits");
@@ -150,9 +176,10 @@ impl BlockWriter {
             first_row: self.rows,
             rows: values.len() as u64,
             row_group: self.row_groups,
-            min_ms: instants_ms[0],
-            max_ms: instants_ms[instants_ms.len() - 1],
+            min_ms,
+            max_ms,
         };
+        self.beside.add(sid, rows)?;
         self.rows += series.rows;
         self.all.push(series);
         self.index.insert(sid, labels);
@@ -202,6 +229,9 @@ impl BlockWriter {
         samples.footer_offset_bytes = Some(footer_offset_bytes);
         samples.footer_xxh3 = Some(checksum_text(&footer));
         let series = sealed(series, &self.dir.join(SERIES_FILE), SERIES_FILE)?;
+        let sids: BTreeMap<SeriesId, u32> =
+            self.all.iter().zip(0..).map(|(series, sid)| (series.id, sid)).collect();
+        let beside = self.beside.finish(|id| sids.get(&id).copied())?;
         let meta = Meta {
             format_version: FORMAT_VERSION,
             block_id: heading.block_id,
@@ -214,7 +244,7 @@ impl BlockWriter {
             created_ms: heading.created.0,
             sources: heading.sources,
             tombstones_applied: Vec::new(),
-            files: vec![samples, series],
+            files: [samples, series].into_iter().chain(beside).collect(),
         };
         let index = BlockIndex::new(self.all, self.index).encode();
         for (name, bytes) in [(INDEX_FILE, index), (META_FILE, meta.encode())] {

@@ -4,6 +4,8 @@
 //! Not here: the parts alone (their own tests beside them).
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this crate is tests")]
 
+/// Histograms, starts, exemplars and metadata.
+mod beside;
 /// Readers, writers and flushes at the same time.
 mod concurrency;
 /// Power cuts at every operation.
@@ -16,6 +18,8 @@ mod full;
 mod labels;
 /// Limits of series, and who met them.
 mod limits;
+/// Samples out of order, and the same ones twice.
+mod late;
 /// Any order of appends, flushes and restarts.
 mod model_test;
 /// What is refused and when nothing is taken.

@@ -167,6 +167,8 @@ fn memory_has_a_budget() {
             match append(&store, &samples) {
                 Ok(answer) => {
                     assert_eq!(answer.accepted, 50);
+                    let bytes = store.stats().memtable_bytes;
+                    assert!(bytes < (1 << 16) + 50 * 200, "at most one group more: {bytes}");
                     sent += 50;
                     break;
                 }

@@ -190,7 +190,7 @@ impl Committer {
 
     /// Makes the plan visible, some whole batches at a time.
     fn apply(&mut self, ends: &[usize]) {
-        let (mut start, mut brought_series) = (0, false);
+        let (mut start, mut series_added) = (0, 0);
         for (index, &end) in ends.iter().enumerate() {
             let is_last = index + 1 == ends.len();
             let is_small = !is_last && ends[index + 1] - start <= APPLY_SAMPLES_MAX;
@@ -198,11 +198,10 @@ impl Committer {
                 continue;
             }
             let mut head = self.shared.head_mut();
-            if !std::mem::replace(&mut brought_series, true) {
-                for new in &self.work.new_series {
-                    head.insert(new.id, new.labels.clone());
-                }
+            for new in &self.work.new_series[series_added..] {
+                head.insert(new.id, new.labels.clone());
             }
+            series_added = self.work.new_series.len();
             for Planned { numbered, slot, .. } in &self.work.samples[start..end] {
                 let sample = Sample { at_ms: numbered.at_ms, value: numbered.value };
                 head.memtable.put(*slot, sample);

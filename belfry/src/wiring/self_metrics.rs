@@ -67,6 +67,12 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
             "Samples that are not in a block yet.",
             stats.samples_in_memtable as f64,
         ),
+        gauge(
+            "belfry_store_memory_histograms",
+            "Native histograms that are not in a block yet.",
+            stats.histograms_in_memory as f64,
+        ),
+        gauge("belfry_store_exemplars", "Exemplars in memory.", stats.exemplars as f64),
         gauge("belfry_store_memtable_bytes", "Memory of those.", stats.memtable_bytes as f64),
         gauge("belfry_store_blocks", "Blocks on disk.", stats.blocks as f64),
         gauge("belfry_store_block_bytes", "Bytes of all blocks.", stats.block_bytes as f64),
@@ -77,6 +83,16 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
             "belfry_store_samples_accepted_total",
             "Samples that are durable.",
             stats.samples_accepted_count,
+        ),
+        counter(
+            "belfry_store_histograms_accepted_total",
+            "Native histograms that are durable.",
+            stats.histograms_accepted_count,
+        ),
+        counter(
+            "belfry_store_exemplars_accepted_total",
+            "Exemplars that are durable.",
+            stats.exemplars_accepted_count,
         ),
         counter("belfry_store_commits_total", "Commits to the journal.", stats.commits_count),
         counter(

@@ -112,6 +112,9 @@ pub fn problem(own: &Histogram) -> Option<&'static str> {
     if size + own.custom_values.len() > HISTOGRAM_BUCKETS_MAX {
         return Some("too many buckets");
     }
+    if i8::try_from(own.schema).is_err() {
+        return Some("no such schema");
+    }
     // The marker that a series has ended may have any shape.
     if model::sample::is_stale_nan(own.sum) {
         return None;

@@ -201,11 +201,40 @@ impl SeriesHistograms {
         self.piece(range)?.decode(range).pop().map(|(_, own)| own)
     }
 
-    /// Forgets those at these instants (ascending): all that a flush took, or a deletion names.
+    /// Forgets those at these instants, which are ascending and all here: what a flush took. Chunks
+    /// that go or stay as a whole are not decoded.
     pub fn remove(&mut self, instants_ms: &[i64]) {
-        let mut all = self.all();
-        all.retain(|(at_ms, _)| instants_ms.binary_search(at_ms).is_err());
-        self.rebuild(all);
+        let named = |chunk: &Chunk| {
+            let before = instants_ms.partition_point(|at_ms| *at_ms < chunk.first_ms);
+            instants_ms[before..].partition_point(|at_ms| *at_ms <= chunk.last_ms)
+        };
+        let left = |chunk: &Chunk| {
+            let mut all = Vec::new();
+            chunk.decode(&mut all);
+            all.retain(|(at_ms, _)| instants_ms.binary_search(at_ms).is_err());
+            let mut growing = Growing::default();
+            all.into_iter().for_each(|(at_ms, own)| growing.append(at_ms, own));
+            growing
+        };
+        for chunk in std::mem::take(&mut self.sealed) {
+            match named(&chunk) {
+                0 => self.sealed.push(chunk),
+                count if count == chunk.count as usize => {}
+                _ => {
+                    let left = left(&chunk);
+                    self.sealed.extend((left.count > 0).then(|| left.chunk()));
+                }
+            }
+        }
+        self.sealed.shrink_to_fit();
+        if self.growing.count > 0 {
+            let growing = self.growing.chunk();
+            match named(&growing) {
+                0 => {}
+                count if count == growing.count as usize => self.growing = Growing::default(),
+                _ => self.growing = left(&growing),
+            }
+        }
     }
 
     /// What a reader of the range needs; `None` when nothing touches it.

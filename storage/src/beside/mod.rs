@@ -306,6 +306,21 @@ impl Memory {
         self.measure();
     }
 
+    /// The slots change: those in `kept`, all that have anything here, are numbered anew from 0.
+    #[allow(dead_code, reason = "called when series without samples are forgotten")]
+    pub fn renumber(&mut self, kept: &RoaringBitmap) {
+        let new = |slot: u32| {
+            assert!(kept.contains(slot), "a series with anything here is kept");
+            kept.rank(slot) as u32 - 1
+        };
+        let key = |slot: u64| u64::from(new(slot as u32));
+        let histograms = std::mem::take(&mut self.histograms).into_iter();
+        self.histograms = histograms.map(|(slot, own)| (key(slot), own)).collect();
+        let starts = std::mem::take(&mut self.starts).into_iter();
+        self.starts = starts.map(|(slot, own)| (key(slot), own)).collect();
+        self.active = self.active.iter().map(new).collect();
+    }
+
     fn measure(&mut self) {
         let spans = || self.histograms.values().filter_map(SeriesHistograms::span_ms);
         let (oldest_ms, newest_ms) =

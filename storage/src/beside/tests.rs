@@ -260,6 +260,22 @@ fn families_keep_a_few_descriptions_each() {
 }
 
 #[test]
+fn slots_are_numbered_anew() {
+    let mut memory = super::Memory::default();
+    for slot in [3, 7, 20] {
+        memory.insert_histogram(slot, i64::from(slot), Arc::new(growing(1)));
+    }
+    memory.insert_start(9, (5, 1));
+    let kept = memory.slots() | roaring::RoaringBitmap::from_iter([1, 30]);
+    let bytes = memory.bytes();
+    memory.renumber(&kept);
+    assert_eq!(memory.slots().iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(memory.active().iter().collect::<Vec<_>>(), [1, 2, 4]);
+    assert!(memory.histogram_at(4, 20).is_some() && memory.histogram_at(2, 7).is_some());
+    assert_eq!(memory.bytes(), bytes);
+}
+
+#[test]
 fn files_of_a_block_over_several_row_groups() {
     let dir = tempfile::tempdir().unwrap();
     let long = regular(20_000, |step| Histogram { count: step as f64, ..Histogram::default() });

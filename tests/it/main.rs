@@ -14,5 +14,7 @@ mod crash;
 mod end_to_end;
 /// The page in a real browser.
 mod page;
+/// A real Prometheus pushes to Belfry.
+mod push;
 /// A secret in every place that may hold one, and none of them shown.
 mod secrets;

@@ -70,11 +70,11 @@ pub mod stats;
 /// Where series come from.
 pub mod cardinality;
 
-pub use cardinality::Cardinality;
 pub use beside::Beside;
 pub use beside::exemplars::Exemplar;
 pub use beside::hooks::SeriesExemplars;
 pub use beside::scan::BesideScan;
+pub use cardinality::Cardinality;
 pub use error::Error;
 pub use scan::Scan;
 pub use settings::Settings;

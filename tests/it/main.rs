@@ -18,5 +18,7 @@ mod end_to_end;
 mod limits;
 /// The page in a real browser.
 mod page;
+/// A real Prometheus pushes to Belfry.
+mod push;
 /// A secret in every place that may hold one, and none of them shown.
 mod secrets;

@@ -194,6 +194,26 @@ fn push_families(stats: &collector::push::Stats) -> Vec<Family> {
             stats.bytes_packed,
         ),
         counter("belfry_push_unpacked_bytes_total", "Bytes of bodies unpacked.", stats.bytes),
+        counter(
+            "belfry_push_samples_received_total",
+            "Pushed samples that came, refused ones included.",
+            stats.samples_received,
+        ),
+        counter(
+            "belfry_push_histograms_received_total",
+            "Pushed native histograms that came.",
+            stats.histograms_received,
+        ),
+        counter(
+            "belfry_push_exemplars_received_total",
+            "Pushed exemplars that came.",
+            stats.exemplars_received,
+        ),
+        counter(
+            "belfry_push_families_told_total",
+            "Metric families whose type, unit and help the store was told.",
+            stats.families_told,
+        ),
         counter("belfry_push_samples_stored_total", "Pushed samples stored.", stats.samples),
         counter(
             "belfry_push_histograms_stored_total",

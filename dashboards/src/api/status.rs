@@ -8,6 +8,7 @@ use storage::cardinality::Count;
 use storage::limits::RefusedSeries;
 
 use crate::api::envelope::{ApiError, Success};
+use crate::api::params::Params;
 use crate::parts::Parts;
 
 /// The Prometheus version whose API is spoken. Grafana switches features by it.

@@ -190,18 +190,6 @@ impl Memory {
         starts | &self.active
     }
 
-    /// Keeps only the series in `kept`, each under its position there. Others have nothing here.
-    pub fn renumber(&mut self, kept: &RoaringBitmap) {
-        assert!(self.slots().is_subset(kept), "a series with anything here is kept");
-        let place = |slot: u32| (kept.rank(slot) - 1) as u32;
-        let moved = |slot: u64| u64::from(place(slot as u32));
-        let histograms = std::mem::take(&mut self.histograms).into_iter();
-        self.histograms = histograms.map(|(slot, own)| (moved(slot), own)).collect();
-        let starts = std::mem::take(&mut self.starts).into_iter();
-        self.starts = starts.map(|(slot, own)| (moved(slot), own)).collect();
-        self.active = self.active.iter().map(place).collect();
-    }
-
     /// Whether a series may have histograms here in the range.
     pub fn touches(&self, slot: u32, range: TimeRange) -> bool {
         let span = self.histograms.get(&u64::from(slot)).and_then(SeriesHistograms::span_ms);
@@ -307,7 +295,6 @@ impl Memory {
     }
 
     /// The slots change: those in `kept`, all that have anything here, are numbered anew from 0.
-    #[allow(dead_code, reason = "called when series without samples are forgotten")]
     pub fn renumber(&mut self, kept: &RoaringBitmap) {
         let new = |slot: u32| {
             assert!(kept.contains(slot), "a series with anything here is kept");

@@ -20,7 +20,7 @@ const YOUNG_FRAME_SAMPLES: usize = 16;
 const YOUNG_SAMPLES: usize = 32;
 /// The bytes grow in steps of this, so that little of them is unused; later in larger ones.
 const GROWTH_BYTES: usize = 32;
-const GROWTH_LATER_BYTES: usize = 96;
+const GROWTH_LATER_BYTES: usize = 64;
 /// What the allocator takes beside the bytes, about.
 const ALLOCATION_BYTES: usize = 16;
 

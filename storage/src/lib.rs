@@ -43,6 +43,8 @@ mod absent;
 mod block;
 /// Which blocks there are.
 mod manifest;
+/// A flipped bit turned back.
+mod repair;
 /// Which series match.
 mod index;
 /// Questions about labels.

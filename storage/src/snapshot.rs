@@ -19,7 +19,7 @@ use crate::Error;
 use crate::block::meta::Meta;
 use crate::error::at;
 use crate::flush::BLOCKS_DIR;
-use crate::manifest::{Found, Manifest};
+use crate::manifest::Found;
 use crate::open::{JOURNAL_DIR, SERIES_LOG_DIR};
 use crate::shared::{Era, Shared, lock};
 
@@ -57,7 +57,7 @@ pub fn manifest_blocks(bytes: &[u8], path: &Path) -> Result<Vec<BlockName>, Erro
             .map(|entry| BlockName { block_id: entry.block_id, meta_xxh3: entry.meta_xxh3 })
             .collect()),
         Found::Damaged(what) => Err(Error::Damaged { path: path.to_owned(), what }),
-        Found::Nothing => Ok(Vec::new()),
+        Found::Nothing | Found::Repaired(..) => Ok(Vec::new()),
     }
 }
 

@@ -237,6 +237,18 @@ fn read_query(fields: &mut Fields<'_>) -> query::Settings {
     if let Some(bytes) = query.bytes("memory_max") {
         settings.memory_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
+    if let Some(bytes) = query.bytes("memory_max_all") {
+        settings.memory_bytes_max_all = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    if let Some(series) = query.unsigned("series_max") {
+        settings.series_max = usize::try_from(series).unwrap_or(usize::MAX);
+    }
+    if let Some(queries) = query.unsigned("concurrent_max") {
+        settings.concurrent_max = usize::try_from(queries).unwrap_or(usize::MAX).min(1024);
+    }
+    if let Some(queries) = query.unsigned("queue_max") {
+        settings.queue_max = usize::try_from(queries).unwrap_or(usize::MAX);
+    }
     if let Some(ms) = query.duration_ms("lookback") {
         settings.lookback_ms = i64::try_from(ms).unwrap_or(i64::MAX);
     }

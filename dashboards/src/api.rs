@@ -10,6 +10,8 @@ pub mod params;
 pub mod json;
 /// `/query`, `/query_range`.
 pub mod query;
+/// `/queries`: what runs now.
+pub mod running;
 /// `/series`, `/labels`, `/label/<name>/values`.
 pub mod series;
 /// `/sql`.
@@ -22,5 +24,7 @@ pub mod targets;
 pub mod status;
 /// `/write`: remote write.
 pub mod write;
+/// Text import.
+pub mod import;
 /// `/api/v2`.
 pub mod alertmanager;

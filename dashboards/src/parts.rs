@@ -6,7 +6,8 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRef;
-use model::{Append, BoxFuture, Clock};
+use collector::push::Receiver;
+use model::{BoxFuture, Clock};
 
 /// The rooms at hand.
 #[derive(Clone)]
@@ -19,8 +20,8 @@ pub struct Parts {
     pub registry: prometheus::Registry,
     /// The store, for series and labels.
     pub store: Option<Arc<storage::Store>>,
-    /// Where pushed samples go.
-    pub append: Option<Arc<dyn Append>>,
+    /// The doors for pushed samples.
+    pub receiver: Option<Arc<Receiver>>,
     /// PromQL.
     pub engine: Option<Arc<query::Engine>>,
     /// SQL.
@@ -49,7 +50,7 @@ impl Gate {
             control,
             registry: prometheus::Registry::new(),
             store: None,
-            append: None,
+            receiver: None,
             engine: None,
             sql: None,
             collector: None,

@@ -93,11 +93,14 @@ impl Server {
 pub fn router(gate: Gate) -> Router {
     let push = Router::new()
         .route("/api/v1/write", post(api::write::remote_write))
+        .route("/api/v1/import/prometheus", post(api::import::text))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(PUSH_BYTES_MAX));
     let prometheus = Router::new()
         .route("/query", get(api::query::instant).post(api::query::instant))
         .route("/query_range", get(api::query::range).post(api::query::range))
+        .route("/queries", get(api::running::list))
+        .route("/queries/{id}/kill", post(api::running::kill))
         .route("/series", get(api::series::series).post(api::series::series))
         .route("/labels", get(api::series::labels).post(api::series::labels))
         .route("/label/{name}/values", get(api::series::label_values))

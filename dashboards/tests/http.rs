@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alertmanager::Alertmanager;
+use collector::push::{Receiver, ReceiverParts};
 use dashboards::parts::Status;
 use dashboards::{Control, Gate, Parts, Server};
 use journal::disk::SimulatedDisk;
@@ -94,11 +95,17 @@ impl Api {
         let text = "route: {receiver: x}\nreceivers: [{name: x}]\n";
         let config = alertmanager::config::parse(text, "am.yml").expect("is fine");
         let alerts = Alertmanager::open(disk.disk(), Path::new("/am"), config, parts);
+        let receiver = Receiver::new(ReceiverParts {
+            append: Arc::clone(&store) as Arc<dyn Append>,
+            clock: clock.clone(),
+            seed: 1,
+            cache_bytes_max: 1 << 20,
+        });
         api.gate.open(Parts {
             clock,
             control: Arc::new(Whole),
             registry: prometheus::Registry::new(),
-            append: Some(Arc::clone(&store) as Arc<dyn Append>),
+            receiver: Some(Arc::new(receiver)),
             store: Some(store),
             engine: Some(Arc::new(engine)),
             sql: None,

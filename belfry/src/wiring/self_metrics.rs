@@ -24,6 +24,9 @@ pub fn add(rooms: &Rooms) {
     if let Some(collector) = rooms.collector.as_ref().map(Arc::clone) {
         rooms.metrics.add(Box::new(move || collector_families(&collector.stats())));
     }
+    if let Some(receiver) = rooms.receiver.as_ref().map(Arc::clone) {
+        rooms.metrics.add(Box::new(move || push_families(&receiver.stats())));
+    }
     if let Some(rules) = rooms.rules.as_ref().map(Arc::clone) {
         rooms.metrics.add(Box::new(move || rules_families(&rules.stats())));
     }
@@ -126,6 +129,64 @@ fn collector_families(stats: &collector::Stats) -> Vec<Family> {
             "Samples given up because too many waited.",
             stats.samples_dropped,
         ),
+    ]
+}
+
+fn push_families(stats: &collector::push::Stats) -> Vec<Family> {
+    let mut requests = Family::new(
+        "belfry_push_requests_total",
+        MetricKind::Counter,
+        "Requests that push samples, by message and HTTP status.",
+    );
+    for ((message, status), count) in &stats.requests {
+        let labels = [("message", *message), ("status", &status.to_string())];
+        requests.sample(&labels, *count as f64);
+    }
+    let mut refused = Family::new(
+        "belfry_push_refused_total",
+        MetricKind::Counter,
+        "Pushed samples, histograms and exemplars that were refused, by reason.",
+    );
+    for ((column, reason), count) in &stats.refused {
+        refused.sample(&[("column", *column), ("reason", *reason)], *count as f64);
+    }
+    vec![
+        requests,
+        refused,
+        counter(
+            "belfry_push_received_bytes_total",
+            "Bytes of bodies as they came.",
+            stats.bytes_packed,
+        ),
+        counter("belfry_push_unpacked_bytes_total", "Bytes of bodies unpacked.", stats.bytes),
+        counter("belfry_push_samples_stored_total", "Pushed samples stored.", stats.samples),
+        counter(
+            "belfry_push_histograms_stored_total",
+            "Pushed native histograms stored.",
+            stats.histograms,
+        ),
+        counter("belfry_push_exemplars_stored_total", "Pushed exemplars stored.", stats.exemplars),
+        counter(
+            "belfry_push_series_known_total",
+            "Pushed series that were known by their raw bytes.",
+            stats.series_known,
+        ),
+        counter(
+            "belfry_push_series_described_total",
+            "Pushed series whose labels had to be read.",
+            stats.series_described,
+        ),
+        counter(
+            "belfry_push_retries_total",
+            "Requests sent to the store again because it had lost a series.",
+            stats.retries,
+        ),
+        gauge(
+            "belfry_push_cached_series",
+            "Pushed series that are remembered.",
+            stats.cached_series as f64,
+        ),
+        gauge("belfry_push_cache_bytes", "Memory of those.", stats.cache_bytes as f64),
     ]
 }
 

@@ -6,7 +6,7 @@
 
 use collector::exposition::text::Lines;
 use collector::exposition::{Format, series};
-use collector::push::remote_write;
+use collector::push::{Decoded, PushError, decode_v1, decode_v2, unpack_snappy};
 
 use super::Golden;
 use crate::random::Random;
@@ -25,11 +25,42 @@ fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn compressed(bytes: &[u8]) -> Vec<u8> {
-    snap::raw::Encoder::new().compress_vec(bytes).expect("snappy takes any bytes")
+fn put_double(out: &mut Vec<u8>, field: u8, value: f64) {
+    out.push(field << 3 | 1);
+    out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Messages of remote write 1.0, not yet compressed.
+fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
+    out.push(field << 3);
+    put_varint(out, value);
+}
+
+fn sample(index: u64) -> Vec<u8> {
+    let mut sample = Vec::new();
+    put_double(&mut sample, 1, index as f64 * 0.1);
+    put_number(&mut sample, 2, 1_700_000_000_000 + index);
+    sample
+}
+
+/// A native histogram with two spans and three buckets.
+fn histogram() -> Vec<u8> {
+    let mut histogram = Vec::new();
+    put_number(&mut histogram, 1, 6);
+    put_double(&mut histogram, 3, 12.5);
+    put_number(&mut histogram, 4, 6);
+    put_double(&mut histogram, 5, 1e-128);
+    for (offset, length) in [(2, 2), (4, 1)] {
+        let mut span = Vec::new();
+        put_number(&mut span, 1, offset);
+        put_number(&mut span, 2, length);
+        put_bytes(&mut histogram, 11, &span);
+    }
+    put_bytes(&mut histogram, 12, &[2, 2, 3]);
+    put_number(&mut histogram, 15, 1_700_000_000_000);
+    histogram
+}
+
+/// Messages of remote write 1.0, not compressed.
 pub fn remote_write_1_seeds(_: &Golden, random: &mut Random) -> Vec<Vec<u8>> {
     let message = |random: &mut Random| {
         let mut request = Vec::new();
@@ -41,12 +72,9 @@ pub fn remote_write_1_seeds(_: &Golden, random: &mut Random) -> Vec<Vec<u8>> {
                 put_bytes(&mut pair, 2, value.as_bytes());
                 put_bytes(&mut series, 1, &pair);
             }
-            for index in 0..random.below(5) {
-                let mut sample = vec![0x09];
-                sample.extend_from_slice(&(index as f64 * 0.1).to_le_bytes());
-                sample.push(0x10);
-                put_varint(&mut sample, 1_700_000_000_000 + index);
-                put_bytes(&mut series, 2, &sample);
+            (0..random.below(5)).for_each(|index| put_bytes(&mut series, 2, &sample(index)));
+            if random.one_in(3) {
+                put_bytes(&mut series, 4, &histogram());
             }
             put_bytes(&mut request, 1, &series);
         }
@@ -55,29 +83,66 @@ pub fn remote_write_1_seeds(_: &Golden, random: &mut Random) -> Vec<Vec<u8>> {
     (0..8).map(|_| message(random)).collect()
 }
 
-/// A message of remote write 1.0.
-pub fn remote_write_1(_: &Golden, bytes: &[u8]) -> Result<(), String> {
-    let decoded = remote_write::decode("application/x-protobuf", "snappy", &compressed(bytes));
-    match decoded {
-        // A sample takes at least eight bytes of the message.
-        Ok(batch) if batch.samples().len() > bytes.len() / 8 => {
-            Err(format!("{} samples out of {} bytes", batch.samples().len(), bytes.len()))
+/// Messages of remote write 2.0, not compressed.
+pub fn remote_write_2_seeds(_: &Golden, random: &mut Random) -> Vec<Vec<u8>> {
+    let message = |random: &mut Random| {
+        let mut request = Vec::new();
+        for symbol in ["", "__name__", "up", "job", "node", "instance", "a:9100", "Help.", "s"] {
+            put_bytes(&mut request, 4, symbol.as_bytes());
         }
-        _ => Ok(()),
+        for _ in 0..1 + random.below(6) {
+            let mut series = Vec::new();
+            put_bytes(&mut series, 1, &[1, 2, 5, 6, 3, 4]);
+            (0..random.below(5)).for_each(|index| put_bytes(&mut series, 2, &sample(index)));
+            if random.one_in(3) {
+                put_bytes(&mut series, 3, &histogram());
+            }
+            put_bytes(&mut series, 5, &[1 << 3, 2, 3 << 3, 7, 4 << 3, 8]);
+            put_bytes(&mut request, 5, &series);
+        }
+        request
+    };
+    (0..8).map(|_| message(random)).collect()
+}
+
+/// A sample takes at least eight bytes of its message.
+fn check_size(decoded: Result<Decoded, PushError>, bytes: &[u8]) -> Result<(), String> {
+    let samples = decoded.map_or(0, |decoded| decoded.batch.samples().len());
+    match samples > bytes.len() / 8 {
+        true => Err(format!("{samples} samples out of {} bytes", bytes.len())),
+        false => Ok(()),
     }
 }
 
-/// Bodies of remote write, compressed.
+/// A message of remote write 1.0.
+pub fn remote_write_1(_: &Golden, bytes: &[u8]) -> Result<(), String> {
+    check_size(decode_v1(bytes), bytes)
+}
+
+/// A message of remote write 2.0.
+pub fn remote_write_2(_: &Golden, bytes: &[u8]) -> Result<(), String> {
+    check_size(decode_v2(bytes), bytes)
+}
+
+/// Bodies of remote write.
 pub fn snappy_seeds(golden: &Golden, random: &mut Random) -> Vec<Vec<u8>> {
     let messages = remote_write_1_seeds(golden, random);
     let long = vec![7; 100_000];
-    messages.iter().chain([&long]).map(|message| compressed(message)).collect()
+    let compressed = |message: &Vec<u8>| {
+        snap::raw::Encoder::new().compress_vec(message).expect("snappy takes any bytes")
+    };
+    messages.iter().chain([&long]).map(compressed).collect()
 }
 
-/// A body of remote write as it comes.
+/// A body of remote write: where another decoder reads it, ours reads the same.
 pub fn snappy(_: &Golden, bytes: &[u8]) -> Result<(), String> {
-    let _ = remote_write::decode("application/x-protobuf", "snappy", bytes);
-    Ok(())
+    let ours = unpack_snappy(bytes);
+    let is_small = snap::raw::decompress_len(bytes).is_ok_and(|length| length < 1 << 20);
+    let other = is_small.then(|| snap::raw::Decoder::new().decompress_vec(bytes).ok()).flatten();
+    match (ours, other) {
+        (Ok(ours), Some(other)) if ours != other => Err("two decoders read two messages".into()),
+        _ => Ok(()),
+    }
 }
 
 /// Pages of targets; the first byte chooses the format.

@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 13] = [
+pub const ALL: [Target; 14] = [
     Target {
         name: "journal_replay",
         seeds: files::segments,
@@ -79,6 +79,12 @@ pub const ALL: [Target; 13] = [
         seeds: bytes::remote_write_1_seeds,
         keep_length: false,
         run: bytes::remote_write_1,
+    },
+    Target {
+        name: "remote_write_2",
+        seeds: bytes::remote_write_2_seeds,
+        keep_length: false,
+        run: bytes::remote_write_2,
     },
     Target { name: "snappy", seeds: bytes::snappy_seeds, keep_length: false, run: bytes::snappy },
     Target {

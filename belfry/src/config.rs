@@ -215,11 +215,16 @@ fn read_store(fields: &mut Fields<'_>) -> storage::Settings {
     if let Some(bytes) = store.bytes("memtable_size") {
         settings.memtable_bytes_max = bytes;
     }
+    if let Some(mut limits) = store.fields("limits") {
+        if let Some(series) = limits.unsigned("series_max") {
+            settings.series_max = series;
+        }
+        settings.series_per_job_max = limits.unsigned("series_per_job_max").unwrap_or(0);
+        settings.series_per_target_max = limits.unsigned("series_per_target_max").unwrap_or(0);
+        limits.finish();
+    }
     if let Some(bytes) = store.bytes("reserve_size") {
         settings.reserve_bytes = bytes;
-    }
-    if let Some(series) = store.unsigned("series_max") {
-        settings.series_max = series;
     }
     store.finish();
     settings

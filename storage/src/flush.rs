@@ -23,12 +23,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use journal::Journal;
 use model::append::SeriesId;
-use model::{Labels, TimeRange, TimestampMs};
+use model::{TimeRange, TimestampMs};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::Error;
 use crate::block::meta::{Meta, checksum_text};
 use crate::block::name::ulid;
 use crate::block::writer::Heading;
@@ -36,8 +34,8 @@ use crate::block::{Block, BlockWriter};
 use crate::error::at;
 use crate::manifest::{BlockEntry, FlushEntry, Found, Manifest};
 use crate::memtable::{Piece, Taken};
-use crate::record::{encode_series, groups};
 use crate::shared::{Era, Flushing, Shared, lock};
+use crate::{Error, series_log};
 
 /// The folder of the blocks.
 pub const BLOCKS_DIR: &str = "blocks";
@@ -82,7 +80,6 @@ pub fn due(shared: &Shared) -> Option<Reach> {
 struct Leaving {
     slot: u32,
     id: SeriesId,
-    labels: Labels,
     piece: Piece,
 }
 
@@ -106,7 +103,7 @@ pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let leaving = collect(shared, boundary.before_ms);
     let mut written = Vec::new();
     let recorded = write_blocks(shared, &mut flushing, &leaving, &mut written)
-        .and_then(|()| log_series(shared))
+        .and_then(|()| series_log::write_all(shared))
         .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
     if let Err(error) = recorded {
         discard(shared, &written);
@@ -143,18 +140,18 @@ fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
     let mut leaving: Vec<Leaving> = Vec::new();
     {
         let head = shared.head();
-        for slot in head.memtable.active() {
+        let mut slots: Vec<u32> = head.memtable.active().iter().collect();
+        head.registry.sort_by_labels(&mut slots);
+        for slot in slots {
             let piece = head.memtable.get(slot).and_then(|series| series.piece(range));
             let Some(piece) = piece else { continue };
-            let known = head.registry.get(slot);
-            leaving.push(Leaving { slot, id: known.id, labels: known.labels.clone(), piece });
+            leaving.push(Leaving { slot, id: head.registry.get(slot).id, piece });
         }
     }
     for series in &mut leaving {
         series.piece.cut(before_ms);
     }
     leaving.retain(|series| series.piece.count() > 0);
-    leaving.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
     leaving
 }
 
@@ -246,7 +243,8 @@ fn write_block(
         values.clear();
         series.piece.decode(range, &mut instants_ms, &mut values);
         if !values.is_empty() {
-            writer.add(series.id, &series.labels, &instants_ms, &values)?;
+            let labels = shared.head().registry.labels(series.slot);
+            writer.add(series.id, &labels, &instants_ms, &values)?;
         }
     }
     writer.finish(Heading {
@@ -255,27 +253,6 @@ fn write_block(
         created: shared.clock.now(),
         sources: Vec::new(),
     })
-}
-
-/// Writes the series that are not there yet to the series log; answers how many are there now.
-pub fn log_series(shared: &Shared) -> Result<u32, Error> {
-    let mut logged_slots = lock(&shared.logged_slots);
-    let series: Vec<(SeriesId, Labels)> = {
-        let head = shared.head();
-        let new = head.registry.since_slot(*logged_slots);
-        new.iter().map(|known| (known.id, known.labels.clone())).collect()
-    };
-    append_series(&shared.series_log, &series)?;
-    *logged_slots += series.len() as u32;
-    Ok(*logged_slots)
-}
-
-/// Writes series to a series log.
-pub fn append_series(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(), Error> {
-    let mut records = Vec::new();
-    encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-    log.append_groups_blocking(groups(records))?;
-    Ok(())
 }
 
 fn record(

@@ -54,7 +54,10 @@ pub fn retry(shared: &Shared) {
     let tried = std::mem::take(&mut *absent);
     for mut block in tried.into_iter().filter(is_named) {
         match open_block(&shared.disk, &shared.dir, &block.entry, &shared.cache) {
-            Ok(found) => serve(shared, found),
+            Ok((found, repaired)) => {
+                lock(&shared.counters).damaged.extend(repaired);
+                serve(shared, found);
+            }
             Err(error) => {
                 block.reason = format!("block {}: {}", block.entry.block_id, chain(&error));
                 absent.push(block);

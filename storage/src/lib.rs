@@ -53,6 +53,8 @@ mod forget;
 mod block;
 /// Which blocks there are.
 mod manifest;
+/// A flipped bit turned back.
+mod repair;
 /// Which series match.
 mod index;
 /// Questions about labels.

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::block::meta::checksum_text;
 use crate::error::at;
+use crate::repair::single_bit;
 
 /// The name of the file in the store's folder.
 pub const MANIFEST_FILE: &str = "manifest";
@@ -68,6 +69,8 @@ pub enum Found {
     Whole(Manifest),
     /// There is none.
     Nothing,
+    /// One bit of it was flipped at this byte, and is right again here.
+    Repaired(Manifest, usize),
     /// Its bytes are not what was written.
     Damaged(String),
 }
@@ -85,7 +88,17 @@ impl Manifest {
             return Ok(Found::Nothing);
         }
         let bytes = disk.read(&path, BYTES_MAX).map_err(at("read", &path))?;
-        decode(&bytes, &path)
+        let found = decode(&bytes, &path)?;
+        if !matches!(found, Found::Damaged(_)) {
+            return Ok(found);
+        }
+        let is_right = |bytes: &[u8]| matches!(split(bytes), Ok((_, _, true)));
+        let repaired = single_bit(&bytes, is_right);
+        let decoded = repaired.map(|(bytes, place)| (decode(&bytes, &path), place));
+        match decoded {
+            Some((Ok(Found::Whole(manifest)), place)) => Ok(Found::Repaired(manifest, place)),
+            _ => Ok(found),
+        }
     }
 
     /// Replaces it; the new one is durable when this returns.
@@ -97,7 +110,8 @@ impl Manifest {
     fn encode(&self) -> Vec<u8> {
         let mut body = serde_json::to_vec_pretty(self).expect("plain fields become JSON");
         body.push(b'\n');
-        let head = format!("{MAGIC} {FORMAT_VERSION} {}\n", checksum_text(&body));
+        let version = FORMAT_VERSION.to_string();
+        let head = format!("{MAGIC} {version} {}\n", checksum(&version, &body));
         [head.as_bytes(), &body].concat()
     }
 
@@ -117,20 +131,30 @@ impl Manifest {
     }
 }
 
+/// Version, body, and whether the checksum fits; or what is wrong with the first line.
+fn split(bytes: &[u8]) -> Result<(&str, &[u8], bool), &'static str> {
+    let line_end = bytes.iter().position(|byte| *byte == b'\n').ok_or("it has no first line")?;
+    let (head, body) = (&bytes[..line_end], &bytes[line_end + 1..]);
+    let words: Vec<&str> = std::str::from_utf8(head).unwrap_or("").split(' ').collect();
+    let [MAGIC, version, _] = words[..] else {
+        return Err("its first line is not that of a manifest");
+    };
+    Ok((version, body, words[2] == checksum(version, body)))
+}
+
+/// The version is covered too: a flipped bit must not look like a newer release.
+fn checksum(version: &str, body: &[u8]) -> String {
+    checksum_text(&[version.as_bytes(), b"\n", body].concat())
+}
+
 /// What the bytes of the file say.
 pub fn decode(bytes: &[u8], path: &Path) -> Result<Found, Error> {
     let damaged = |what: &str| Ok(Found::Damaged(what.to_owned()));
-    let Some(line_end) = bytes.iter().position(|byte| *byte == b'\n') else {
-        return damaged("it has no first line");
+    let (version, body) = match split(bytes) {
+        Ok((version, body, true)) => (version, body),
+        Ok(_) => return damaged("its checksum does not fit"),
+        Err(what) => return damaged(what),
     };
-    let (head, body) = (&bytes[..line_end], &bytes[line_end + 1..]);
-    let words: Vec<&str> = std::str::from_utf8(head).unwrap_or("").split(' ').collect();
-    let [MAGIC, version, checksum] = words[..] else {
-        return damaged("its first line is not that of a manifest");
-    };
-    if checksum != checksum_text(body) {
-        return damaged("its checksum does not fit");
-    }
     match version.parse() {
         Ok(FORMAT_VERSION) => {}
         Ok(found_version) => {

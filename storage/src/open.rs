@@ -32,6 +32,7 @@ use crate::head::Head;
 use crate::manifest::{BlockEntry, Found, Manifest};
 use crate::memtable::Sample;
 use crate::record::{KIND_SAMPLES, NumberedSample, decode_samples};
+use crate::repair::single_bit;
 use crate::series_log::{self, SERIES_LOG_DIR};
 use crate::series_record::{KIND_SERIES, each_series};
 use crate::shared::{Era, Flushing};
@@ -42,6 +43,8 @@ pub const QUARANTINE_DIR: &str = "quarantine";
 /// The folder of the journal.
 pub const JOURNAL_DIR: &str = "journal";
 const META_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// No store gives so many numbers; a larger one is damage that a checksum missed.
+const SERIES_ID_MAX: u64 = 1 << 62;
 
 /// What opening found.
 pub struct Opened {
@@ -200,6 +203,13 @@ impl Folder<'_> {
                 return Ok(manifest);
             }
             Found::Nothing => "it is missing".to_owned(),
+            Found::Repaired(manifest, at) => {
+                let text = format!("manifest: a flipped bit at byte {at}, turned back");
+                tracing::error!(damage = %text, "manifest damaged");
+                self.damaged.push(text);
+                manifest.write(self.disk, self.dir)?;
+                return Ok(manifest);
+            }
             Found::Damaged(what) => what,
         };
         let text = format!("manifest: {what}; made again from {} blocks", whole.len());
@@ -228,9 +238,10 @@ impl Folder<'_> {
         let mut kept = Vec::new();
         for entry in &manifest.blocks {
             match open_block(self.disk, self.dir, entry, cache) {
-                Ok(block) => {
+                Ok((block, repaired)) => {
+                    self.damaged.extend(repaired);
                     manifest.next_series_id =
-                        manifest.next_series_id.max(block.meta().series_id_max + 1);
+                        manifest.next_series_id.max(block.meta().series_id_max.saturating_add(1));
                     blocks.push(Arc::new(block));
                     kept.push(entry.clone());
                 }
@@ -290,21 +301,28 @@ impl Folder<'_> {
     }
 }
 
-/// Opens a block of the manifest.
+/// Opens a block of the manifest; tells what was repaired for that.
 pub fn open_block(
     disk: &Disk,
     dir: &Path,
     entry: &BlockEntry,
     cache: &Arc<Cache>,
-) -> Result<Block, Error> {
+) -> Result<(Block, Option<String>), Error> {
     let dir = dir.join(BLOCKS_DIR).join(&entry.block_id);
     let path = dir.join(META_FILE);
     let bytes = disk.read(&path, META_BYTES_MAX).map_err(at("read", &path))?;
-    if checksum_text(&bytes) != entry.meta_xxh3 {
+    let is_right = |bytes: &[u8]| checksum_text(bytes) == entry.meta_xxh3;
+    if is_right(&bytes) {
+        return Ok((Block::open(disk, &dir, cache)?, None));
+    }
+    let Some((right, place)) = single_bit(&bytes, is_right) else {
         let what = "its checksum is not the one in the manifest".to_owned();
         return Err(Error::Damaged { path, what });
-    }
-    Block::open(disk, &dir, cache)
+    };
+    let text = format!("{}: a flipped bit at byte {place}, turned back", path.display());
+    tracing::error!(damage = %text, "block damaged");
+    disk.write_atomic(&path, &right).map_err(at("write", &path))?;
+    Ok((Block::open(disk, &dir, cache)?, Some(text)))
 }
 
 /// Memory while it is filled.
@@ -322,18 +340,23 @@ impl Memory {
         Memory {
             head: Head::default(),
             eras: Vec::new(),
-            next_series_id: manifest.next_series_id.max(1),
+            next_series_id: manifest.next_series_id.clamp(1, SERIES_ID_MAX),
             aliases: HashMap::new(),
             logged_slots: 0,
         }
     }
 
     fn see(&mut self, id: SeriesId) {
-        self.next_series_id = self.next_series_id.max(id.0.saturating_add(1));
+        let next = id.0.saturating_add(1).min(SERIES_ID_MAX);
+        self.next_series_id = self.next_series_id.max(next);
     }
 
-    /// Adds a series. `false` when its number is that of another label set, which can't be.
+    /// Adds a series. `false` when its number is that of another label set, or larger than any,
+    /// which can't be.
     fn add_series(&mut self, id: SeriesId, text: &str, ends: &[u32]) -> bool {
+        if id.0 >= SERIES_ID_MAX {
+            return false;
+        }
         self.see(id);
         let registry = &mut self.head.registry;
         let hash = hash_parts(text, ends);

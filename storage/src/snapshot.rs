@@ -60,7 +60,7 @@ pub fn manifest_blocks(bytes: &[u8], path: &Path) -> Result<Vec<BlockName>, Erro
             .map(|entry| BlockName { block_id: entry.block_id, meta_xxh3: entry.meta_xxh3 })
             .collect()),
         Found::Damaged(what) => Err(Error::Damaged { path: path.to_owned(), what }),
-        Found::Nothing => Ok(Vec::new()),
+        Found::Nothing | Found::Repaired(..) => Ok(Vec::new()),
     }
 }
 

@@ -22,6 +22,8 @@ mod limits;
 mod late;
 /// Any order of appends, flushes and restarts.
 mod model_test;
+/// DuckDB and pyarrow read a block.
+mod other_tools;
 /// What is refused and when nothing is taken.
 mod refusal;
 /// Pictures of a running store in another folder.

@@ -22,6 +22,9 @@ fn value() -> impl Strategy<Value = u64> {
         4 => (0u64..1000).prop_map(|value| (value as f64).to_bits()),
         2 => (0u64..100_000).prop_map(|value| (value as f64 / 1000.0).to_bits()),
         1 => any::<u64>(),
+        1 => 1u64..1 << 52, // Denormals.
+        1 => (0x7ff0_0000_0000_0001u64..1 << 63), // Not a number, any payload.
+        1 => (0u64..1 << 57).prop_map(|value| (value as f64 / 1e17).to_bits()),
         1 => Just(stale_nan().to_bits()),
         1 => Just((-0.0f64).to_bits()),
     ]

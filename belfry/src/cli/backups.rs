@@ -62,15 +62,15 @@ pub struct BackupArguments {
     #[command(subcommand)]
     look: Option<Look>,
     #[command(flatten)]
-    make: Option<Make>,
+    make: Make,
 }
 
 /// What a new backup is told.
 #[derive(Debug, Clone, Args)]
 pub struct Make {
     /// Where backups are: a folder, or s3://bucket/prefix.
-    #[arg(value_name = "DEST")]
-    destination: String,
+    #[arg(value_name = "DEST", required = true)]
+    destination: Option<String>,
     /// The data folder [default: that of the configuration, else belfry-data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -143,13 +143,12 @@ struct Listed {
 
 /// Does what `backup` was told.
 pub fn backup(arguments: BackupArguments) -> ExitCode {
-    match (arguments.look, arguments.make) {
-        (Some(Look::List { destination, common }), _) => block_on(list(destination, common)),
-        (Some(Look::Verify { destination, name, common }), _) => {
+    match arguments.look {
+        Some(Look::List { destination, common }) => block_on(list(destination, common)),
+        Some(Look::Verify { destination, name, common }) => {
             block_on(verify(destination, name, common))
         }
-        (None, Some(make)) => block_on(make_one(make)),
-        (None, None) => fail("belfry backup needs a destination: see belfry backup --help"),
+        None => block_on(make_one(arguments.make)),
     }
 }
 
@@ -174,7 +173,9 @@ async fn make_one(make: Make) -> Result<ExitCode, String> {
     let config = load_file(make.common.config.as_deref())?;
     let data = data_folder::find(make.data.as_deref().unwrap_or(&config.data))?;
     let http = Arc::new(HttpClient::new());
-    let place = open(&make.destination, &config, &http)?;
+    // It is required, but for the commands that only look.
+    let destination = make.destination.as_deref().unwrap_or_default();
+    let place = open(destination, &config, &http)?;
     let options =
         MakeOptions { keep: make.keep, full: make.full, belfry_version: VERSION.to_owned() };
     let disk = Disk::real();

@@ -32,7 +32,7 @@ use crate::Error;
 use crate::block::meta::{Meta, checksum_text};
 use crate::block::name::ulid;
 use crate::block::writer::Heading;
-use crate::block::{Block, BlockWriter};
+use crate::block::{Block, BlockWriter, order};
 use crate::error::at;
 use crate::manifest::{BlockEntry, FlushEntry, Found, Manifest};
 use crate::memtable::{Piece, Taken};
@@ -136,7 +136,7 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
     Ok(Some(Boundary { segment, before_ms }))
 }
 
-/// The samples before an instant, by series in label order.
+/// The samples before an instant, by series in the order of blocks.
 fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
     let range = TimeRange::new(TimestampMs::MIN, TimestampMs(before_ms))
         .expect("a flush begins only when a sample is before its end");
@@ -154,8 +154,7 @@ fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
         series.piece.cut(before_ms);
     }
     leaving.retain(|series| series.piece.count() > 0);
-    leaving.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
-    leaving
+    order::sort(leaving, |series| &series.labels)
 }
 
 /// The aligned ranges that hold samples.

@@ -20,8 +20,16 @@ pub mod meta;
 pub mod schema;
 /// Writing a block's folder.
 pub mod writer;
-/// A checksum in every page header.
-mod page_crc;
+/// In which order series stand.
+pub mod order;
+/// One row group before it is written.
+mod columns;
+/// Pages and column chunks, byte by byte.
+mod page;
+/// Whole numbers as differences.
+mod delta;
+/// Small numbers as runs.
+mod runs;
 /// `series.parquet`, both ways.
 mod series_file;
 /// Reading rows of chosen series.

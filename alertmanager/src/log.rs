@@ -104,6 +104,12 @@ impl Log {
         Ok(())
     }
 
+    /// Puts everything appended so far into another folder, which opens as a log by itself.
+    pub(crate) fn copy_to(&self, to: &Path) -> Result<(), Error> {
+        let copied = self.journal.copy_to(to);
+        copied.map_err(|source| Error::Journal { action: "copy the alert log", source }).map(drop)
+    }
+
     pub(crate) fn size_bytes(&self) -> u64 {
         self.journal.size_bytes()
     }

@@ -165,6 +165,12 @@ impl Alertmanager {
         }
     }
 
+    /// Puts alerts, groups, silences and what was notified into a folder, as of this call; it opens
+    /// as an alert manager's folder by itself. Holds the thread until it is durable.
+    pub fn snapshot(&self, to: &Path) -> Result<(), Error> {
+        self.log.copy_to(to)
+    }
+
     /// Steps the core with each event in order; records are enqueued before the lock is given back.
     fn step_many(&self, events: Vec<Event>) -> Aftermath {
         let mut after = Aftermath { appends: Vec::new(), deliveries: Vec::new(), rows: Vec::new() };

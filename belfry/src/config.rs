@@ -215,6 +215,9 @@ fn read_store(fields: &mut Fields<'_>) -> storage::Settings {
     if let Some(bytes) = store.bytes("memtable_size") {
         settings.memtable_bytes_max = bytes;
     }
+    if let Some(bytes) = store.bytes("reserve_size") {
+        settings.reserve_bytes = bytes;
+    }
     if let Some(series) = store.unsigned("series_max") {
         settings.series_max = series;
     }

@@ -74,6 +74,8 @@ pub enum Error {
     },
 }
 
+const THE_DISK: &str = "the disk";
+
 /// The only thing callers may branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
@@ -97,12 +99,17 @@ impl Error {
         }
     }
 
+    /// Whether the disk has no space left; a full queue is another matter.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Error::Full { what: THE_DISK, .. })
+    }
+
     /// Sorts an error of the system into [`Error::Full`] and [`Error::Io`].
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Error {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Error::Full { what: "the disk", action, path }
+                Error::Full { what: THE_DISK, action, path }
             }
             _ => Error::Io { action, path, source: Arc::new(source) },
         }

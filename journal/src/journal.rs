@@ -156,6 +156,16 @@ impl Journal {
         self.wait(&receiver)
     }
 
+    /// Puts everything that was appended before this call into another folder, which is created, and
+    /// answers the number of the segment that begins after it. The folder opens as a journal by
+    /// itself. Its files are second names of ours where the file system allows it, else copies, for
+    /// which appends wait. Holds the thread until all of it is durable.
+    pub fn copy_to(&self, to: &Path) -> Result<u64, Error> {
+        let (sender, receiver) = sync_channel(1);
+        self.shared.queue.request(Request::CopyTo(to.to_owned(), sender))?;
+        self.wait(&receiver)
+    }
+
     /// Bytes of all segment files.
     pub fn size_bytes(&self) -> u64 {
         self.shared.queue.stats().size_bytes
@@ -245,8 +255,15 @@ pub(crate) fn open_parts(
             let what = "a folder stands where a segment should: move it away; it stands".to_owned();
             return Err(Error::Corrupt { what, path });
         }
-        let file = disk.open(&path).map_err(|source| Error::io("open", &path, source))?;
-        refuse_newer(&file, segment)?;
+        match disk.open(&path) {
+            Ok(file) => refuse_newer(&file, segment)?,
+            // A person can give the permission, and nothing is lost then.
+            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(Error::io("open", &path, source));
+            }
+            // The replay names it and goes on.
+            Err(_) => {}
+        }
         segments.insert(segment, entry.size_bytes);
     }
     make_durable(&disk, dir, segments.last_key_value().map(|(segment, _)| *segment))?;
@@ -269,8 +286,17 @@ pub(crate) fn open_parts(
 fn make_durable(disk: &Disk, dir: &Path, newest: Option<u64>) -> Result<(), Error> {
     let Some(newest) = newest else { return Ok(()) };
     let path = segment_path(dir, newest);
-    let file = disk.open(&path).map_err(|source| Error::io("open", &path, source))?;
-    file.sync_data().map_err(|source| Error::io("sync", &path, source))?;
+    // One that cannot be opened cannot be replayed either.
+    if let Ok(file) = disk.open(&path)
+        && file.sync_data().is_err()
+    {
+        // What that sync should have written may be lost, and a second one proves nothing: the
+        // bytes go to another file, while they still can be read.
+        let size_bytes = file.size_bytes().map_err(|source| Error::io("measure", &path, source))?;
+        if let Ok(bytes) = disk.read(&path, usize::try_from(size_bytes).unwrap_or(usize::MAX)) {
+            disk.write_atomic(&path, &bytes).map_err(|source| Error::io("write", &path, source))?;
+        }
+    }
     disk.sync_dir(dir).map_err(|source| Error::io("sync", dir, source))
 }
 

@@ -34,5 +34,5 @@ mod expected;
 pub use error::{Error, NextStep};
 pub use frame::RECORD_BYTES_MAX;
 pub use journal::{Journal, JournalOptions};
-pub use replay::{DAMAGE_LISTED_MAX, Damage, DamageKind, Replay, ReplayedRecord};
+pub use replay::{DAMAGE_LISTED_MAX, Damage, DamageKind, Replay, ReplayedRecord, UNREADABLE_DIR};
 pub use writer::Stats;

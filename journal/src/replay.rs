@@ -6,6 +6,10 @@
 //! it is cut off at the last whole record, so that the next start does not meet it again. All other
 //! damage stays where it is, is skipped, counted and named.
 //!
+//! A segment that the disk refuses to read, as a whole or in places, gets a second name in the folder
+//! [`UNREADABLE_DIR`]: whoever removes segments later does not remove those bytes with them. When a
+//! later start reads it whole, the second name goes.
+//!
 //! Invariants:
 //! - Memory holds one page and one record or group.
 //! - The members of a group come all or not at all.
@@ -24,6 +28,9 @@ use std::vec;
 
 /// So many damaged places are listed one by one; the rest are only counted.
 pub const DAMAGE_LISTED_MAX: usize = 1000;
+
+/// The folder inside a journal's that keeps segments which the disk refused to read.
+pub const UNREADABLE_DIR: &str = "unreadable";
 
 /// One record as it was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +82,8 @@ impl fmt::Display for Damage {
 
 /// All records of the segments that existed at open, in the order of their appends, read lazily.
 ///
-/// An `Err` means that a segment cannot be read at all; the next call goes on with the next one.
+/// What the disk refuses to read is damage like any other: it is named and passed over. An `Err`
+/// would mean that nothing further can be read.
 #[derive(Debug)]
 pub struct Replay {
     disk: Disk,
@@ -99,11 +107,14 @@ struct Found {
     bytes: u64,
     /// Whether the tail of the segment that was read last is torn.
     is_tail_torn: bool,
+    /// Whether the disk refused some of the segment that was read last.
+    is_unreadable: bool,
 }
 
 impl Found {
     fn add(&mut self, damage: Damage) {
         self.is_tail_torn = damage.what == DamageKind::TornTail;
+        self.is_unreadable |= damage.what == DamageKind::Unreadable;
         self.places += 1;
         self.bytes += damage.bytes;
         if self.listed.len() < DAMAGE_LISTED_MAX {
@@ -147,21 +158,55 @@ impl Replay {
         Some(ReplayedRecord { segment: self.members_segment, kind, payload })
     }
 
-    /// The next segment is opened; `false` when there is none. One that was removed since open is
-    /// passed over.
-    fn open_next(&mut self) -> Result<bool, Error> {
+    /// The next segment is opened; `false` when there is none. One that was removed since open, or
+    /// that cannot be opened, is passed over.
+    fn open_next(&mut self) -> bool {
         while let Some(segment) = self.segments.pop_front() {
+            (self.found.is_tail_torn, self.found.is_unreadable) = (false, false);
             match SegmentReader::open(&self.disk, &self.dir, segment) {
                 Ok(reader) => {
-                    self.found.is_tail_torn = false;
                     self.reader = Some(reader);
-                    return Ok(true);
+                    return true;
                 }
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(error) => self.give_up(segment, (0, 0), &error),
             }
         }
-        Ok(false)
+        false
+    }
+
+    /// The rest of a segment cannot be read.
+    fn give_up(&mut self, segment: u64, (offset_bytes, bytes): (u64, u64), error: &Error) {
+        tracing::error!(%error, "a journal segment cannot be read");
+        let file = segment_path(&self.dir, segment);
+        self.found.add(Damage { file, offset_bytes, bytes, what: DamageKind::Unreadable });
+        self.keep(segment);
+    }
+
+    /// Gives a segment its second name.
+    fn keep(&self, segment: u64) {
+        let folder = self.dir.join(UNREADABLE_DIR);
+        let from = segment_path(&self.dir, segment);
+        let linked = self.disk.create_dir_all(&folder).and_then(|()| {
+            self.disk.hard_link(&from, &segment_path(&folder, segment))?;
+            self.disk.sync_dir(&folder)
+        });
+        match linked {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // It stays until its records count as flushed; the log is all that can still be done.
+            Err(error) => tracing::error!(path = %from.display(), %error, "cannot keep a segment"),
+        }
+    }
+
+    /// Takes the second name of a segment that was read whole.
+    fn release(&self, segment: u64) {
+        let second = segment_path(&self.dir.join(UNREADABLE_DIR), segment);
+        if self.disk.exists(&second).unwrap_or(false)
+            && let Err(error) = self.disk.remove_file(&second)
+        {
+            tracing::warn!(path = %second.display(), %error, "cannot remove a kept segment");
+        }
     }
 
     /// A record as it lies there becomes one record, or the members of a group.
@@ -190,6 +235,11 @@ impl Replay {
     /// The reader came to the end of its segment.
     fn end_segment(&mut self) {
         let Some(reader) = self.reader.take() else { return };
+        if self.found.is_unreadable {
+            self.keep(reader.segment());
+        } else {
+            self.release(reader.segment());
+        }
         let is_newest = self.newest == Some(reader.segment());
         // A file whose very header is wrong is left to a person.
         if !is_newest || !self.found.is_tail_torn || reader.good_end() < SEGMENT_HEADER_BYTES as u64
@@ -218,9 +268,8 @@ impl Iterator for Replay {
             }
             let Some(reader) = &mut self.reader else {
                 match self.open_next() {
-                    Ok(true) => continue,
-                    Ok(false) => return None,
-                    Err(error) => return Some(Err(error)),
+                    true => continue,
+                    false => return None,
                 }
             };
             let segment = reader.segment();
@@ -233,8 +282,9 @@ impl Iterator for Replay {
                 }
                 Ok(None) => self.end_segment(),
                 Err(error) => {
+                    let rest = reader.rest();
                     self.reader = None;
-                    return Some(Err(error));
+                    self.give_up(segment, rest, &error);
                 }
             }
         }

@@ -108,6 +108,12 @@ impl SegmentReader {
         self.good_end
     }
 
+    /// Where the bytes begin of which nothing was handed out, and how many there are.
+    pub(crate) fn rest(&self) -> (u64, u64) {
+        let start = self.skipping.map_or(self.offset, |skipping| skipping.0);
+        (start, self.size_bytes.saturating_sub(start))
+    }
+
     /// The next whole record; `None` at the end of the file. Skipped places go to `damage`.
     pub(crate) fn next(
         &mut self,

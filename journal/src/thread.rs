@@ -50,6 +50,7 @@ pub(crate) enum Request {
     Append(Item, Reply),
     Rotate(SyncSender<Result<u64, Error>>),
     RemoveBefore(u64, SyncSender<Result<(), Error>>),
+    CopyTo(PathBuf, SyncSender<Result<u64, Error>>),
 }
 
 #[derive(Debug, Default)]
@@ -258,6 +259,12 @@ fn serve(queue: &Queue, writer: &mut SegmentWriter, requests: Vec<Request>) {
             Request::RemoveBefore(segment, reply) => {
                 commit(queue, writer, &mut items, &mut replies);
                 let answer = writer.remove_before(segment);
+                queue.lock().stats = writer.stats();
+                drop(reply.try_send(answer));
+            }
+            Request::CopyTo(to, reply) => {
+                commit(queue, writer, &mut items, &mut replies);
+                let answer = writer.copy_to(&to);
                 queue.lock().stats = writer.stats();
                 drop(reply.try_send(answer));
             }

@@ -18,7 +18,7 @@ use crate::frame::{Encoder, SEGMENT_HEADER_BYTES, encoded_bytes_max, group_bytes
 use crate::segment::segment_path;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// A larger buffer is given back after the commit that needed it.
@@ -229,7 +229,7 @@ impl SegmentWriter {
     }
 
     /// A new file with the bytes of the buffer, durable with its name.
-    fn create_segment(&mut self, path: &std::path::Path) -> Result<DiskFile, Error> {
+    fn create_segment(&mut self, path: &Path) -> Result<DiskFile, Error> {
         let mut file =
             self.disk.create(path).map_err(|source| Error::io("create", path, source))?;
         file.append(&self.buffer).map_err(|source| Error::io("write", path, source))?;
@@ -291,6 +291,22 @@ impl SegmentWriter {
         self.buffer.clear();
         begun?;
         Ok(self.open.as_ref().map(|open| open.number).expect("it was just begun"))
+    }
+
+    /// Begins a new segment and gives every earlier one a second name in another folder (a copy,
+    /// where links can't be made). The names are durable then. Answers the new segment.
+    pub(crate) fn copy_to(&mut self, to: &Path) -> Result<u64, Error> {
+        let begun = self.rotate()?;
+        self.disk.create_dir_all(to).map_err(|source| Error::io("create", to, source))?;
+        for number in self.ended.range(..begun).map(|(number, _)| *number) {
+            let from = segment_path(&self.dir, number);
+            self.disk
+                .link_or_copy(&from, &segment_path(to, number))
+                .map_err(|source| Error::io("link or copy", &from, source))?;
+        }
+        self.timed_sync(|writer| writer.disk.sync_dir(to))
+            .map_err(|source| Error::io("sync", to, source))?;
+        Ok(begun)
     }
 
     /// Removes all segments with smaller numbers, never the open one.

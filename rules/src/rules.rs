@@ -274,6 +274,12 @@ impl Rules {
         }
     }
 
+    /// Puts the state of all alerts into a folder, as of this call; it opens as the folder of rules by
+    /// itself. Holds the thread until it is durable.
+    pub fn snapshot(&self, to: &Path) -> Result<(), Error> {
+        self.context.state.copy_to(to)
+    }
+
     /// A snapshot of all groups, in the order of the files.
     pub fn groups(&self) -> Vec<GroupStatus> {
         let statuses = self.statuses.read().unwrap_or_else(PoisonError::into_inner);

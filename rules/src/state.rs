@@ -105,6 +105,11 @@ impl StateLog {
         Ok(StateLog { journal, contents, compact_beyond_bytes })
     }
 
+    /// Puts everything saved so far into another folder, which opens as a log by itself.
+    pub(crate) fn copy_to(&self, to: &Path) -> Result<(), Error> {
+        self.journal.copy_to(to).map_err(state_error).map(drop)
+    }
+
     /// The alerts of a rule as they were saved.
     pub(crate) fn restored(&mut self, rule: u64) -> Alerts {
         self.contents.get_mut().saved.get(&rule).cloned().unwrap_or_default()

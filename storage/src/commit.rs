@@ -82,6 +82,7 @@ impl Committer {
 
     fn try_commit(&mut self, group: &[Waiting]) -> Result<Vec<Appended>, String> {
         self.check_memory()?;
+        self.shared.space.shortage().map_or(Ok(()), Err)?;
         let (plan, answers) = {
             // Memory first, blocks second: a flush moves samples from there to here.
             let head = self.shared.head();
@@ -109,7 +110,7 @@ impl Committer {
             self.shared
                 .journal
                 .append_groups_blocking(groups(records))
-                .map_err(|error| crate::error::chain(&error))?;
+                .map_err(|error| self.refusal(&error))?;
             let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
@@ -122,6 +123,15 @@ impl Committer {
         }
         self.wake_flusher_if_due();
         Ok(answers)
+    }
+
+    /// Why the journal took nothing. A full disk is more than that: room must be made.
+    fn refusal(&self, error: &journal::Error) -> String {
+        let reason = crate::error::chain(error);
+        if error.is_disk_full() {
+            crate::space::note_full(&self.shared, &reason);
+        }
+        reason
     }
 
     fn check_memory(&self) -> Result<(), String> {

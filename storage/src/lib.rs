@@ -35,6 +35,10 @@ mod memtable;
 mod encoding;
 /// From memory to blocks.
 mod flush;
+/// A full disk: refuse, make room, resume.
+mod space;
+/// Blocks that the disk refuses for now.
+mod absent;
 /// An immutable time range on disk.
 mod block;
 /// Which blocks there are.
@@ -45,6 +49,8 @@ mod index;
 mod select;
 /// Rows of memory and blocks as one.
 mod source;
+/// A picture of the running store in another folder.
+pub mod snapshot;
 /// Reading samples: the memtable and the blocks as one.
 pub mod scan;
 /// Figures about the store.

@@ -116,7 +116,8 @@ impl Manifest {
     }
 }
 
-fn decode(bytes: &[u8], path: &Path) -> Result<Found, Error> {
+/// What the bytes of the file say.
+pub fn decode(bytes: &[u8], path: &Path) -> Result<Found, Error> {
     let damaged = |what: &str| Ok(Found::Damaged(what.to_owned()));
     let Some(line_end) = bytes.iter().position(|byte| *byte == b'\n') else {
         return damaged("it has no first line");

@@ -20,6 +20,7 @@ use journal::{Damage, DamageKind, Journal, JournalOptions, Replay};
 use model::Labels;
 use model::append::SeriesId;
 
+use crate::absent::AbsentBlock;
 use crate::block::Block;
 use crate::block::cache::Cache;
 use crate::block::meta::{META_FILE, checksum_text};
@@ -35,8 +36,10 @@ use crate::{Error, Settings};
 
 /// The folder of blocks that were set aside.
 pub const QUARANTINE_DIR: &str = "quarantine";
-const JOURNAL_DIR: &str = "journal";
-const SERIES_LOG_DIR: &str = "series";
+/// The folder of the journal.
+pub const JOURNAL_DIR: &str = "journal";
+/// The folder of the series log.
+pub const SERIES_LOG_DIR: &str = "series";
 const META_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What opening found.
@@ -59,6 +62,8 @@ pub struct Opened {
     pub next_series_id: u64,
     /// What was set aside.
     pub damaged: Vec<String>,
+    /// Blocks that the disk refused to open.
+    pub absent: Vec<AbsentBlock>,
 }
 
 /// Reads everything below a store's folder.
@@ -70,11 +75,11 @@ pub fn open(
 ) -> Result<Opened, Error> {
     let blocks_dir = dir.join(BLOCKS_DIR);
     disk.create_dir_all(&blocks_dir).map_err(at("create", &blocks_dir))?;
-    let mut folder = Folder { disk, dir, damaged: Vec::new() };
+    let mut folder = Folder { disk, dir, damaged: Vec::new(), absent: Vec::new() };
     folder.name_quarantined()?;
     let mut manifest = folder.manifest()?;
     let blocks = folder.blocks(&mut manifest, cache)?;
-    let mut damaged = folder.damaged;
+    let (mut damaged, absent) = (folder.damaged, folder.absent);
 
     let (series_log, log_replay) =
         Journal::open(disk.clone(), &dir.join(SERIES_LOG_DIR), options(settings))?;
@@ -89,6 +94,7 @@ pub fn open(
     let (journal, replay) = Journal::open(disk.clone(), &dir.join(JOURNAL_DIR), options(settings))?;
     let serving = blocks.iter().map(|block| block.meta().block_id.clone()).collect();
     memory.read_journal(replay, (&manifest, &serving), &mut damaged)?;
+    name_kept(disk, &dir.join(JOURNAL_DIR), &mut damaged)?;
     // New records go to a segment behind all that were read.
     let segment = memory.eras.last().map_or(0, |era| era.segment + 1);
     memory.eras.push(Era { segment, newest_ms: None, bytes: 0 });
@@ -102,6 +108,7 @@ pub fn open(
         series_log,
         next_series_id: memory.next_series_id,
         damaged,
+        absent,
     })
 }
 
@@ -118,9 +125,28 @@ fn remember_damage(file: &str, damage: &[Damage], damaged: &mut Vec<String>) -> 
     let before = damaged.len();
     damaged.extend(real.map(|damage| {
         let Damage { offset_bytes, bytes, .. } = damage;
-        format!("{file} {}: {bytes} bytes at {offset_bytes} skipped", damage.file.display())
+        let reason = match damage.what {
+            DamageKind::Unreadable => "the disk refuses to read them",
+            _ => "skipped",
+        };
+        format!("{file} {}: {bytes} bytes at {offset_bytes}: {reason}", damage.file.display())
     }));
     damaged.len() > before
+}
+
+/// Names segments that the disk refused at an earlier start, and that were removed since.
+fn name_kept(disk: &Disk, dir: &Path, damaged: &mut Vec<String>) -> Result<(), Error> {
+    let folder = dir.join(journal::UNREADABLE_DIR);
+    if !disk.exists(&folder).map_err(at("look for", &folder))? {
+        return Ok(());
+    }
+    for entry in disk.list(&folder).map_err(at("list", &folder))? {
+        if !disk.exists(&dir.join(&entry.name)).map_err(at("look for", dir))? {
+            let path = folder.join(&entry.name);
+            damaged.push(format!("{}: kept, the disk refused to read it", path.display()));
+        }
+    }
+    Ok(())
 }
 
 /// The store's folder while it is put in order.
@@ -128,6 +154,7 @@ struct Folder<'a> {
     disk: &'a Disk,
     dir: &'a Path,
     damaged: Vec<String>,
+    absent: Vec<AbsentBlock>,
 }
 
 impl Folder<'_> {
@@ -191,7 +218,7 @@ impl Folder<'_> {
         let mut blocks = Vec::new();
         let mut kept = Vec::new();
         for entry in &manifest.blocks {
-            match self.block(entry, cache) {
+            match open_block(self.disk, self.dir, entry, cache) {
                 Ok(block) => {
                     manifest.next_series_id =
                         manifest.next_series_id.max(block.meta().series_id_max + 1);
@@ -202,10 +229,12 @@ impl Folder<'_> {
                 Err(error) => {
                     let text = format!("block {}: {}", entry.block_id, chain(&error));
                     tracing::error!(damage = %text, "block set aside");
-                    self.damaged.push(text);
                     if matches!(error, Error::Io { .. }) && !self.is_missing(&entry.block_id) {
-                        kept.push(entry.clone()); // The disk may be well again at the next start.
+                        // The disk may be well again later.
+                        kept.push(entry.clone());
+                        self.absent.push(AbsentBlock { entry: entry.clone(), reason: text });
                     } else {
+                        self.damaged.push(text);
                         self.quarantine(&entry.block_id)?;
                     }
                 }
@@ -227,17 +256,6 @@ impl Folder<'_> {
         Ok(blocks)
     }
 
-    fn block(&self, entry: &BlockEntry, cache: &Arc<Cache>) -> Result<Block, Error> {
-        let dir = self.blocks_dir().join(&entry.block_id);
-        let path = dir.join(META_FILE);
-        let bytes = self.disk.read(&path, META_BYTES_MAX).map_err(at("read", &path))?;
-        if checksum_text(&bytes) != entry.meta_xxh3 {
-            let what = "its checksum is not the one in the manifest".to_owned();
-            return Err(Error::Damaged { path, what });
-        }
-        Block::open(self.disk, &dir, cache)
-    }
-
     fn is_missing(&self, block_id: &str) -> bool {
         let dir = self.blocks_dir().join(block_id);
         let files = [META_FILE, crate::block::meta::SAMPLES_FILE, crate::block::meta::SERIES_FILE];
@@ -256,6 +274,23 @@ impl Folder<'_> {
         self.disk.sync_dir(&folder).map_err(at("sync", &folder))?;
         self.disk.sync_dir(&self.blocks_dir()).map_err(at("sync", &folder))
     }
+}
+
+/// Opens a block of the manifest.
+pub fn open_block(
+    disk: &Disk,
+    dir: &Path,
+    entry: &BlockEntry,
+    cache: &Arc<Cache>,
+) -> Result<Block, Error> {
+    let dir = dir.join(BLOCKS_DIR).join(&entry.block_id);
+    let path = dir.join(META_FILE);
+    let bytes = disk.read(&path, META_BYTES_MAX).map_err(at("read", &path))?;
+    if checksum_text(&bytes) != entry.meta_xxh3 {
+        let what = "its checksum is not the one in the manifest".to_owned();
+        return Err(Error::Damaged { path, what });
+    }
+    Block::open(disk, &dir, cache)
 }
 
 /// Memory while it is filled.

@@ -71,7 +71,7 @@ impl Scan {
             pieces,
             blocks: touched.cloned().collect(),
             position: 0,
-            warnings: Vec::new(),
+            warnings: shared.absent.warnings(),
         }
     }
 

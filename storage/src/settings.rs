@@ -24,6 +24,9 @@ pub struct Settings {
     pub journal_bytes_max: u64,
     /// Memory for footers and indexes of blocks.
     pub cache_bytes_max: u64,
+    /// Space on the disk that is set aside once there are blocks, and given away when the disk is
+    /// full, so that a flush and the manifest still can be written; 0 for none.
+    pub reserve_bytes: u64,
     /// Makes block names differ between nodes; the same seed gives the same names.
     pub seed: u64,
 }
@@ -38,6 +41,7 @@ impl Default for Settings {
             series_max: 5_000_000,
             journal_bytes_max: 2048 * MIB,
             cache_bytes_max: 256 * MIB,
+            reserve_bytes: 8 * MIB,
             seed: 0,
         }
     }

@@ -19,11 +19,13 @@ use model::Clock;
 use model::append::RefusedReason;
 
 use crate::Settings;
+use crate::absent::Absent;
 use crate::block::Block;
 use crate::block::cache::Cache;
 use crate::head::Head;
 use crate::manifest::Manifest;
 use crate::queue::Queue;
+use crate::space::Space;
 
 /// The blocks that serve, by their first instant.
 pub type Blocks = Arc<Vec<Arc<Block>>>;
@@ -108,6 +110,10 @@ pub struct Shared {
     pub head: RwLock<Head>,
     /// Blocks.
     pub blocks: RwLock<Blocks>,
+    /// Whether the disk is full.
+    pub space: Space,
+    /// Blocks that the disk refused to open.
+    pub absent: Absent,
     /// Figures.
     pub counters: Mutex<Counters>,
     /// The flusher's alarm clock.

@@ -19,6 +19,7 @@ use model::TimestampMs;
 use model::append::SeriesId;
 use model::{Append, AppendError, Appended, Batch, BoxFuture, Clock, Labels, Matcher, TimeRange};
 
+use crate::absent::{self, Absent};
 use crate::block::Block;
 use crate::block::cache::Cache;
 use crate::commit::Committer;
@@ -26,10 +27,13 @@ use crate::error::{at, chain};
 use crate::flush::{self, Reach};
 use crate::queue::Queue;
 use crate::shared::{Counters, Shared, Wakeup, lock};
-use crate::{Error, Scan, Settings, Stats, open, select};
+use crate::space::{self, Space};
+use crate::{Error, Scan, Settings, Stats, open, select, snapshot};
 
 /// How long the flusher waits after a failure before it tries again.
-const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often the flusher looks by itself for space on a full disk, and for absent blocks.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// One series that matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +77,8 @@ impl Store {
             logged_slots: Mutex::new(opened.logged_slots),
             eras: Mutex::new(opened.eras),
             cut_ms: AtomicI64::new(i64::MIN),
+            space: Space::default(),
+            absent: Absent::new(opened.absent),
             head: RwLock::new(opened.head),
             blocks: RwLock::new(Arc::new(opened.blocks)),
             counters: Mutex::new(counters),
@@ -172,6 +178,7 @@ impl Store {
         stats.flush_failures_count = counters.flush_failures;
         stats.unavailable = counters.unavailable.clone();
         stats.damaged = counters.damaged.clone();
+        stats.damaged.extend(shared.absent.warnings());
         stats.damaged.extend(blocks.iter().flat_map(|block| block.damage()));
         stats
     }
@@ -179,6 +186,14 @@ impl Store {
     /// Writes everything in memory to blocks. Holds the thread until it is done.
     pub fn flush(&self) -> Result<(), Error> {
         flush::flush(&self.shared, Reach::All)
+    }
+
+    /// Makes a picture of the store in the folder `to`, which must not be there yet: a folder that
+    /// opens as a store by itself. It holds everything that was acknowledged before this call; with
+    /// `include_head` off, only what is in blocks. Appends go on meanwhile, flushes wait. Its files
+    /// are second names of ours where the file system allows it. Holds the thread until it is durable.
+    pub fn snapshot(&self, to: &Path, include_head: bool) -> Result<(), Error> {
+        snapshot::take(&self.shared, to, include_head)
     }
 
     /// Takes no further batches, waits for those taken, and stops the threads. What is in memory
@@ -218,19 +233,27 @@ impl Append for Store {
 
 /// Flushes what is due until the store closes.
 fn run_flusher(shared: &Shared) {
+    if !shared.blocks().is_empty() {
+        space::keep(shared);
+    }
     loop {
         {
-            let mut wakeup = lock(&shared.wakeup);
-            while !wakeup.due && !wakeup.stop {
-                wakeup = shared.woken.wait(wakeup).unwrap_or_else(|error| error.into_inner());
-            }
+            let wakeup = lock(&shared.wakeup);
+            let is_idle = |wakeup: &mut Wakeup| !wakeup.due && !wakeup.stop;
+            let woken = shared.woken.wait_timeout_while(wakeup, LOOK_EVERY, is_idle);
+            let mut wakeup = woken.unwrap_or_else(|error| error.into_inner()).0;
             if wakeup.stop {
                 return;
             }
             wakeup.due = false;
         }
+        space::recover(shared);
+        absent::retry(shared);
         let Some(reach) = flush::due(shared) else { continue };
-        let Err(error) = flush::flush(shared, reach) else { continue };
+        if shared.space.is_short() {
+            continue;
+        }
+        let Err(error) = space::flush_with_reserve(shared, reach) else { continue };
         lock(&shared.counters).flush_failures += 1;
         tracing::warn!(error = %chain(&error), "can't flush to a block; trying again");
         let mut wakeup = lock(&shared.wakeup);

@@ -9,6 +9,7 @@ use tests::remote_write::{self, TimeSeries};
 const REQUEST_SAMPLES: usize = 5_000;
 
 /// How much is written.
+#[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// Series.
     pub series: usize,
@@ -23,7 +24,18 @@ pub struct Shape {
 impl Shape {
     /// Steps of each series.
     pub fn steps(&self) -> usize {
-        (self.hours * 3600.0 / self.interval_s as f64) as usize
+        (self.hours * 3600.0 / self.interval_s as f64).round() as usize
+    }
+
+    /// One line for the reader of a table.
+    pub fn about(&self) -> String {
+        format!(
+            "{} series, {} samples each, {} s apart, 5,000 samples a request, {} connections",
+            self.series,
+            self.steps(),
+            self.interval_s,
+            self.connections
+        )
     }
 
     /// Samples in all.
@@ -93,7 +105,7 @@ fn labels(index: usize) -> TimeSeries {
 }
 
 /// The value of a series at a step.
-fn value(index: usize, step: usize) -> f64 {
+pub fn value(index: usize, step: usize) -> f64 {
     let own = index % 427;
     let seed = mix(index as u64);
     let time = step as f64;
@@ -116,27 +128,64 @@ fn value(index: usize, step: usize) -> f64 {
 }
 
 /// Encoded requests of one connection in time order: the series are split among connections, each
-/// request holds some series at one or more steps.
-pub fn requests(
-    shape: &Shape,
-    connection: usize,
-    end_ms: i64,
-) -> impl Iterator<Item = (usize, Vec<u8>)> {
+/// request holds some series at one step.
+pub fn requests(shape: Shape, connection: usize, end_ms: i64) -> impl Iterator<Item = Vec<u8>> {
     let own: Vec<TimeSeries> =
         (connection..shape.series).step_by(shape.connections).map(labels).collect();
     let (stride, steps, interval_ms) = (shape.connections, shape.steps(), shape.interval_s * 1000);
     let start_ms = end_ms - steps as i64 * interval_ms;
-    (0..steps).flat_map(move |step| {
+    let chunks = own.len().div_ceil(REQUEST_SAMPLES);
+    (0..steps * chunks).map(move |number| {
+        let (step, chunk) = (number / chunks, number % chunks * REQUEST_SAMPLES);
         let at_ms = start_ms + step as i64 * interval_ms;
-        let mut parts = Vec::new();
-        for (chunk_index, chunk) in own.chunks(REQUEST_SAMPLES).enumerate() {
-            let mut chunk = chunk.to_vec();
-            for (index, series) in chunk.iter_mut().enumerate() {
-                let global = connection + (chunk_index * REQUEST_SAMPLES + index) * stride;
-                series.samples.push((at_ms, value(global, step)));
-            }
-            parts.push((chunk.len(), remote_write::encode(&chunk)));
+        let mut part = own[chunk..own.len().min(chunk + REQUEST_SAMPLES)].to_vec();
+        for (index, series) in part.iter_mut().enumerate() {
+            let global = connection + (chunk + index) * stride;
+            series.samples.push((at_ms, value(global, step)));
         }
-        parts
+        remote_write::encode(&part)
+    })
+}
+
+/// The requests of every connection.
+pub fn all_requests(shape: Shape, end_ms: i64) -> Vec<Box<dyn Iterator<Item = Vec<u8>>>> {
+    let of = |own| Box::new(requests(shape, own, end_ms)) as Box<dyn Iterator<Item = Vec<u8>>>;
+    (0..shape.connections).map(of).collect()
+}
+
+/// The data of Prometheus' own range-query benchmark: plain series `a_X` and `b_X` and buckets `h_X`
+/// for X of one, ten and a hundred values of `l`, and one series at a time of `sparse`.
+pub fn range_benchmark(points: usize, end_ms: i64) -> impl Iterator<Item = Vec<u8>> {
+    const POINTS_PER_REQUEST: usize = 10;
+    let mut series: Vec<TimeSeries> = Vec::new();
+    for (size, count) in [("one", 1), ("ten", 10), ("hundred", 100)] {
+        for number in 0..count {
+            let number = number.to_string();
+            let own: &[(&str, &str)] = if count == 1 { &[] } else { &[("l", &number)] };
+            for kind in ["a", "b"] {
+                series.push(TimeSeries::new(&format!("{kind}_{size}"), own, vec![]));
+            }
+            for le in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "+Inf"] {
+                let labels = [own, &[("le", le)]].concat();
+                series.push(TimeSeries::new(&format!("h_{size}"), &labels, vec![]));
+            }
+        }
+    }
+    let instant = move |point: usize| end_ms - (points - point) as i64 * 10_000;
+    (0..points.div_ceil(POINTS_PER_REQUEST)).map(move |request| {
+        let first = request * POINTS_PER_REQUEST;
+        let own = first..points.min(first + POINTS_PER_REQUEST);
+        let mut all = series.clone();
+        let count = series.len() as f64;
+        for (index, one) in all.iter_mut().enumerate() {
+            let value = |point: usize| point as f64 + index as f64 / count;
+            one.samples = own.clone().map(|point| (instant(point), value(point))).collect();
+        }
+        for point in own {
+            let number = (point / 372).to_string();
+            let sample = (instant(point), point as f64 / count);
+            all.push(TimeSeries::new("sparse", &[("l", &number)], vec![sample]));
+        }
+        remote_write::encode(&all)
     })
 }

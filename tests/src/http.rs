@@ -6,13 +6,18 @@ use serde_json::Value;
 
 /// A client that trusts its surroundings and never waits for ever.
 pub fn client() -> reqwest::Client {
+    client_with_deadline(Duration::from_secs(30))
+}
+
+/// A client for what takes minutes.
+pub fn patient_client() -> reqwest::Client {
+    client_with_deadline(Duration::from_secs(600))
+}
+
+fn client_with_deadline(deadline: Duration) -> reqwest::Client {
     // Another test of this process may have chosen the provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .timeout(Duration::from_secs(30))
-        .no_proxy()
-        .build()
-        .expect("build HTTP client")
+    reqwest::Client::builder().timeout(deadline).no_proxy().build().expect("build HTTP client")
 }
 
 /// The body under a URL; `None` when there is no answer or no 2xx.

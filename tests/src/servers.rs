@@ -113,12 +113,13 @@ pub async fn prometheus(folder: &Path, config: &str) -> Server {
 }
 
 /// Debian's VictoriaMetrics, its caches for answers off.
-pub async fn victoria_metrics(folder: &Path) -> Server {
+pub async fn victoria_metrics(folder: &Path, arguments: &[String]) -> Server {
     let port = free_port();
     let mut command = Command::new(require("victoria-metrics", "victoria-metrics"));
     command.arg(format!("-httpListenAddr=127.0.0.1:{port}"));
     command.arg(format!("-storageDataPath={}", folder.join("victoria").display()));
     command.args(["-search.disableCache", "-retentionPeriod=10y", "-selfScrapeInterval=0"]);
+    command.args(arguments);
     let process = Process::start("victoria", &mut command, folder);
     until_accepts("victoria-metrics", port).await;
     Server { process, port }

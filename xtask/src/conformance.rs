@@ -7,22 +7,22 @@ use std::process::Command;
 
 use crate::{command, tree};
 
-const USAGE: &str = "cargo xtask conformance promqltest DIR… [--features all]";
+const USAGE: &str = "cargo xtask conformance promqltest DIR… [--features all]
+cargo xtask conformance queries FILE…";
 
 /// Runs one kind of conformance files. An empty error: the cases that failed were shown already.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let Some((kind, rest)) = arguments.split_first() else { return Err(USAGE.to_owned()) };
-    match kind.as_str() {
-        "promqltest" if !rest.is_empty() => {
-            let program = test_program("query", "promqltest")?;
-            let status = Command::new(&program)
-                .args(rest)
-                .status()
-                .map_err(|error| format!("start {program}: {error}"))?;
-            if status.success() { Ok(()) } else { Err(String::new()) }
-        }
-        _ => Err(USAGE.to_owned()),
-    }
+    let program = match kind.as_str() {
+        "promqltest" if !rest.is_empty() => test_program("query", "promqltest")?,
+        "queries" if !rest.is_empty() => test_program("promql", "queries")?,
+        _ => return Err(USAGE.to_owned()),
+    };
+    let status = Command::new(&program)
+        .args(rest)
+        .status()
+        .map_err(|error| format!("start {program}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(String::new()) }
 }
 
 /// Builds a test program of a room and says where it lies.

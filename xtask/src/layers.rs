@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tree;
 
 /// The rooms in flow order, each with the rooms it may use.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("journal", &["model"]),
     ("collector", &["model", "journal"]),
@@ -23,6 +23,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("dashboards", &["*"]),
     ("belfry", &["*"]),
     ("tests", &["*"]),
+    ("fuzz", &["*"]),
     ("xtask", &[]),
 ];
 
@@ -96,7 +97,7 @@ fn check(room: &str, dependency: &str, for_tests: bool) -> Option<String> {
         return None;
     }
     let (_, owners) = ALONE.iter().find(|(name, _)| *name == dependency)?;
-    let free = for_tests || matches!(room, "tests" | "xtask");
+    let free = for_tests || matches!(room, "tests" | "fuzz" | "xtask");
     (!free && !owners.contains(&room))
         .then(|| format!("{room} uses {dependency}, which belongs to {}", owners.join(", ")))
 }

@@ -36,9 +36,12 @@ cargo xtask COMMAND
   tidy               file and function sizes, module docs, map in step with the tree
   layers             who may use whom, dev-dependencies too
   licences           licences and sources of all dependencies
-  bench [OPTIONS]    Belfry, VictoriaMetrics and Prometheus side by side (tests/bench)
+  bench [SCENARIO…] [OPTIONS]
+                     Belfry, VictoriaMetrics and Prometheus side by side (tests/bench)
   conformance promqltest DIR… [--features all]
-                     run a folder of PromQL test files";
+                     run a folder of PromQL test files
+  conformance queries FILE…
+                     parse and lay out expressions as an oracle did";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

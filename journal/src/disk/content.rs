@@ -23,6 +23,8 @@ pub(crate) struct Content {
     clean_below: usize,
     /// Whether the length or a byte changed since the last sync.
     is_dirty: bool,
+    /// Whether the medium gives its bytes no more.
+    is_unreadable: bool,
 }
 
 impl Content {
@@ -71,6 +73,14 @@ impl Content {
     pub(crate) fn lose_unsynced(&mut self) {
         self.clean_below = self.seen.len();
         self.is_dirty = false;
+    }
+
+    pub(crate) fn set_unreadable(&mut self, is_unreadable: bool) {
+        self.is_unreadable = is_unreadable;
+    }
+
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_unreadable
     }
 
     pub(crate) fn flip_bit(&mut self, byte_offset: u64, bit: u8) -> io::Result<()> {

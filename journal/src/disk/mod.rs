@@ -30,6 +30,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How much of a file is in memory while it is copied.
+const COPY_PIECE_BYTES: usize = 1024 * 1024;
+
 /// One name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -162,6 +165,39 @@ impl Disk {
     /// Gives a file a second name. Durable after [`Disk::sync_dir`] on the folder of the new name.
     pub fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.door.hard_link(from, to)
+    }
+
+    /// Gives a file a second name, or where the file system can't (another device, no links there,
+    /// too many of them) copies it. The bytes are durable then, the name after [`Disk::sync_dir`].
+    /// For files that nobody changes any more.
+    pub fn link_or_copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+        match self.hard_link(from, to) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    CrossesDevices | PermissionDenied | TooManyLinks | Unsupported
+                ) =>
+            {
+                self.copy(from, to)
+            }
+            done => done,
+        }
+    }
+
+    /// Copies a file in pieces; the bytes are durable then, the name after [`Disk::sync_dir`].
+    pub fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let source = self.open(from)?;
+        let mut target = self.create(to)?;
+        let (mut offset, mut piece) = (0, vec![0; COPY_PIECE_BYTES]);
+        loop {
+            let count = source.read_at(offset, &mut piece)?;
+            if count == 0 {
+                return target.sync_data();
+            }
+            target.append(&piece[..count])?;
+            offset += count as u64;
+        }
     }
 
     /// Replaces a file as a whole: after a crash it holds the old bytes or the new ones. Durable

@@ -39,6 +39,8 @@ pub enum Fault {
     Create,
     /// A read fails.
     Read,
+    /// A hard link can't be made, as between two file systems.
+    Link,
 }
 
 /// Whether it has ended, and how it treats its users.
@@ -118,6 +120,16 @@ impl SimulatedDisk {
         state.orders.at.clear();
     }
 
+    /// The process dies and the machine goes on: nothing is lost, what was not synced still is not,
+    /// and handles are dead. Orders are forgotten as after a crash.
+    pub fn kill_and_restart(&self) {
+        let mut state = self.lock();
+        state.life += 1;
+        state.orders.crash_at = None;
+        state.orders.next.clear();
+        state.orders.at.clear();
+    }
+
     /// The space for the bytes of all files together; `None` is endless.
     pub fn set_space_bytes(&self, space_bytes: Option<u64>) {
         self.lock().orders.space_bytes = space_bytes;
@@ -149,6 +161,15 @@ impl SimulatedDisk {
         let state = self.lock();
         let file = state.names.file(path)?;
         lock_content(&file).flip_bit(byte_offset, bit)
+    }
+
+    /// A bad place on the medium: every read of the file fails, also after a crash, until told
+    /// otherwise.
+    pub fn set_unreadable(&self, path: &Path, is_unreadable: bool) -> io::Result<()> {
+        let state = self.lock();
+        let file = state.names.file(path)?;
+        lock_content(&file).set_unreadable(is_unreadable);
+        Ok(())
     }
 
     /// All files there are now with their lengths in bytes, sorted by path.
@@ -317,7 +338,10 @@ impl Door for SimulatedDisk {
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.lock();
-        let fate = state.begin(&[])?;
+        let fate = state.begin(&[Fault::Link])?;
+        if let Fate::Fails(_) = fate {
+            return Err(io::Error::from(io::ErrorKind::CrossesDevices));
+        }
         let done = state.names.hard_link(from, to);
         after(fate, done)
     }
@@ -368,10 +392,11 @@ impl FileDoor for SimulatedFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.enter()?;
         let operation = state.operations;
-        if state.take_fault(operation, &[Fault::Read]).is_some() {
+        let content = lock_content(&self.cell);
+        if state.take_fault(operation, &[Fault::Read]).is_some() || content.is_unreadable() {
             return Err(io_error());
         }
-        Ok(lock_content(&self.cell).read_at(offset, buf))
+        Ok(content.read_at(offset, buf))
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -260,3 +260,44 @@ fn groups_in_a_row_are_durable_together_and_have_no_common_limit() {
     let kinds: Vec<u8> = open(&simulated.disk()).1.iter().map(|record| record.kind).collect();
     assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8], "nothing of the second call");
 }
+
+#[test]
+fn a_copy_holds_what_was_appended_before_and_outlives_the_log() {
+    for fault in [None, Some(Fault::Link)] {
+        let simulated = SimulatedDisk::new(3);
+        let disk = simulated.disk();
+        let (journal, _) = open(&disk);
+        journal.append_blocking(1, b"one".to_vec()).expect("append");
+        let waiting = journal.append(1, vec![2; 100_000]);
+        fault.into_iter().for_each(|fault| simulated.fail_next(fault));
+        let segment = journal.copy_to(Path::new("/copies/first")).expect("copy");
+        drop(waiting);
+        journal.append_blocking(1, b"three".to_vec()).expect("append");
+        journal.remove_before(segment).expect("remove");
+        let again = journal.copy_to(Path::new("/copies/second")).expect("copy");
+        assert!(again > segment);
+        journal.close();
+        simulated.crash_and_restart();
+        let records = |dir: &str| {
+            let options = JournalOptions::default();
+            let (journal, records) = open_in(&disk, Path::new(dir), options);
+            journal.append_blocking(1, b"life goes on".to_vec()).expect("append");
+            journal.close();
+            records.iter().map(|record| record.payload.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(records("/copies/first"), [3, 100_000], "{fault:?}");
+        assert_eq!(records("/copies/second"), [5]);
+        assert_eq!(records(DIR), [5], "what was appended to a copy is not in the log");
+    }
+}
+
+#[test]
+fn a_copy_without_records_opens_too() {
+    let disk = SimulatedDisk::new(0).disk();
+    let (journal, _) = open(&disk);
+    journal.copy_to(Path::new("/copy")).expect("copy");
+    assert!(open_in(&disk, Path::new("/copy"), JournalOptions::default()).1.is_empty());
+    journal.close();
+    let error = journal.copy_to(Path::new("/late")).expect_err("closed");
+    assert!(matches!(error, Error::Closed { .. }), "{error}");
+}

@@ -117,7 +117,7 @@ fn a_page_that_the_disk_refuses_is_skipped_and_named() {
 }
 
 #[test]
-fn a_disk_that_refuses_everything_is_an_error_and_not_an_empty_log() {
+fn a_segment_that_the_disk_refuses_is_named_and_kept() {
     let (simulated, _) = write(&[&[(1, 60_000); 4]]);
     let (_, mut replay) = open(&simulated);
     for _ in 0..100 {
@@ -135,8 +135,61 @@ fn a_disk_that_refuses_everything_is_an_error_and_not_an_empty_log() {
     for _ in 0..100 {
         simulated.fail_next(crate::disk::Fault::Read);
     }
-    let error = replay.next().expect("an answer").expect_err("unreadable");
-    assert!(matches!(error, Error::Io { action: "read", .. }), "{error}");
+    // More than the patience: the rest is given up, and named to its end.
+    assert!(replay.next().is_none());
+    assert_eq!(replay.damage().len(), 1, "{:?}", replay.damage());
+    assert_eq!(replay.damage()[0].what, DamageKind::Unreadable);
+    assert!(replay.damaged_bytes() > 2_000_000, "{:?}", replay.damage());
+
+    // Whoever removes it later leaves its bytes in the second name.
+    let disk = simulated.disk();
+    let kept = segment_path(&Path::new(DIR).join(crate::UNREADABLE_DIR), 1);
+    let (mut writer, _) = open(&simulated);
+    writer.commit(&[expected.item(2, 10)]).expect("commit");
+    writer.remove_before(2).expect("remove");
+    assert!(!disk.exists(&segment_path(Path::new(DIR), 1)).expect("look"));
+    assert!(disk.open(&kept).expect("kept").size_bytes().expect("size") > 2_000_000);
+}
+
+#[test]
+fn a_segment_that_can_be_read_again_is_whole_again() {
+    let (simulated, mut expected) = write(&[&[(1, 5_000); 40], &[(1, 100)]]);
+    acknowledge(&mut expected);
+    let path = segment_path(Path::new(DIR), 1);
+    simulated.set_unreadable(&path, true).expect("set");
+    let kept = segment_path(&Path::new(DIR).join(crate::UNREADABLE_DIR), 1);
+    let (_, mut replay) = open(&simulated);
+    assert_eq!(replay.by_ref().count(), 1, "the next segment is read");
+    assert_eq!(replay.damage()[0].file, path);
+    assert!(simulated.disk().exists(&kept).expect("look"));
+    simulated.set_unreadable(&path, false).expect("set");
+    let (_, mut replay) = open(&simulated);
+    let records: Vec<_> = replay.by_ref().map(|record| record.expect("readable")).collect();
+    expected.judge(&records).expect("replay");
+    assert!(!simulated.disk().exists(&kept).expect("look"), "the second name is gone");
+}
+
+/// A sync that fails while opening: what it should have written goes to another file.
+#[test]
+fn a_failed_sync_at_the_start_loses_nothing() {
+    for seed in 0..20 {
+        let simulated = SimulatedDisk::new(seed);
+        let disk = simulated.disk();
+        let mut expected = Expected::default();
+        let (mut writer, _) = open(&simulated);
+        writer.commit(&[expected.item(1, 2_000)]).expect("commit");
+        acknowledge(&mut expected);
+        let path = segment_path(Path::new(DIR), 1);
+        let bytes = disk.read(&path, 1 << 20).expect("read");
+        disk.create(&path).expect("create").append(&bytes).expect("append, and no sync");
+        simulated.kill_and_restart();
+        simulated.fail_next(crate::disk::Fault::Sync);
+        drop(open(&simulated));
+        simulated.crash_and_restart();
+        let (_, mut replay) = open(&simulated);
+        let records: Vec<_> = replay.by_ref().map(|record| record.expect("readable")).collect();
+        expected.judge(&records).unwrap_or_else(|what| panic!("seed {seed}: {what:?}"));
+    }
 }
 
 #[test]

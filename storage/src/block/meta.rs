@@ -82,22 +82,27 @@ impl Meta {
     pub fn read(disk: &Disk, dir: &Path) -> Result<Meta, Error> {
         let path = dir.join(META_FILE);
         let bytes = disk.read(&path, META_BYTES_MAX).map_err(at("read", &path))?;
+        Meta::decode(&bytes, &path)
+    }
+
+    /// Checks the bytes of the file.
+    pub fn decode(bytes: &[u8], path: &Path) -> Result<Meta, Error> {
         #[derive(Deserialize)]
         struct Version {
             format_version: u32,
         }
-        let damaged = |what: String| Error::Damaged { path: path.clone(), what };
+        let damaged = |what: String| Error::Damaged { path: path.to_owned(), what };
         let version: Version =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         if version.format_version > FORMAT_VERSION {
             return Err(Error::NewerFormat {
-                path,
+                path: path.to_owned(),
                 found_version: version.format_version,
                 known_version: FORMAT_VERSION,
             });
         }
         let meta: Meta =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         if meta.min_ms > meta.max_ms || meta.file(SAMPLES_FILE).is_none() {
             return Err(damaged("its fields contradict each other".to_owned()));
         }

@@ -10,12 +10,16 @@ mod concurrency;
 mod crash;
 /// Damage on disk.
 mod damage;
+/// A full disk, and one that refuses to read.
+mod full;
 /// Questions about labels.
 mod labels;
 /// Any order of appends, flushes and restarts.
 mod model_test;
 /// What is refused and when nothing is taken.
 mod refusal;
+/// Pictures of a running store in another folder.
+mod snapshot;
 /// What the tests share.
 mod support;
 /// Many series at once, and what they cost.

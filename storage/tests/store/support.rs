@@ -21,7 +21,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Settings with which nothing is flushed unless a test asks for it.
 pub fn quiet() -> Settings {
-    Settings { block_range_ms: 1 << 50, ..Settings::default() }
+    Settings { block_range_ms: 1 << 50, reserve_bytes: 0, ..Settings::default() }
 }
 
 pub fn try_open(disk: &Disk, settings: Settings) -> Result<Arc<Store>, Error> {

@@ -198,3 +198,25 @@ fn a_removed_folder_comes_back_whole_or_not_at_all() {
         }
     }
 }
+
+#[test]
+fn a_file_is_linked_or_copied() {
+    for fault in [None, Some(Fault::Link)] {
+        let simulated = SimulatedDisk::new(9);
+        let disk = simulated.disk();
+        let (from, to) = (Path::new("/a/from"), Path::new("/b/to"));
+        disk.create_dir_all(Path::new("/a")).expect("create");
+        disk.create_dir_all(Path::new("/b")).expect("create");
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|number| (number % 251) as u8).collect();
+        disk.write_atomic(from, &bytes).expect("write");
+        fault.into_iter().for_each(|fault| simulated.fail_next(fault));
+        disk.link_or_copy(from, to).expect("links or copies");
+        disk.sync_dir(Path::new("/b")).expect("sync");
+        simulated.crash_and_restart();
+        assert_eq!(disk.read(to, 1 << 22).expect("read"), bytes, "{fault:?}");
+        // A link shares the bytes, a copy does not.
+        simulated.flip_bit(from, 7, 0).expect("flip");
+        let is_shared = disk.read(to, 1 << 22).expect("read") != bytes;
+        assert_eq!(is_shared, fault.is_none());
+    }
+}

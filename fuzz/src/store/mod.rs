@@ -1,0 +1,12 @@
+//! The store under power cuts, kills, faults and flipped bits, on a simulated disk.
+//!
+//! Place in the flow: a seed draws a story; the store lives it; the ledger judges what is left.
+//!
+//! Not here: the disk's own behaviour (journal's `SimulatedDisk`).
+
+/// What was sent, acknowledged and deleted, and whether a store is right about it.
+pub mod ledger;
+/// One step of a random life: appends, flushes, restarts.
+pub mod story;
+/// Kills and power cuts, again and again.
+pub mod kills;

@@ -1,0 +1,73 @@
+//! Blocks that the disk refused to open: named, and tried again.
+//!
+//! Place in the flow: opening the store hands them over; the flusher looks after them; every scan
+//! names them, since nobody knows which samples they hold.
+//!
+//! Invariant: a block here is named by the manifest and serves nothing.
+//!
+//! Not here: blocks whose bytes are wrong (`open` sets them aside), blocks that fail while they serve
+//! (they go on being asked).
+
+use std::sync::{Arc, Mutex};
+
+use crate::block::Block;
+use crate::error::chain;
+use crate::flush::sort_blocks;
+use crate::manifest::BlockEntry;
+use crate::open::open_block;
+use crate::shared::{Shared, lock};
+
+/// One such block.
+#[derive(Debug, Clone)]
+pub struct AbsentBlock {
+    /// What the manifest says.
+    pub entry: BlockEntry,
+    /// What the disk said.
+    pub reason: String,
+}
+
+/// All such blocks.
+#[derive(Debug)]
+pub struct Absent(Mutex<Vec<AbsentBlock>>);
+
+impl Absent {
+    /// Those that opening the store met.
+    pub fn new(blocks: Vec<AbsentBlock>) -> Absent {
+        Absent(Mutex::new(blocks))
+    }
+
+    /// Their names and what is wrong with them.
+    pub fn warnings(&self) -> Vec<String> {
+        lock(&self.0).iter().map(|block| block.reason.clone()).collect()
+    }
+}
+
+/// Tries them again.
+pub fn retry(shared: &Shared) {
+    if lock(&shared.absent.0).is_empty() {
+        return;
+    }
+    // Retention and compaction change the manifest under this lock.
+    let flushing = lock(&shared.flushing);
+    let mut absent = lock(&shared.absent.0);
+    let is_named = |block: &AbsentBlock| flushing.manifest.blocks.contains(&block.entry);
+    let tried = std::mem::take(&mut *absent);
+    for mut block in tried.into_iter().filter(is_named) {
+        match open_block(&shared.disk, &shared.dir, &block.entry, &shared.cache) {
+            Ok(found) => serve(shared, found),
+            Err(error) => {
+                block.reason = format!("block {}: {}", block.entry.block_id, chain(&error));
+                absent.push(block);
+            }
+        }
+    }
+}
+
+fn serve(shared: &Shared, block: Block) {
+    tracing::info!(block = %block.meta().block_id, "the block can be read again");
+    let mut blocks = shared.blocks.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut all = blocks.as_ref().clone();
+    all.push(Arc::new(block));
+    sort_blocks(&mut all);
+    *blocks = Arc::new(all);
+}

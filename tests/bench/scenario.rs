@@ -1,0 +1,86 @@
+//! What is measured: one file each, all with the same shape.
+
+use std::path::Path;
+
+use crate::options::Options;
+use crate::server::Kind;
+use crate::table::Column;
+
+/// Ingest at saturation, disk, memory, then queries.
+mod ingest;
+/// Memory at a million series.
+mod million;
+/// The cost of new series.
+mod churn;
+/// The way back after a kill.
+mod restart;
+/// How long an acknowledgement takes.
+mod latency;
+/// The cost of scraping.
+mod scrape;
+/// Prometheus' own range-query benchmark.
+mod range;
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    Ingest,
+    Million,
+    Churn,
+    Restart,
+    Latency,
+    Scrape,
+    Range,
+}
+
+impl Scenario {
+    /// All, in the order of the table.
+    pub const ALL: [Scenario; 7] = [
+        Scenario::Ingest,
+        Scenario::Million,
+        Scenario::Churn,
+        Scenario::Restart,
+        Scenario::Latency,
+        Scenario::Scrape,
+        Scenario::Range,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scenario::Ingest => "ingest",
+            Scenario::Million => "million",
+            Scenario::Churn => "churn",
+            Scenario::Restart => "restart",
+            Scenario::Latency => "latency",
+            Scenario::Scrape => "scrape",
+            Scenario::Range => "range",
+        }
+    }
+
+    /// One line for the reader of the table.
+    pub fn about(self, options: &Options) -> String {
+        match self {
+            Scenario::Ingest => options.shape.about(),
+            Scenario::Million => million::SHAPE.about(),
+            Scenario::Churn => churn::SHAPE.about(),
+            Scenario::Restart => restart::SHAPE.about(),
+            Scenario::Latency => latency::ABOUT.to_owned(),
+            Scenario::Scrape => scrape::ABOUT.to_owned(),
+            Scenario::Range => range::ABOUT.to_owned(),
+        }
+    }
+
+    /// Measures one server in an empty folder.
+    pub async fn run(self, kind: Kind, folder: &Path, options: &Options, column: &mut Column) {
+        match self {
+            Scenario::Ingest => ingest::run(kind, folder, &options.shape, column).await,
+            Scenario::Million => million::run(kind, folder, column).await,
+            Scenario::Churn => churn::run(kind, folder, column).await,
+            Scenario::Restart => restart::run(kind, folder, column).await,
+            Scenario::Latency => latency::run(kind, folder, column).await,
+            Scenario::Scrape => scrape::run(kind, folder, column).await,
+            Scenario::Range => range::run(kind, folder, column).await,
+        }
+    }
+}

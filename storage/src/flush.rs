@@ -14,28 +14,27 @@
 //! Before step 5 a failure or a restart removes the folders; the restart replays the journal. After it the manifest tells
 //! which of the journal's samples are in blocks already.
 //!
-//! Invariant: only what was written is dropped. Late samples that come while a flush runs stay.
+//! Samples are taken from memory some series at a time, under short locks: a flush needs little memory
+//! and keeps no append waiting.
+//!
+//! Invariant: only what was written is dropped. What comes while a flush runs stays.
 //!
 //! Not here: the files of a block (`block::writer`), when a restart skips samples (`open`).
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use journal::Journal;
 use model::append::SeriesId;
 use model::{Labels, TimeRange, TimestampMs};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Error;
-use crate::block::meta::{Meta, checksum_text};
-use crate::block::name::ulid;
-use crate::block::writer::Heading;
-use crate::block::{Block, BlockWriter, order};
+use crate::block::{Block, order};
 use crate::error::at;
-use crate::manifest::{BlockEntry, FlushEntry, Found, Manifest};
+use crate::manifest::{FlushEntry, Manifest};
 use crate::memtable::{Piece, Taken};
+use crate::new_block::{NewBlock, Written, discard};
 use crate::record::{encode_series, groups};
 use crate::shared::{Era, Flushing, Shared, lock};
 
@@ -43,6 +42,10 @@ use crate::shared::{Era, Flushing, Shared, lock};
 pub const BLOCKS_DIR: &str = "blocks";
 /// Blocks of one flush at most; data spread over more ranges gets wider ones.
 const FLUSH_BLOCKS_MAX: usize = 64;
+/// A series whose samples lie in no more ranges than these is taken to have some in each.
+const NARROW_RANGES_MAX: i64 = 4;
+/// Series whose samples are taken from memory under one lock.
+const WINDOW_SERIES: usize = 512;
 
 /// How much is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +60,7 @@ pub enum Reach {
 }
 
 /// The end of the last range that is closed when this is the newest instant.
-fn closed_before(shared: &Shared, newest_ms: i64) -> i64 {
+pub fn closed_before(shared: &Shared, newest_ms: i64) -> i64 {
     let range_ms = shared.settings.block_range_ms;
     let late_ms = newest_ms.saturating_sub(shared.settings.flush_margin_ms);
     late_ms.div_euclid(range_ms).saturating_mul(range_ms)
@@ -78,18 +81,11 @@ pub fn due(shared: &Shared) -> Option<Reach> {
     (is_new && oldest_ms < before_ms).then_some(Reach::Closed { before_ms })
 }
 
-/// One series on its way to a block.
+/// One series on its way to a block: its samples up to an instant, itself included.
+#[derive(Debug, Clone, Copy)]
 struct Leaving {
     slot: u32,
-    id: SeriesId,
-    labels: Labels,
-    piece: Piece,
-}
-
-/// A block whose folder is in place.
-struct Written {
-    dir: PathBuf,
-    meta: Meta,
+    last_ms: i64,
 }
 
 /// Where a flush cuts.
@@ -103,9 +99,9 @@ struct Boundary {
 pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let mut flushing = lock(&shared.flushing);
     let Some(boundary) = begin(shared, reach)? else { return Ok(()) };
-    let leaving = collect(shared, boundary.before_ms);
+    let (leaving, ranges) = collect(shared, boundary.before_ms);
     let mut written = Vec::new();
-    let recorded = write_blocks(shared, &mut flushing, &leaving, &mut written)
+    let recorded = write_blocks(shared, &mut flushing, (&leaving, &ranges), &mut written)
         .and_then(|()| log_series(shared))
         .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
     if let Err(error) = recorded {
@@ -136,39 +132,58 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
     Ok(Some(Boundary { segment, before_ms }))
 }
 
-/// The samples before an instant, by series in the order of blocks.
-fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
-    let range = TimeRange::new(TimestampMs::MIN, TimestampMs(before_ms))
-        .expect("a flush begins only when a sample is before its end");
-    let mut leaving: Vec<Leaving> = Vec::new();
+/// The series with samples before an instant, in the order of blocks, and the aligned ranges that
+/// may hold some. No sample is copied here: those of a million series would not fit twice.
+fn collect(shared: &Shared, before_ms: i64) -> (Vec<Leaving>, Vec<TimeRange>) {
+    let range_ms = shared.settings.block_range_ms;
+    let (mut leaving, mut indexes, mut wide) = (Vec::new(), BTreeSet::new(), Vec::new());
+    let mut labels: Vec<Labels> = Vec::new();
     {
         let head = shared.head();
         for slot in head.memtable.active() {
-            let piece = head.memtable.get(slot).and_then(|series| series.piece(range));
-            let Some(piece) = piece else { continue };
-            let known = head.registry.get(slot);
-            leaving.push(Leaving { slot, id: known.id, labels: known.labels.clone(), piece });
+            let span = head.memtable.get(slot).and_then(|series| series.span_ms());
+            let Some((first_ms, newest_ms)) = span.filter(|span| span.0 < before_ms) else {
+                continue;
+            };
+            let last_ms = newest_ms.min(before_ms - 1);
+            let (first, last) = (first_ms.div_euclid(range_ms), last_ms.div_euclid(range_ms));
+            if last.saturating_sub(first) <= NARROW_RANGES_MAX {
+                indexes.extend(first..=last);
+            } else {
+                wide.push(Leaving { slot, last_ms });
+            }
+            labels.push(head.registry.get(slot).labels.clone());
+            leaving.push(Leaving { slot, last_ms });
         }
     }
-    for series in &mut leaving {
-        series.piece.cut(before_ms);
-    }
-    leaving.retain(|series| series.piece.count() > 0);
-    order::sort(leaving, |series| &series.labels)
+    note_wide(shared, &wide, &mut indexes);
+    let leaving = order::sort(leaving.into_iter().zip(labels).collect(), |series| &series.1);
+    (leaving.into_iter().map(|series| series.0).collect(), ranges(indexes, range_ms))
 }
 
-/// The aligned ranges that hold samples.
-fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
-    let mut indexes: BTreeSet<i64> = BTreeSet::new();
-    for series in leaving {
+/// Notes the ranges of series with long pauses, sample by sample.
+fn note_wide(shared: &Shared, wide: &[Leaving], indexes: &mut BTreeSet<i64>) {
+    let range_ms = shared.settings.block_range_ms;
+    for series in wide {
+        let piece = {
+            let head = shared.head();
+            head.memtable.get(series.slot).and_then(|stored| stored.piece(TimeRange::ALL))
+        };
         let mut last = None;
-        series.piece.each_instant(|at_ms| {
+        let mut note = |at_ms: i64| {
             let index = at_ms.div_euclid(range_ms);
-            if last.replace(index) != Some(index) {
+            if at_ms <= series.last_ms && last.replace(index) != Some(index) {
                 indexes.insert(index);
             }
-        });
+        };
+        if let Some(piece) = piece {
+            piece.each_instant(&mut note);
+        }
     }
+}
+
+/// Ranges that hold all of those of `indexes`: not more than a flush may write.
+fn ranges(mut indexes: BTreeSet<i64>, range_ms: i64) -> Vec<TimeRange> {
     let mut width_ms = range_ms;
     while indexes.len() > FLUSH_BLOCKS_MAX {
         indexes = indexes.iter().map(|index| index.div_euclid(2)).collect();
@@ -186,74 +201,59 @@ fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
 fn write_blocks(
     shared: &Shared,
     flushing: &mut Flushing,
-    leaving: &[Leaving],
+    (leaving, ranges): (&[Leaving], &[TimeRange]),
     written: &mut Vec<Written>,
 ) -> Result<(), Error> {
-    let blocks_dir = shared.dir.join(BLOCKS_DIR);
-    for range in ranges(leaving, shared.settings.block_range_ms) {
+    for range in ranges {
         // Counted also when it fails: no name is tried twice.
         flushing.manifest.blocks_created += 1;
-        let number = flushing.manifest.blocks_created;
-        let noise = xxh3_128(&[shared.settings.seed.to_le_bytes(), number.to_le_bytes()].concat());
-        let block_id = ulid(shared.clock.now(), noise);
-        let temporary = blocks_dir.join(format!("{block_id}.tmp"));
-        let dir = blocks_dir.join(&block_id);
-        let in_place =
-            write_block(shared, &temporary, &block_id, (range, leaving)).and_then(|meta| {
-                shared
-                    .disk
-                    .rename(&temporary, &dir)
-                    .map(|()| meta)
-                    .map_err(at("rename", &temporary))
-            });
-        match in_place {
-            Ok(meta) => written.push(Written { dir, meta }),
+        let mut block = NewBlock::new(shared, flushing.manifest.blocks_created);
+        let placed = write_block(shared, &mut block, (*range, leaving))
+            .and_then(|()| block.place(0, Vec::new(), Vec::new()));
+        match placed {
+            Ok(placed) => written.extend(placed),
             Err(error) => {
-                // Only space is lost when this fails; the next start removes the rest.
-                let _ = shared.disk.remove_dir_all(&temporary);
+                block.abandon();
                 return Err(error);
             }
         }
     }
+    let blocks_dir = shared.dir.join(BLOCKS_DIR);
     shared.disk.sync_dir(&blocks_dir).map_err(at("sync", &blocks_dir))
 }
 
-/// Removes the blocks of a flush that failed: tried again and again, they would fill the disk. A
-/// manifest whose last sync failed may name them all the same; then they stay.
-fn discard(shared: &Shared, written: &[Written]) {
-    let Ok(Found::Whole(manifest)) = Manifest::read(&shared.disk, &shared.dir) else { return };
-    for Written { dir, meta } in written {
-        if manifest.blocks.iter().any(|entry| entry.block_id == meta.block_id) {
-            continue;
-        }
-        if let Err(error) = shared.disk.remove_dir_all(dir) {
-            tracing::warn!(%error, path = %dir.display(), "can't remove a block of a failed flush");
-        }
-    }
-}
-
+/// Writes the samples of the range, some series at a time.
 fn write_block(
     shared: &Shared,
-    dir: &Path,
-    block_id: &str,
+    block: &mut NewBlock<'_>,
     (range, leaving): (TimeRange, &[Leaving]),
-) -> Result<Meta, Error> {
-    let mut writer = BlockWriter::create(&shared.disk, dir)?;
+) -> Result<(), Error> {
     let (mut instants_ms, mut values) = (Vec::new(), Vec::new());
-    for series in leaving {
-        instants_ms.clear();
-        values.clear();
-        series.piece.decode(range, &mut instants_ms, &mut values);
-        if !values.is_empty() {
-            writer.add(series.id, &series.labels, &instants_ms, &values)?;
+    for some in leaving.chunks(WINDOW_SERIES) {
+        let mut pieces: Vec<(SeriesId, Labels, TimeRange, Piece)> = Vec::new();
+        {
+            let head = shared.head();
+            for series in some {
+                let end_ms = series.last_ms.saturating_add(1).min(range.end_ms().0);
+                let Some(own) = TimeRange::new(range.start_ms(), TimestampMs(end_ms)) else {
+                    continue;
+                };
+                let stored = head.memtable.get(series.slot);
+                let Some(piece) = stored.and_then(|stored| stored.piece(own)) else { continue };
+                let known = head.registry.get(series.slot);
+                pieces.push((known.id, known.labels.clone(), own, piece));
+            }
+        }
+        for (id, labels, own, piece) in pieces {
+            instants_ms.clear();
+            values.clear();
+            piece.decode(own, &mut instants_ms, &mut values);
+            if !values.is_empty() {
+                block.add(id, &labels, &instants_ms, &values)?;
+            }
         }
     }
-    writer.finish(Heading {
-        block_id: block_id.to_owned(),
-        level: 0,
-        created: shared.clock.now(),
-        sources: Vec::new(),
-    })
+    Ok(())
 }
 
 /// Writes the series that are not there yet to the series log; answers how many are there now.
@@ -286,12 +286,9 @@ fn record(
     let mut manifest: Manifest = flushing.manifest.clone();
     let first_segment = lock(&shared.eras).first().map_or(0, |era| era.segment);
     manifest.forget_flushes(first_segment);
-    for Written { meta, .. } in written {
-        manifest.blocks.push(BlockEntry {
-            block_id: meta.block_id.clone(),
-            meta_xxh3: checksum_text(&meta.encode()),
-        });
-        manifest.next_series_id = manifest.next_series_id.max(meta.series_id_max + 1);
+    for block in written {
+        manifest.blocks.push(block.entry());
+        manifest.next_series_id = manifest.next_series_id.max(block.meta.series_id_max + 1);
     }
     manifest.flushes.push(FlushEntry {
         before_segment: boundary.segment,
@@ -306,19 +303,13 @@ fn record(
 
 fn publish(shared: &Shared, boundary: Boundary, leaving: &[Leaving], written: Vec<Written>) {
     let count = written.len() as u64;
-    {
-        let mut blocks = shared.blocks.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut all = blocks.as_ref().clone();
+    shared.change_blocks(|blocks| {
         for Written { dir, meta } in written {
-            all.push(Arc::new(Block::written(meta, &shared.disk, &dir, &shared.cache)));
+            let block = Block::written(meta, &shared.disk, &dir, &shared.cache);
+            blocks.push(Arc::new(block));
         }
-        sort_blocks(&mut all);
-        *blocks = Arc::new(all);
-    }
-    let last = |series: &Leaving| {
-        let last_ms = series.piece.last_ms().expect("a leaving series has samples");
-        Taken { slot: series.slot, last_ms }
-    };
+    });
+    let last = |series: &Leaving| Taken { slot: series.slot, last_ms: series.last_ms };
     let taken: Vec<Taken> = leaving.iter().map(last).collect();
     let newest_ms = {
         let mut head = shared.head_mut();

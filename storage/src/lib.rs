@@ -33,8 +33,14 @@ mod series;
 mod memtable;
 /// How numbers become few bytes, exactly.
 mod encoding;
+/// A block that is being written.
+mod new_block;
 /// From memory to blocks.
 mod flush;
+/// Fewer and larger blocks.
+mod compact;
+/// What is dropped for its age or size.
+mod retention;
 /// A full disk: refuse, make room, resume.
 mod space;
 /// Blocks that the disk refuses for now.
@@ -43,6 +49,8 @@ mod absent;
 mod block;
 /// Which blocks there are.
 mod manifest;
+/// Deletions, and what they hide.
+pub mod tombstone;
 /// Which series match.
 mod index;
 /// Questions about labels.
@@ -61,3 +69,4 @@ pub use scan::Scan;
 pub use settings::Settings;
 pub use stats::Stats;
 pub use store::{SeriesEntry, Store};
+pub use tombstone::{DeletionId, Tombstone, Undone};

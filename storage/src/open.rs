@@ -23,7 +23,7 @@ use model::append::SeriesId;
 use crate::absent::AbsentBlock;
 use crate::block::Block;
 use crate::block::cache::Cache;
-use crate::block::meta::{META_FILE, checksum_text};
+use crate::block::meta::{META_FILE, Meta, checksum_text};
 use crate::block::name::is_ulid;
 use crate::error::{at, chain};
 use crate::flush::{BLOCKS_DIR, append_series, sort_blocks};
@@ -199,12 +199,17 @@ impl Folder<'_> {
         let mut manifest = Manifest { next_series_id: 1, ..Manifest::default() };
         // Names made from this count must not meet those of blocks that are gone.
         manifest.blocks_created = 1 << 32;
+        // A crash may have left the sources of a merge beside its result.
+        let mut merged: BTreeSet<String> = BTreeSet::new();
         for block_id in whole {
             let path = self.blocks_dir().join(&block_id).join(META_FILE);
-            if let Ok(bytes) = self.disk.read(&path, META_BYTES_MAX) {
-                manifest.blocks.push(BlockEntry { block_id, meta_xxh3: checksum_text(&bytes) });
+            let Ok(bytes) = self.disk.read(&path, META_BYTES_MAX) else { continue };
+            manifest.blocks.push(BlockEntry { block_id, meta_xxh3: checksum_text(&bytes) });
+            if let Ok(meta) = Meta::decode(&bytes, &path) {
+                merged.extend(meta.sources);
             }
         }
+        manifest.blocks.retain(|entry| !merged.contains(&entry.block_id));
         manifest.write(self.disk, self.dir)?;
         Ok(manifest)
     }
@@ -241,7 +246,14 @@ impl Folder<'_> {
             }
         }
         if kept.len() < manifest.blocks.len() {
-            manifest.blocks = kept;
+            let is_lost = |entry: &&BlockEntry| !kept.contains(entry);
+            let lost: Vec<String> = manifest
+                .blocks
+                .iter()
+                .filter(is_lost)
+                .map(|entry| entry.block_id.clone())
+                .collect();
+            manifest.forget_blocks(&lost);
             manifest.write(self.disk, self.dir)?;
         }
         let named: BTreeSet<&str> =
@@ -252,6 +264,7 @@ impl Folder<'_> {
                 tracing::warn!(%error, path = %path.display(), "can't remove what no manifest names");
             }
         }
+        crate::tombstone::show(manifest, &mut blocks);
         sort_blocks(&mut blocks);
         Ok(blocks)
     }

@@ -19,7 +19,7 @@ use crate::Error;
 use crate::block::meta::Meta;
 use crate::error::at;
 use crate::flush::BLOCKS_DIR;
-use crate::manifest::{Found, Manifest};
+use crate::manifest::Found;
 use crate::open::{JOURNAL_DIR, SERIES_LOG_DIR};
 use crate::shared::{Era, Shared, lock};
 

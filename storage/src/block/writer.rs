@@ -62,6 +62,8 @@ pub struct Heading {
     pub created: TimestampMs,
     /// The blocks it is made of.
     pub sources: Vec<String>,
+    /// Deletions that were carried out.
+    pub tombstones_applied: Vec<String>,
 }
 
 /// Writes one block.
@@ -195,7 +197,7 @@ impl BlockWriter {
             series_id_max: self.all.iter().map(|series| series.id.0).max().unwrap_or(0),
             created_ms: heading.created.0,
             sources: heading.sources,
-            tombstones_applied: Vec::new(),
+            tombstones_applied: heading.tombstones_applied,
             files: vec![samples, series],
         };
         let index = BlockIndex::new(self.all, self.index).encode();

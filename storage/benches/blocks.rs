@@ -170,20 +170,19 @@ fn main() {
     let mut batch = Batch::new();
     let series = hosts * SERIES_PER_HOST;
     for index in 0..series {
-        let at = TimestampMs(start_ms - STEP_MS);
+        let at = TimestampMs(start_ms);
         let series = batch.series(&labels(index));
-        batch.sample(series, at, 0.0);
+        batch.sample(series, at, value(index, 0));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ids: Vec<SeriesId> =
         runtime.block_on(store.append(batch)).unwrap().ids.into_iter().flatten().collect();
-    store.flush().unwrap();
     let steps = hours * 240;
-    let samples = series * (steps + 1);
+    let samples = series * steps;
     let million = samples as f64 / 1e6;
     println!("{series} series, {hours} h at 15 s: {samples} samples");
     let (mut flush_s, mut flush_wall_s) = (0.0, 0.0);
-    for begin in (0..steps).step_by(480) {
+    for begin in (1..steps).step_by(480) {
         append(&store, &ids, start_ms, begin..(begin + 480).min(steps));
         let (before_s, started) = (cpu_s(), std::time::Instant::now());
         store.flush().unwrap();

@@ -242,6 +242,7 @@ impl RowGroup {
                 body.extend(floats.iter().flat_map(|value| value.to_le_bytes()));
             } else {
                 put_split(floats, &mut body);
+                chunk.plane_bytes = floats.len();
             }
             chunk.page(packer, rows.len(), &body, None)?;
             start = *end;
@@ -310,8 +311,10 @@ impl RowGroup {
         let plain: Vec<u8> = trial.iter().flat_map(|value| value.to_le_bytes()).collect();
         let mut split = Vec::with_capacity(plain.len());
         put_split(trial, &mut split);
-        let mut size = |bytes: &[u8]| packer.trial(bytes).map_err(ParquetError::from);
-        let split_wins = size(&split)? < size(&plain)?;
+        let mut size = |bytes: &[u8], plane_bytes: usize| {
+            packer.trial(bytes, plane_bytes).map_err(ParquetError::from)
+        };
+        let split_wins = size(&split, trial.len())? < size(&plain, 0)?;
         Ok(if split_wins { Encoding::BYTE_STREAM_SPLIT } else { Encoding::PLAIN })
     }
 }

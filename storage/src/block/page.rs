@@ -11,6 +11,8 @@
 //!
 //! Not here: which values (`writer`), the encodings of numbers (`delta`, `runs`).
 
+use std::io::Write;
+
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
@@ -19,6 +21,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetInd
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
+use zstd::stream::write::Encoder;
 
 use crate::encoding::varint::put_i64;
 
@@ -28,6 +31,11 @@ const NEXT_I32: u8 = 0x15;
 const NEXT_STRUCT: u8 = 0x1c;
 const DATA_PAGE: i64 = 0;
 const DICTIONARY_PAGE: i64 = 2;
+
+/// The level of zstd for whole numbers.
+const QUICK: i32 = 1;
+/// The level of zstd for floats.
+const THOROUGH: i32 = 3;
 
 /// Compresses pages; one of each level is kept for all pages of a block.
 pub struct Packer {
@@ -39,16 +47,37 @@ pub struct Packer {
 impl Packer {
     /// A packer without a page.
     pub fn new() -> std::io::Result<Packer> {
-        Ok(Packer { quick: Compressor::new(1)?, thorough: Compressor::new(3)?, page: Vec::new() })
+        Ok(Packer {
+            quick: Compressor::new(QUICK)?,
+            thorough: Compressor::new(THOROUGH)?,
+            page: Vec::new(),
+        })
     }
 
     /// How many bytes the thorough level makes of these.
-    pub fn trial(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        Ok(self.thorough.compress(bytes)?.len())
+    pub fn trial(&mut self, bytes: &[u8], plane_bytes: usize) -> std::io::Result<usize> {
+        Ok(self.pack(bytes, true, plane_bytes)?.len())
     }
 
-    fn pack(&mut self, bytes: &[u8], thorough: bool) -> std::io::Result<&[u8]> {
+    /// Packs a page. One that ends with planes (the first bytes of all floats, their second ones …)
+    /// gets a block of the compression for each of them: some are noise and some are not.
+    fn pack(&mut self, bytes: &[u8], thorough: bool, plane_bytes: usize) -> std::io::Result<&[u8]> {
         self.page.clear();
+        if plane_bytes > 0 {
+            let mut encoder = Encoder::new(std::mem::take(&mut self.page), THOROUGH)?;
+            encoder.set_pledged_src_size(Some(bytes.len() as u64))?;
+            let (mut head, mut planes) = bytes.split_at(bytes.len() % plane_bytes);
+            while !planes.is_empty() {
+                encoder.write_all(head)?;
+                encoder.write_all(&planes[..plane_bytes])?;
+                (head, planes) = (&[], &planes[plane_bytes..]);
+                if !planes.is_empty() {
+                    encoder.flush()?;
+                }
+            }
+            self.page = encoder.finish()?;
+            return Ok(&self.page);
+        }
         self.page.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
         let compressor = if thorough { &mut self.thorough } else { &mut self.quick };
         compressor.compress_to_buffer(bytes, &mut self.page)?;
@@ -102,6 +131,8 @@ pub struct Chunk {
     offsets: OffsetIndexBuilder,
     pages: Option<ColumnIndexBuilder>,
     bounds: Option<Bounds>,
+    /// The next page ends with planes of so many bytes; 0: it does not.
+    pub plane_bytes: usize,
 }
 
 impl Chunk {
@@ -119,6 +150,7 @@ impl Chunk {
             offsets: OffsetIndexBuilder::new(),
             pages: None,
             bounds: None,
+            plane_bytes: 0,
         }
     }
 
@@ -175,7 +207,7 @@ impl Chunk {
     /// Appends header and body; answers with their size.
     fn put_page(&mut self, packer: &mut Packer, kind: i64, body: &[u8], own: &[u8]) -> Result<i32> {
         let too_large = |_| ParquetError::General("a page is larger than 2 GiB".to_owned());
-        let packed = packer.pack(body, self.thorough)?;
+        let packed = packer.pack(body, self.thorough, self.plane_bytes)?;
         let start = self.bytes.len();
         let crc = crc32(packed) as i32;
         for value in [kind, body.len() as i64, packed.len() as i64, i64::from(crc)] {
@@ -196,7 +228,7 @@ impl Chunk {
         if self.has_dictionary {
             encodings.push(Encoding::PLAIN);
         }
-        let level = ZstdLevel::try_new(if self.thorough { 3 } else { 1 })?;
+        let level = ZstdLevel::try_new(if self.thorough { THOROUGH } else { QUICK })?;
         let mut metadata = ColumnChunkMetaData::builder(self.description)
             .set_encodings(encodings)
             .set_compression(Compression::ZSTD(level))

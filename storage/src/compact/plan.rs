@@ -53,7 +53,11 @@ pub fn slots_ms(range_ms: i64, retention_ms: i64) -> Vec<i64> {
 
 /// The blocks to merge next, by position; at least two.
 pub fn next(blocks: &[Candidate], rules: &Rules) -> Option<Vec<usize>> {
-    for &slot_ms in &rules.slots_ms {
+    let mut slots_ms = rules.slots_ms.clone();
+    if rules.is_eager {
+        slots_ms.reverse(); // At once as far as it goes, not step by step.
+    }
+    for slot_ms in slots_ms {
         let slot_of = |block: &Candidate| {
             let slot = block.min_ms.div_euclid(slot_ms);
             (block.max_ms.div_euclid(slot_ms) == slot).then_some(slot)

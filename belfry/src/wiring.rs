@@ -10,6 +10,7 @@ mod scrapes;
 /// The rooms' counters as metrics.
 mod self_metrics;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +18,9 @@ use std::time::Duration;
 
 use alertmanager::Alertmanager;
 use alertmanager::config::IntegrationKind;
+use collector::push::{Receiver, ReceiverParts};
 use collector::{Collector, HttpClient};
-use dashboards::{Control, Parts};
+use dashboards::{Admin, Control, Parts};
 use journal::disk::Disk;
 use model::http_door::HttpDoor;
 use model::{Alert, AlertSink, AlertSinkError, Append, BoxFuture, Clock};
@@ -31,6 +33,7 @@ use scrapes::Scrapes;
 
 use crate::config::Config;
 use crate::roles::{Roles, Service};
+use crate::snapshots::Snapshots;
 use crate::telemetry::SelfMetrics;
 
 /// How long running scrapes may take at the stop.
@@ -38,6 +41,9 @@ const SCRAPES_STOP: Duration = Duration::from_secs(10);
 /// Spreads scrapes and rule groups over their intervals; the same at each start, so that a restart
 /// keeps every target's place.
 const SEED: u64 = 0x6265_6c66_7279;
+
+/// Memory for pushed series that are known from earlier requests: a million and a half.
+const PUSH_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The rooms of this process.
 pub struct Rooms {
@@ -47,6 +53,7 @@ pub struct Rooms {
     engine: Option<Arc<Engine>>,
     sql: Option<Arc<sql::Session>>,
     collector: Option<Arc<Collector>>,
+    receiver: Option<Arc<Receiver>>,
     rules: Option<Arc<Rules>>,
     alertmanager: Option<Arc<Alertmanager>>,
     metrics: SelfMetrics,
@@ -94,6 +101,8 @@ impl Rooms {
                 seed: SEED,
             }))
         });
+        let collected = store.as_ref().filter(|_| roles.has(Service::Collect));
+        let receiver = collected.map(|store| Arc::new(receiver(store, &clock)));
         let mut rooms = Rooms {
             first_scrapes: Mutex::new(Some(Scrapes::new(&config, roles, &metrics, &clock))),
             clock,
@@ -102,6 +111,7 @@ impl Rooms {
             engine,
             sql,
             collector,
+            receiver,
             rules: None,
             alertmanager: None,
             metrics,
@@ -175,19 +185,26 @@ impl Rooms {
     }
 
     /// What the web server serves from.
-    pub fn parts(&self, control: Arc<dyn Control>) -> Parts {
+    pub fn parts(&self, control: Arc<dyn Control>, admin: Option<Arc<dyn Admin>>) -> Parts {
         Parts {
             clock: Arc::clone(&self.clock),
             control,
             registry: self.registry.clone(),
             store: self.store.clone(),
-            append: self.collector.as_ref().and(self.store.clone()).map(|store| store as _),
+            receiver: self.receiver.clone(),
             engine: self.engine.clone(),
             sql: self.sql.clone(),
             collector: self.collector.clone(),
             rules: self.rules.clone(),
             alertmanager: self.alertmanager.clone(),
+            admin,
         }
+    }
+
+    /// Pictures of everything durable of this process.
+    pub fn snapshots(&self, data: &Path) -> Snapshots {
+        let (rules, alertmanager) = (self.rules.clone(), self.alertmanager.clone());
+        Snapshots::new(data, Arc::clone(&self.clock), (self.store.clone(), rules, alertmanager))
     }
 
     /// Begins to deliver, to evaluate, to scrape.
@@ -251,6 +268,16 @@ impl Rooms {
             }
         }
     }
+}
+
+/// The doors for pushed samples. The secret of their hashes is a new one in every process.
+fn receiver(store: &Arc<Store>, clock: &Arc<dyn Clock>) -> Receiver {
+    Receiver::new(ReceiverParts {
+        append: Arc::clone(store) as Arc<dyn Append>,
+        clock: Arc::clone(clock),
+        seed: RandomState::new().build_hasher().finish(),
+        cache_bytes_max: PUSH_CACHE_BYTES_MAX,
+    })
 }
 
 async fn open_store(

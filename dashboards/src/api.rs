@@ -20,7 +20,11 @@ pub mod rules;
 pub mod targets;
 /// `/status/…` and the small answers that clients probe for.
 pub mod status;
+/// `/admin/tsdb/…`: what acts on the data as a whole.
+pub mod admin;
 /// `/write`: remote write.
 pub mod write;
+/// Text import.
+pub mod import;
 /// `/api/v2`.
 pub mod alertmanager;

@@ -6,7 +6,8 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRef;
-use model::{Append, BoxFuture, Clock};
+use collector::push::Receiver;
+use model::{BoxFuture, Clock};
 
 /// The rooms at hand.
 #[derive(Clone)]
@@ -19,8 +20,8 @@ pub struct Parts {
     pub registry: prometheus::Registry,
     /// The store, for series and labels.
     pub store: Option<Arc<storage::Store>>,
-    /// Where pushed samples go.
-    pub append: Option<Arc<dyn Append>>,
+    /// The doors for pushed samples.
+    pub receiver: Option<Arc<Receiver>>,
     /// PromQL.
     pub engine: Option<Arc<query::Engine>>,
     /// SQL.
@@ -31,6 +32,15 @@ pub struct Parts {
     pub rules: Option<Arc<rules::Rules>>,
     /// Notifications.
     pub alertmanager: Option<Arc<alertmanager::Alertmanager>>,
+    /// What acts on the data as a whole; `None` when the operator has not allowed it.
+    pub admin: Option<Arc<dyn Admin>>,
+}
+
+/// What acts on the data as a whole.
+pub trait Admin: Send + Sync + 'static {
+    /// Makes a picture of everything durable; answers the name of its folder below `snapshots/` in
+    /// the data folder. The error says what went wrong.
+    fn snapshot(&self, skip_head: bool) -> BoxFuture<'_, Result<String, String>>;
 }
 
 /// What requests are answered from: nothing but the handle on the whole at first, the rooms as soon
@@ -49,12 +59,13 @@ impl Gate {
             control,
             registry: prometheus::Registry::new(),
             store: None,
-            append: None,
+            receiver: None,
             engine: None,
             sql: None,
             collector: None,
             rules: None,
             alertmanager: None,
+            admin: None,
         };
         Gate { starting, rooms: Arc::default() }
     }

@@ -93,6 +93,7 @@ impl Server {
 pub fn router(gate: Gate) -> Router {
     let push = Router::new()
         .route("/api/v1/write", post(api::write::remote_write))
+        .route("/api/v1/import/prometheus", post(api::import::text))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(PUSH_BYTES_MAX));
     let prometheus = Router::new()
@@ -113,6 +114,7 @@ pub fn router(gate: Gate) -> Router {
         .route("/status/config", get(api::status::config))
         .route("/status/flags", get(api::status::flags))
         .route("/status/tsdb", get(api::status::tsdb))
+        .route("/admin/tsdb/snapshot", post(api::admin::snapshot).put(api::admin::snapshot))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method);
     let alerts = Router::new()

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alertmanager::Alertmanager;
+use collector::push::{Receiver, ReceiverParts};
 use dashboards::parts::Status;
 use dashboards::{Control, Gate, Parts, Server};
 use journal::disk::SimulatedDisk;
@@ -27,6 +28,16 @@ impl Control for Whole {
 
     fn status(&self) -> Status {
         Status { version: "0.0.0", ..Status::default() }
+    }
+}
+
+struct Snapshots;
+
+impl dashboards::Admin for Snapshots {
+    fn snapshot(&self, skip_head: bool) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move {
+            if skip_head { Err("no space left".to_owned()) } else { Ok("picture".to_owned()) }
+        })
     }
 }
 
@@ -68,6 +79,10 @@ impl Api {
 
     /// A server over a store with one series, without rules and scrapes.
     async fn open() -> Api {
+        Api::open_with(None).await
+    }
+
+    async fn open_with(admin: Option<Arc<dyn dashboards::Admin>>) -> Api {
         let api = Api::closed().await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let disk = SimulatedDisk::new(1);
@@ -94,17 +109,24 @@ impl Api {
         let text = "route: {receiver: x}\nreceivers: [{name: x}]\n";
         let config = alertmanager::config::parse(text, "am.yml").expect("is fine");
         let alerts = Alertmanager::open(disk.disk(), Path::new("/am"), config, parts);
+        let receiver = Receiver::new(ReceiverParts {
+            append: Arc::clone(&store) as Arc<dyn Append>,
+            clock: clock.clone(),
+            seed: 1,
+            cache_bytes_max: 1 << 20,
+        });
         api.gate.open(Parts {
             clock,
             control: Arc::new(Whole),
             registry: prometheus::Registry::new(),
-            append: Some(Arc::clone(&store) as Arc<dyn Append>),
+            receiver: Some(Arc::new(receiver)),
             store: Some(store),
             engine: Some(Arc::new(engine)),
             sql: None,
             collector: None,
             rules: None,
             alertmanager: Some(alerts.expect("opens")),
+            admin,
         });
         api
     }
@@ -313,5 +335,32 @@ async fn alerts_are_posted_and_refused_in_json() {
     let long = format!("[{}]", " ".repeat(5 * 1024 * 1024));
     let reply = post(&long).await;
     assert_eq!((reply.status, reply.json().is_string()), (413, true));
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_api_is_off_unless_allowed() {
+    let api = Api::open().await;
+    let path = "/api/v1/admin/tsdb/snapshot";
+    let reply = api.post(path, "").await;
+    assert_eq!(reply.status, 403);
+    assert_eq!(reply.json()["errorType"], "unavailable");
+    assert_eq!(reply.json()["error"], "admin APIs disabled");
+    api.stop().await;
+
+    let api = Api::open_with(Some(Arc::new(Snapshots))).await;
+    assert_eq!(api.get(path).await.status, 405, "reading changes nothing");
+    for (method, target, form, status, expected) in [
+        ("POST", "", "", 200, r#"{"data":{"name":"picture"},"status":"success"}"#),
+        ("PUT", "?skip_head=false", "", 200, r#""name":"picture""#),
+        ("POST", "", "skip_head=1", 500, "no space left"),
+        ("POST", "?skip_head=maybe", "", 400, "skip_head"),
+    ] {
+        let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let reply = api.send(method, &format!("{path}{target}"), kind, form.as_bytes()).await;
+        assert_eq!(reply.status, status, "{method} {target} {form}: {}", reply.body);
+        let text = reply.json().to_string();
+        assert!(text.contains(expected), "{method} {target} {form}: {text}");
+    }
     api.stop().await;
 }

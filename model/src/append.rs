@@ -42,6 +42,7 @@ pub struct Batch {
     text: String,
     ends: Vec<u32>,
     series: Vec<Key>,
+    described: Vec<Described>,
     samples: Vec<BatchSample>,
     beside: Beside,
 }
@@ -55,10 +56,19 @@ struct Beside {
     metadata: Vec<(String, Metadata)>,
 }
 
+/// The number of a known series, or [`DESCRIBED`] and the position in `described`. Eight bytes,
+/// because nearly all series of nearly all batches are known ones.
 #[derive(Debug, Clone, Copy)]
-enum Key {
-    Known(SeriesId),
-    Labels { text: (u32, u32), ends: (u32, u32) },
+struct Key(u64);
+
+/// Marks a key that is described by labels; no store gives so large a number.
+const DESCRIBED: u64 = 1 << 63;
+
+/// Where the labels of a described series lie.
+#[derive(Debug, Clone, Copy)]
+struct Described {
+    text: (u32, u32),
+    ends: (u32, u32),
 }
 
 /// How one series of a batch is named.
@@ -148,9 +158,19 @@ impl Batch {
         Batch::default()
     }
 
+    /// An empty batch with room for so many series and samples.
+    pub fn with_capacity(series: usize, samples: usize) -> Batch {
+        Batch {
+            series: Vec::with_capacity(series),
+            samples: Vec::with_capacity(samples),
+            ..Batch::default()
+        }
+    }
+
     /// Names a series by the number of an earlier commit.
     pub fn known_series(&mut self, id: SeriesId) -> SeriesIx {
-        self.push(Key::Known(id))
+        assert!(id.0 < DESCRIBED, "series are numbered upwards from zero");
+        self.push(Key(id.0))
     }
 
     /// Names a series by its labels.
@@ -171,10 +191,11 @@ impl Batch {
                 self.ends.push(offset(self.text.len() - text_start));
             }
         }
-        self.push(Key::Labels {
+        self.described.push(Described {
             text: (offset(text_start), offset(self.text.len())),
             ends: (offset(ends_start), offset(self.ends.len())),
-        })
+        });
+        self.push(Key(DESCRIBED | (self.described.len() - 1) as u64))
     }
 
     fn push(&mut self, key: Key) -> SeriesIx {
@@ -199,12 +220,14 @@ impl Batch {
 
     /// How a series is named.
     pub fn key(&self, series: SeriesIx) -> SeriesKey<'_> {
-        match self.series[series.0 as usize] {
-            Key::Known(id) => SeriesKey::Known(id),
-            Key::Labels { text, ends } => SeriesKey::Labels {
-                text: &self.text[text.0 as usize..text.1 as usize],
-                ends: &self.ends[ends.0 as usize..ends.1 as usize],
-            },
+        let Key(key) = self.series[series.0 as usize];
+        if key < DESCRIBED {
+            return SeriesKey::Known(SeriesId(key));
+        }
+        let Described { text, ends } = self.described[(key - DESCRIBED) as usize];
+        SeriesKey::Labels {
+            text: &self.text[text.0 as usize..text.1 as usize],
+            ends: &self.ends[ends.0 as usize..ends.1 as usize],
         }
     }
 

@@ -42,7 +42,7 @@ pub enum ResetHint {
 }
 
 /// Some consecutive buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     /// The gap to the end of the span before; the index of the first bucket in the first span.
     pub offset: i32,
@@ -83,6 +83,22 @@ impl Buckets {
             next = index + 1;
         }
         buckets
+    }
+
+    /// Buckets from their parts, empty buckets kept as they are. `None` when the parts do not fit each
+    /// other or an index leaves the range of an i32.
+    pub fn from_spans(spans: Vec<Span>, counts: Vec<f64>) -> Option<Buckets> {
+        let mut next = 0i32;
+        let mut buckets = 0u64;
+        for (index, span) in spans.iter().enumerate() {
+            if index > 0 && span.offset < 0 {
+                return None;
+            }
+            buckets += u64::from(span.length);
+            let length = i32::try_from(span.length).ok()?;
+            next = next.checked_add(span.offset)?.checked_add(length)?;
+        }
+        (buckets == counts.len() as u64).then_some(Buckets { spans, counts })
     }
 
     /// The spans.

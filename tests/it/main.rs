@@ -2,6 +2,8 @@
 //!
 //! One test binary, so that it links once. Each test has its own folder and ports.
 
+/// Backup, verify, restore, of a running server too, to a folder and to a bucket.
+mod backup;
 /// Bad configurations, bad targets, bad queries, a full disk: a clear error each, nothing lost.
 mod bad_input;
 /// Starting without a configuration, reload, stop.

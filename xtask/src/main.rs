@@ -1,4 +1,4 @@
-//! Our own tools: `cargo xtask test | tidy | layers | licences | bench | conformance`.
+//! Our own tools: `cargo xtask test | tidy | layers | licences | bench | conformance | python`.
 //!
 //! Place in the flow: none; this program reads the tree and starts other programs. It depends on no
 //! room, so that it builds in seconds.
@@ -18,6 +18,8 @@ mod conformance;
 mod layers;
 /// Licences and sources of what we depend on.
 mod licences;
+/// Python programs and libraries that tests talk to.
+mod python;
 /// The real servers that tests talk to, from Debian's packages.
 mod servers;
 /// The README's test command.
@@ -41,7 +43,8 @@ cargo xtask COMMAND
   conformance promqltest DIR… [--features all]
                      run a folder of PromQL test files
   conformance queries FILE…
-                     parse and lay out expressions as an oracle did";
+                     parse and lay out expressions as an oracle did
+  python             the Python programs and libraries that tests talk to, in a venv of their own";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Some("layers") => layers::run(),
         Some("licences") => licences::run(),
         Some("bench") => bench::run(rest),
+        Some("python") => python::ensure(),
         Some("conformance") => conformance::run(rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -24,6 +24,9 @@ pub fn add(rooms: &Rooms) {
     if let Some(collector) = rooms.collector.as_ref().map(Arc::clone) {
         rooms.metrics.add(Box::new(move || collector_families(&collector.stats())));
     }
+    if let Some(receiver) = rooms.receiver.as_ref().map(Arc::clone) {
+        rooms.metrics.add(Box::new(move || push_families(&receiver.stats())));
+    }
     if let Some(rules) = rooms.rules.as_ref().map(Arc::clone) {
         rooms.metrics.add(Box::new(move || rules_families(&rules.stats())));
     }
@@ -61,6 +64,40 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
         gauge("belfry_store_memtable_bytes", "Memory of those.", stats.memtable_bytes as f64),
         gauge("belfry_store_blocks", "Blocks on disk.", stats.blocks as f64),
         gauge("belfry_store_block_bytes", "Bytes of all blocks.", stats.block_bytes as f64),
+        gauge(
+            "belfry_store_tombstones",
+            "Deletions that are not carried out everywhere yet.",
+            stats.tombstones as f64,
+        ),
+        gauge(
+            "belfry_store_upkeep_failing",
+            "1 while blocks can't be merged or dropped, or the flusher has ended.",
+            f64::from(u8::from(stats.upkeep_failure.is_some())),
+        ),
+        counter(
+            "belfry_store_compactions_total",
+            "Merges of blocks, rewritings for deletions included.",
+            stats.compactions_count,
+        ),
+        counter(
+            "belfry_store_compaction_failures_total",
+            "Merges that failed and are tried again.",
+            stats.compaction_failures_count,
+        ),
+        counter(
+            "belfry_store_compacted_bytes_total",
+            "Bytes of blocks that merges wrote.",
+            stats.compacted_bytes,
+        ),
+        counters(
+            "belfry_store_blocks_dropped_total",
+            "Blocks dropped by retention, by reason.",
+            "reason",
+            [
+                ("age", stats.blocks_dropped_by_age_count),
+                ("size", stats.blocks_dropped_by_size_count),
+            ],
+        ),
         gauge("belfry_store_journal_bytes", "Bytes of the journal.", stats.journal_bytes as f64),
         gauge("belfry_store_damaged", "Damaged files set aside.", stats.damaged.len() as f64),
         gauge("belfry_store_unavailable", "1 while the store takes no samples.", unavailable),
@@ -126,6 +163,64 @@ fn collector_families(stats: &collector::Stats) -> Vec<Family> {
             "Samples given up because too many waited.",
             stats.samples_dropped,
         ),
+    ]
+}
+
+fn push_families(stats: &collector::push::Stats) -> Vec<Family> {
+    let mut requests = Family::new(
+        "belfry_push_requests_total",
+        MetricKind::Counter,
+        "Requests that push samples, by message and HTTP status.",
+    );
+    for ((message, status), count) in &stats.requests {
+        let labels = [("message", *message), ("status", &status.to_string())];
+        requests.sample(&labels, *count as f64);
+    }
+    let mut refused = Family::new(
+        "belfry_push_refused_total",
+        MetricKind::Counter,
+        "Pushed samples, histograms and exemplars that were refused, by reason.",
+    );
+    for ((column, reason), count) in &stats.refused {
+        refused.sample(&[("column", *column), ("reason", *reason)], *count as f64);
+    }
+    vec![
+        requests,
+        refused,
+        counter(
+            "belfry_push_received_bytes_total",
+            "Bytes of bodies as they came.",
+            stats.bytes_packed,
+        ),
+        counter("belfry_push_unpacked_bytes_total", "Bytes of bodies unpacked.", stats.bytes),
+        counter("belfry_push_samples_stored_total", "Pushed samples stored.", stats.samples),
+        counter(
+            "belfry_push_histograms_stored_total",
+            "Pushed native histograms stored.",
+            stats.histograms,
+        ),
+        counter("belfry_push_exemplars_stored_total", "Pushed exemplars stored.", stats.exemplars),
+        counter(
+            "belfry_push_series_known_total",
+            "Pushed series that were known by their raw bytes.",
+            stats.series_known,
+        ),
+        counter(
+            "belfry_push_series_described_total",
+            "Pushed series whose labels had to be read.",
+            stats.series_described,
+        ),
+        counter(
+            "belfry_push_retries_total",
+            "Requests sent to the store again because it had lost a series.",
+            stats.retries,
+        ),
+        gauge(
+            "belfry_push_cached_series",
+            "Pushed series that are remembered.",
+            stats.cached_series as f64,
+        ),
+        gauge("belfry_push_cache_bytes", "Memory of those.", stats.cache_bytes as f64),
     ]
 }
 

@@ -36,12 +36,60 @@ pub struct Lines<'a> {
     format: Format,
     kind: MetricKind,
     family: &'a [u8],
+    /// More of the page may follow in another part.
+    is_part: bool,
+    /// Whether `# EOF` was read.
+    ended: bool,
+}
+
+/// Where the reading of a page stands that comes in parts, each of whole lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    line: usize,
+    kind: MetricKind,
+    family: Vec<u8>,
+    /// Whether `# EOF` was read.
+    pub ended: bool,
+}
+
+impl Default for Standing {
+    fn default() -> Standing {
+        Standing { line: 1, kind: MetricKind::Unknown, family: Vec::new(), ended: false }
+    }
+}
+
+impl Standing {
+    /// The line that is read next, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
 }
 
 impl<'a> Lines<'a> {
     /// Starts at the top of a page.
     pub fn new(body: &'a [u8], format: Format) -> Lines<'a> {
-        Lines { body, position: 0, line: 1, format, kind: MetricKind::Unknown, family: b"" }
+        let kind = MetricKind::Unknown;
+        let (is_part, ended) = (false, false);
+        Lines { body, position: 0, line: 1, format, kind, family: b"", is_part, ended }
+    }
+
+    /// Goes on with the next part of a page.
+    pub fn resumed(body: &'a [u8], format: Format, standing: &'a Standing) -> Lines<'a> {
+        let Standing { line, kind, family, ended } = standing;
+        let (line, kind, ended) = (*line, *kind, *ended);
+        Lines { body, position: 0, line, format, kind, family, is_part: true, ended }
+    }
+
+    /// Where the reading stands at the end of a part.
+    pub fn standing(&self) -> Standing {
+        let family = self.family.to_vec();
+        Standing { line: self.line, kind: self.kind, family, ended: self.ended }
+    }
+
+    /// The line of the sample that was read last, from 1.
+    pub fn sample_line(&self) -> usize {
+        let is_behind = self.position > 0 && self.body[self.position - 1] == b'\n';
+        self.line - usize::from(is_behind)
     }
 
     /// The kind that the last `# TYPE` line said.
@@ -249,9 +297,11 @@ impl<'a> Lines<'a> {
     fn next_open_metrics(&mut self) -> Result<Option<Line<'a>>, ExpositionError> {
         loop {
             match self.peek() {
+                None if self.is_part => return Ok(None),
                 None => return Err(self.error("the page does not end with # EOF")),
                 Some(b'#') => {
                     if self.open_metrics_comment()? {
+                        self.ended = true;
                         return Ok(None);
                     }
                 }

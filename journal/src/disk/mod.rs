@@ -66,6 +66,7 @@ pub(crate) trait Door: Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn space(&self, path: &Path) -> io::Result<DiskSpace>;
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
 }
 
 /// What an open file does.
@@ -177,6 +178,12 @@ impl Disk {
         self.door.hard_link(from, to)
     }
 
+    /// Keeps other processes out: holds a lock on a file, which is created, until the answer is
+    /// dropped or the process ends. `WouldBlock` when somebody else holds it.
+    pub fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        Ok(DiskLock { _held: self.door.lock(path)?, path: path.to_owned() })
+    }
+
     /// Gives a file a second name, or where the file system can't (another device, no links there,
     /// too many of them) copies it. The bytes are durable then, the name after [`Disk::sync_dir`].
     /// For files that nobody changes any more.
@@ -247,6 +254,18 @@ pub(crate) fn parent(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) => Path::new("."),
         None => path,
+    }
+}
+
+/// A lock that is held.
+pub struct DiskLock {
+    _held: Box<dyn Send + Sync>,
+    path: PathBuf,
+}
+
+impl fmt::Debug for DiskLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DiskLock({})", self.path.display())
     }
 }
 

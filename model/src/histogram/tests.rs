@@ -107,6 +107,21 @@ fn problems() {
     assert!(custom(&[5.0], &[1.0, 1.0, 1.0]).problem().is_some());
 }
 
+#[test]
+fn parts_that_do_not_fit() {
+    let span = |offset, length| Span { offset, length };
+    for (spans, counts, fits) in [
+        (vec![], 0, true),
+        (vec![span(-3, 2), span(0, 0), span(1, 1)], 3, true),
+        (vec![span(1, 2)], 1, false),
+        (vec![span(1, 1), span(-1, 1)], 2, false),
+        (vec![span(i32::MAX, 1)], 1, false),
+    ] {
+        let made = Buckets::from_spans(spans.clone(), vec![0.0; counts]);
+        assert_eq!(made.is_some(), fits, "{spans:?}");
+    }
+}
+
 fn any_histogram() -> impl Strategy<Value = Histogram> {
     (-4..=8_i32, -20..20_i32, prop::collection::vec(0..100_u32, 0..20), 0..50_u32).prop_map(
         |(schema, offset, counts, zero)| {

@@ -241,11 +241,16 @@ fn read_store(fields: &mut Fields<'_>, retention: Retention) -> storage::Setting
     if let Some(milliseconds) = store.duration_ms("deletion_undo") {
         settings.deletion_undo_ms = time_ms(milliseconds);
     }
+    if let Some(mut limits) = store.fields("limits") {
+        if let Some(series) = limits.unsigned("series_max") {
+            settings.series_max = series;
+        }
+        settings.series_per_job_max = limits.unsigned("series_per_job_max").unwrap_or(0);
+        settings.series_per_target_max = limits.unsigned("series_per_target_max").unwrap_or(0);
+        limits.finish();
+    }
     if let Some(bytes) = store.bytes("reserve_size") {
         settings.reserve_bytes = bytes;
-    }
-    if let Some(series) = store.unsigned("series_max") {
-        settings.series_max = series;
     }
     store.finish();
     settings
@@ -262,6 +267,18 @@ fn read_query(fields: &mut Fields<'_>) -> query::Settings {
     }
     if let Some(bytes) = query.bytes("memory_max") {
         settings.memory_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    if let Some(bytes) = query.bytes("memory_max_all") {
+        settings.memory_bytes_max_all = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    if let Some(series) = query.unsigned("series_max") {
+        settings.series_max = usize::try_from(series).unwrap_or(usize::MAX);
+    }
+    if let Some(queries) = query.unsigned("concurrent_max") {
+        settings.concurrent_max = usize::try_from(queries).unwrap_or(usize::MAX).min(1024);
+    }
+    if let Some(queries) = query.unsigned("queue_max") {
+        settings.queue_max = usize::try_from(queries).unwrap_or(usize::MAX);
     }
     if let Some(ms) = query.duration_ms("lookback") {
         settings.lookback_ms = i64::try_from(ms).unwrap_or(i64::MAX);

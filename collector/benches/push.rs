@@ -50,7 +50,7 @@ fn receiver() -> Receiver {
 }
 
 const SERIES: usize = 5_000;
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 600;
 
 fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.push(field << 3 | 2);

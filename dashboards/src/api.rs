@@ -10,6 +10,8 @@ pub mod params;
 pub mod json;
 /// `/query`, `/query_range`.
 pub mod query;
+/// `/queries`: what runs now.
+pub mod running;
 /// `/series`, `/labels`, `/label/<name>/values`.
 pub mod series;
 /// `/sql`.

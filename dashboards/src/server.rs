@@ -99,6 +99,8 @@ pub fn router(gate: Gate) -> Router {
     let prometheus = Router::new()
         .route("/query", get(api::query::instant).post(api::query::instant))
         .route("/query_range", get(api::query::range).post(api::query::range))
+        .route("/queries", get(api::running::list))
+        .route("/queries/{id}/kill", post(api::running::kill))
         .route("/series", get(api::series::series).post(api::series::series))
         .route("/labels", get(api::series::labels).post(api::series::labels))
         .route("/label/{name}/values", get(api::series::label_values))

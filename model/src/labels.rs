@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: scrapes and queries speak in label sets; the store turns each into a number.
 //!
-//! One set is one block of text and one block of end offsets behind a counted reference, so a clone
+//! One set is one block of text and its end offsets behind a counted reference, so a clone
 //! costs nothing, equality is a comparison of bytes, and a set is a *value*, never a set of columns.
 //!
 //! Invariants: names ascend by bytes and are unique; no value is empty (an empty value means "this
@@ -15,7 +15,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
@@ -31,7 +31,49 @@ struct Packed {
     /// name, value, name, value … without separators.
     text: Box<str>,
     /// Where each name and each value ends in `text`.
-    ends: Box<[u32]>,
+    ends: Ends,
+}
+
+/// Offsets of eight labels in place, more of them elsewhere: most sets are small, and each piece of
+/// memory of its own costs as much as building the set.
+#[derive(PartialEq, Eq)]
+enum Ends {
+    Few(u8, [u32; ENDS_IN_PLACE]),
+    Many(Vec<u32>),
+}
+
+/// Offsets that stand in place.
+const ENDS_IN_PLACE: usize = 16;
+
+impl Default for Ends {
+    fn default() -> Ends {
+        Ends::Few(0, [0; ENDS_IN_PLACE])
+    }
+}
+
+impl Ends {
+    fn push(&mut self, end: u32) {
+        match self {
+            Ends::Few(count, ends) if usize::from(*count) < ENDS_IN_PLACE => {
+                ends[usize::from(*count)] = end;
+                *count += 1;
+            }
+            Ends::Few(_, ends) => {
+                let mut many = Vec::with_capacity(2 * ENDS_IN_PLACE);
+                many.extend_from_slice(ends);
+                many.push(end);
+                *self = Ends::Many(many);
+            }
+            Ends::Many(ends) => ends.push(end),
+        }
+    }
+
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Ends::Few(count, ends) => &ends[..usize::from(*count)],
+            Ends::Many(ends) => ends,
+        }
+    }
 }
 
 impl Labels {
@@ -64,7 +106,9 @@ impl Labels {
         if !ends.len().is_multiple_of(2) || previous_end as usize != text.len() {
             return None;
         }
-        let labels = Labels(Arc::new(Packed { text: text.into(), ends: ends.into() }));
+        let mut own = Ends::default();
+        ends.iter().for_each(|end| own.push(*end));
+        let labels = Labels(Arc::new(Packed { text: text.into(), ends: own }));
         let ascending = labels.iter().zip(labels.iter().skip(1)).all(|(a, b)| a.0 < b.0);
         let filled = labels.iter().all(|(name, value)| !name.is_empty() && !value.is_empty());
         (ascending && filled).then_some(labels)
@@ -77,27 +121,28 @@ impl Labels {
 
     /// The end of each name and value in [`Labels::text`].
     pub fn ends(&self) -> &[u32] {
-        &self.0.ends
+        self.0.ends.as_slice()
     }
 
     /// How many labels.
     pub fn len(&self) -> usize {
-        self.0.ends.len() / 2
+        self.ends().len() / 2
     }
 
     /// Whether the set has no labels.
     pub fn is_empty(&self) -> bool {
-        self.0.ends.is_empty()
+        self.ends().is_empty()
     }
 
     /// Name and value pairs in ascending order of names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + '_ {
-        (0..self.len()).map(|index| (self.part(2 * index), self.part(2 * index + 1)))
-    }
-
-    fn part(&self, part_index: usize) -> &str {
-        let start = if part_index == 0 { 0 } else { self.0.ends[part_index - 1] as usize };
-        &self.0.text[start..self.0.ends[part_index] as usize]
+        let mut start = 0;
+        self.ends().chunks_exact(2).map(move |ends| {
+            let (middle, end) = (ends[0] as usize, ends[1] as usize);
+            let pair = (&self.0.text[start..middle], &self.0.text[middle..end]);
+            start = end;
+            pair
+        })
     }
 
     /// The value of a label; `None` when it is absent.
@@ -130,26 +175,44 @@ impl Labels {
         Labels::from_sorted(self.iter().filter(|(name, _)| keep(name)))
     }
 
-    fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
-        let mut text = String::new();
-        let mut ends = Vec::new();
+    /// Builds a set from pairs in ascending order of names, each once, no value empty. The caller
+    /// vouches for it.
+    pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
+        // Room for a usual set: growing step by step costs more than the set itself.
+        let mut text = String::with_capacity(USUAL_TEXT_BYTES);
+        let mut ends = Ends::default();
         for (name, value) in pairs {
             for part in [name, value] {
                 text.push_str(part);
                 ends.push(end_offset(&text));
             }
         }
-        Labels(Arc::new(Packed { text: text.into(), ends: ends.into() }))
+        Labels(Arc::new(Packed { text: text.into(), ends }))
     }
 
     /// A 64-bit hash that is the same in every process and release: xxh3 of the text and the ends.
     pub fn hash64(&self) -> u64 {
-        hash_parts(&self.0.text, &self.0.ends)
+        hash_parts(&self.0.text, self.ends())
     }
 }
 
+/// Text of a usual set, in bytes.
+const USUAL_TEXT_BYTES: usize = 256;
+/// Text and ends that are hashed in one piece.
+const HASHED_AT_ONCE_BYTES: usize = 512;
+
 /// The hash of a label set given as text and ends; equals [`Labels::hash64`].
 pub fn hash_parts(text: &str, ends: &[u32]) -> u64 {
+    let bytes = text.len() + 4 * ends.len();
+    if bytes <= HASHED_AT_ONCE_BYTES {
+        // The same as below, several times as fast.
+        let mut whole = [0; HASHED_AT_ONCE_BYTES];
+        whole[..text.len()].copy_from_slice(text.as_bytes());
+        for (place, end) in whole[text.len()..].chunks_exact_mut(4).zip(ends) {
+            place.copy_from_slice(&end.to_le_bytes());
+        }
+        return xxh3_64(&whole[..bytes]);
+    }
     let mut hasher = Xxh3Default::new();
     hasher.update(text.as_bytes());
     for end in ends {

@@ -70,6 +70,27 @@ impl Context {
         self.ledger.charge(0, steps.saturating_mul(STEP_BYTES)).map(drop)
     }
 
+    /// Refuses more series of one selector than allowed.
+    pub fn refuse_too_many(&self, span: Span, series: usize) -> Result<(), Error> {
+        let series_max = self.settings.series_max;
+        if series_max == 0 || series <= series_max {
+            return Ok(());
+        }
+        let selector = self.text_of(span).to_owned();
+        Err(Error::TooManySeries { selector, series, series_max })
+    }
+
+    /// Refuses a selector whose values can't fit into the query's budget, before a sample is read.
+    pub fn refuse_too_large(&self, span: Span, series: usize, steps: usize) -> Result<(), Error> {
+        let bytes = series.saturating_mul(steps).saturating_mul(size_of::<f64>());
+        let bytes_max = self.ledger.bytes_max();
+        if bytes <= bytes_max {
+            return Ok(());
+        }
+        let selector = self.text_of(span).to_owned();
+        Err(Error::TooLarge { selector, series, steps, bytes, bytes_max })
+    }
+
     /// Remembers what a selector cost.
     pub fn record(&self, node: NodeStats, samples_total: u64) {
         self.samples_total.fetch_add(samples_total, Ordering::Relaxed);

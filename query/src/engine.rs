@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
-use datafusion_execution::memory_pool::GreedyMemoryPool;
 use datafusion_execution::runtime_env::RuntimeEnv;
 use model::{Clock, TimestampMs};
 use promql::ast::Expr;
@@ -22,6 +21,7 @@ use promql::duration::DurationContext;
 use promql::functions::ValueType;
 use promql::{ParseOptions, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::answer;
 use crate::block::Grid;
@@ -30,6 +30,8 @@ use crate::error::Error;
 use crate::evaluate::{Evaluator, Hints};
 use crate::ledger::{Ledger, Limits};
 use crate::notes::Notes;
+use crate::pool::{Pool, QueryPool};
+use crate::running::{Entry, Heading, List, Running};
 use crate::settings::{Priority, QueryOptions, Settings};
 use crate::source::Source;
 use crate::value::Answer;
@@ -42,8 +44,17 @@ pub struct Engine {
     settings: Arc<Settings>,
     shared: Arc<Semaphore>,
     reserved: Arc<Semaphore>,
+    pool: Arc<Pool>,
+    list: Arc<List>,
     runtime: RuntimeEnv,
     session: SessionConfig,
+}
+
+/// What is asked, read and checked.
+struct Question<'a> {
+    text: &'a str,
+    expr: Expr,
+    started: Instant,
 }
 
 /// When a query is evaluated.
@@ -62,6 +73,8 @@ impl Engine {
         Engine {
             source,
             clock,
+            pool: Arc::new(Pool::new(&settings)),
+            list: Arc::default(),
             settings: Arc::new(settings),
             shared: Arc::new(Semaphore::new(shared)),
             reserved: Arc::new(Semaphore::new(reserved)),
@@ -73,6 +86,21 @@ impl Engine {
     /// The settings it runs with.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The queries that wait or run now, the oldest first.
+    pub fn running(&self) -> Vec<Running> {
+        self.list.all()
+    }
+
+    /// Ends a query by its number; `false` when it is not there any more.
+    pub fn kill(&self, id: u64) -> bool {
+        self.list.kill(id)
+    }
+
+    /// Bytes that all queries hold now.
+    pub fn memory_bytes(&self) -> usize {
+        self.pool.bytes()
     }
 
     /// The present, as queries without a time mean it.
@@ -87,9 +115,10 @@ impl Engine {
         at: TimestampMs,
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
+        let started = Instant::now();
         let expr = self.parse(text)?;
         let when = When { grid: Grid::instant(at.0), end_ms: at.0, is_range: false };
-        self.run(text, expr, when, options).await
+        self.run(Question { text, expr, started }, when, options).await
     }
 
     /// Answers a query at `start`, `start + step`, … up to `end`.
@@ -102,6 +131,7 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
+        let started = Instant::now();
         let expr = self.parse(text)?;
         let kind = expr.value_type();
         if !matches!(kind, ValueType::Vector | ValueType::Scalar) {
@@ -117,7 +147,7 @@ impl Engine {
         }
         let grid = Grid::range(start.0, end.0, step_ms);
         let when = When { grid, end_ms: end.0, is_range: true };
-        self.run(text, expr, when, options).await
+        self.run(Question { text, expr, started }, when, options).await
     }
 
     /// Reads a query with the parts of the language that are switched on.
@@ -140,37 +170,77 @@ impl Engine {
 
     async fn run(
         &self,
-        text: &str,
-        expr: Expr,
+        question: Question<'_>,
         when: When,
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
-        let started = Instant::now();
+        let Question { text, expr, started } = question;
+        let prepare_us = micros(started);
         let timeout_ms = options
             .timeout_ms
             .map_or(self.settings.timeout_ms, |own| own.min(self.settings.timeout_ms));
         let deadline = started + Duration::from_millis(timeout_ms);
         let cancel = options.cancel.clone().unwrap_or_default().child_token();
         let guard = cancel.clone().drop_guard();
-        let waiting = tokio::time::timeout_at(deadline.into(), self.admit(options.priority));
-        let permit = tokio::select! {
-            permit = waiting => permit.map_err(|_| Error::TimedOut { phase: QUEUE })?,
-            () = cancel.cancelled() => return Err(Error::Cancelled { phase: QUEUE }),
-        };
-        let queue_us = micros(started);
         let ledger = self.ledger(options, deadline, &cancel);
+        let entry = self.enter(text, when, options, (ledger.clone(), cancel.clone()))?;
+        let waited = Instant::now();
+        let permit = self.place(options.priority, deadline, &cancel).await;
+        let permit = permit.map_err(|error| or_killed(error, &entry))?;
+        let queue_us = micros(waited);
+        entry.set_evaluated();
         let context = self.context(text, when, options, ledger);
         let work = tokio::task::spawn_blocking(move || {
-            let _permit = permit; // Held until the work has ended, also when nobody waits for it.
-            evaluate(&expr, when, context)
+            // Held until the work has ended, also when nobody waits for it.
+            let _permit = permit;
+            evaluate(&expr, when, context).map_err(|error| or_killed(error, &entry))
         });
         let answer = work.await.map_err(|problem| {
             Error::Execution(format!("the evaluation ended early: {problem}"))
         })?;
         drop(guard);
         let mut answer = answer?;
+        answer.stats.prepare_us = prepare_us;
         answer.stats.queue_us = queue_us;
         Ok(answer)
+    }
+
+    /// Puts a query on the list, unless too many wait already.
+    fn enter(
+        &self,
+        text: &str,
+        when: When,
+        options: &QueryOptions,
+        (ledger, cancel): (Ledger, CancellationToken),
+    ) -> Result<Entry, Error> {
+        let listed_max = self.settings.queue_max.saturating_add(self.settings.concurrent_max);
+        let listed = self.list.len();
+        if options.priority != Priority::Rule && listed >= listed_max {
+            let reason = format!("{listed} queries run or wait, at most {listed_max} may");
+            return Err(Error::Busy { reason });
+        }
+        let step_ms = if when.is_range { when.grid.step_ms } else { 0 };
+        let heading = Heading {
+            text: text.to_owned(),
+            range: (TimestampMs(when.grid.start_ms), TimestampMs(when.end_ms), step_ms),
+            priority: options.priority,
+            origin: options.origin.clone(),
+        };
+        Ok(self.list.enter(heading, ledger, cancel))
+    }
+
+    /// Waits for a place until the deadline, or until the query is cancelled.
+    async fn place(
+        &self,
+        priority: Priority,
+        deadline: Instant,
+        cancel: &CancellationToken,
+    ) -> Result<OwnedSemaphorePermit, Error> {
+        let waiting = tokio::time::timeout_at(deadline.into(), self.admit(priority));
+        tokio::select! {
+            permit = waiting => permit.map_err(|_| Error::TimedOut { phase: QUEUE }),
+            () = cancel.cancelled() => Err(Error::Cancelled { phase: QUEUE }),
+        }
     }
 
     /// A place to run: rules may also take the reserved ones.
@@ -191,12 +261,13 @@ impl Engine {
         &self,
         options: &QueryOptions,
         deadline: Instant,
-        cancel: &tokio_util::sync::CancellationToken,
+        cancel: &CancellationToken,
     ) -> Ledger {
         let bytes_max = self.settings.memory_bytes_max;
         let samples_max = options.samples_max.unwrap_or(usize::MAX).min(self.settings.samples_max);
         let limits = Limits { samples_max, bytes_max, deadline, cancel: cancel.clone() };
-        Ledger::new(Arc::new(GreedyMemoryPool::new(bytes_max)), limits)
+        let pool = QueryPool::new(&self.pool, bytes_max, options.priority);
+        Ledger::new(Arc::new(pool), limits)
     }
 
     fn context(&self, text: &str, when: When, options: &QueryOptions, ledger: Ledger) -> Context {
@@ -242,6 +313,14 @@ impl Engine {
 
 /// The phase named when a query waits too long for a place.
 const QUEUE: &str = "query queue";
+
+/// A query that an operator ended says so, rather than that its caller went away.
+fn or_killed(error: Error, entry: &Entry) -> Error {
+    match error {
+        Error::Cancelled { .. } if entry.is_killed() => Error::Killed,
+        error => error,
+    }
+}
 
 fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
     let started = Instant::now();

@@ -34,6 +34,42 @@ pub enum Error {
         /// Which part of the query asked for how much.
         detail: String,
     },
+    /// The index shows that the answer can't fit into the budget; nothing was read. Ask for less.
+    #[error(
+        "query refused before it began: {selector} has {series} series, at {steps} steps that is \
+         {bytes} bytes, and one query may hold {bytes_max}"
+    )]
+    TooLarge {
+        /// The selector's text.
+        selector: String,
+        /// How many series it chooses.
+        series: usize,
+        /// How many steps are asked for.
+        steps: usize,
+        /// What their values take.
+        bytes: usize,
+        /// The budget of one query.
+        bytes_max: usize,
+    },
+    /// A selector chooses more series than allowed. Ask for fewer.
+    #[error("{selector} has {series} series, at most {series_max} are allowed")]
+    TooManySeries {
+        /// The selector's text.
+        selector: String,
+        /// How many series it chooses.
+        series: usize,
+        /// The limit.
+        series_max: usize,
+    },
+    /// All queries together hold what the process may, or too many wait. Try again.
+    #[error("the query engine is busy: {reason}")]
+    Busy {
+        /// What is used up.
+        reason: String,
+    },
+    /// An operator ended the query.
+    #[error("query was killed")]
+    Killed,
     /// The deadline passed. Try again, or ask for less.
     #[error("query timed out in {phase}")]
     TimedOut {

@@ -18,6 +18,7 @@ use datafusion_execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReserv
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
+use crate::pool::QueryPool;
 
 /// The account of one query. Cloning is cheap; all clones share it.
 #[derive(Debug, Clone)]
@@ -74,6 +75,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Most bytes it may hold at once.
+    pub fn bytes_max(&self) -> usize {
+        self.0.bytes_max
+    }
+
     /// The pool that bytes are reserved in.
     pub fn pool(&self) -> &Arc<dyn MemoryPool> {
         &self.0.pool
@@ -124,9 +130,12 @@ impl Charge {
             return Err(Error::TooManySamples { samples_max: account.samples_max });
         }
         account.samples_peak.fetch_max(before + samples, Ordering::Relaxed);
-        self.reservation.try_grow(bytes).map_err(|problem| Error::OverBudget {
-            bytes_max: account.bytes_max,
-            detail: first_line(&problem.to_string()),
+        self.reservation.try_grow(bytes).map_err(|problem| {
+            let detail = first_line(&problem.to_string());
+            match QueryPool::is_of_all(&problem) {
+                true => Error::Busy { reason: detail },
+                false => Error::OverBudget { bytes_max: account.bytes_max, detail },
+            }
         })?;
         account.bytes_peak.fetch_max(account.pool.reserved(), Ordering::Relaxed);
         Ok(())

@@ -12,8 +12,12 @@ pub mod settings;
 pub mod engine;
 /// What can go wrong, by what the caller does next.
 pub mod error;
+/// Memory of each query and of all.
+pub mod pool;
 /// What a query holds and how long it may go on.
 pub mod ledger;
+/// The queries that wait or run now.
+pub mod running;
 /// What all parts of one query share.
 pub mod context;
 /// The evaluator: one value per node of the tree.
@@ -43,6 +47,7 @@ pub mod value;
 
 pub use engine::Engine;
 pub use error::Error;
+pub use running::Running;
 pub use settings::{Priority, QueryOptions, Settings};
 pub use source::{Batches, Source};
 pub use value::{Answer, MatrixSeries, NodeStats, Stats, Value, VectorSample};

@@ -17,6 +17,12 @@ pub struct Settings {
     pub timeout_ms: u64,
     /// Most bytes one query may hold.
     pub memory_bytes_max: usize,
+    /// Most bytes all queries may hold together; a quarter of it is for rules alone.
+    pub memory_bytes_max_all: usize,
+    /// Most series one selector may choose; 0: any number that fits the memory.
+    pub series_max: usize,
+    /// Queries that may wait for a place; more are refused at once.
+    pub queue_max: usize,
     /// Queries evaluated at the same time.
     pub concurrent_max: usize,
     /// How many of `concurrent_max` only rules may take, so that a dashboard cannot starve an alarm.
@@ -40,6 +46,9 @@ impl Default for Settings {
             samples_max: 50_000_000,
             timeout_ms: 2 * 60 * 1000,
             memory_bytes_max: 1024 * 1024 * 1024,
+            memory_bytes_max_all: 2 * 1024 * 1024 * 1024,
+            series_max: 0,
+            queue_max: 1000,
             concurrent_max: 20,
             reserved_for_rules: 4,
             default_subquery_step_ms: 60 * 1000,
@@ -72,6 +81,8 @@ pub struct QueryOptions {
     pub samples_max: Option<usize>,
     /// Who asks.
     pub priority: Priority,
+    /// What the caller says of itself, for the list of running queries.
+    pub origin: String,
     /// Cancels the query from outside; dropping the future cancels it too.
     pub cancel: Option<CancellationToken>,
 }

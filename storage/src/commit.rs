@@ -8,8 +8,8 @@
 //! is to be seen. Numbers given to new series of a failed plan are never given again, because
 //! a write that failed may still come back after a restart.
 //!
-//! New series are written to the series log too, at once: one damaged record of the journal must not
-//! make all later samples of a series nameless.
+//! New series are written once more in front of the next group: one damaged place of the journal must
+//! not make all later samples of a series nameless. The series log gets them from the next flush.
 //!
 //! Not here: planning one group (`plan`), the journal's own grouping (journal).
 
@@ -17,10 +17,12 @@ use std::sync::Arc;
 
 use model::{AppendError, Appended};
 
+use crate::limits;
 use crate::memtable::Sample;
 use crate::plan::{Finished, Plan, Present};
 use crate::queue::Waiting;
-use crate::record::{NumberedSample, encode_samples, encode_series, groups};
+use crate::record::{NumberedSample, encode_samples, groups};
+use crate::series_record::encode_series;
 use crate::shared::{Era, Shared, lock};
 use crate::source::NewestInBlocks;
 
@@ -33,6 +35,9 @@ pub struct Committer {
     shared: Arc<Shared>,
     next_series_id: u64,
     in_blocks: NewestInBlocks,
+    generation: u64,
+    /// The records of the series that the group before this one brought.
+    repeated: Vec<(u8, Vec<u8>)>,
 }
 
 /// Ends the queue when the committer ends, however it ends: nobody waits for an answer in vain.
@@ -40,18 +45,25 @@ struct End(Arc<Shared>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.queue.end();
+        // Who is told that it ended finds the reason.
         if std::thread::panicking() {
             let reason = "its committer panicked; the log says why; restart it".to_owned();
             lock(&self.0.counters).unavailable = Some(reason);
         }
+        self.0.queue.end();
     }
 }
 
 impl Committer {
     /// A committer that gives new series numbers from `next_series_id` on.
     pub fn new(shared: Arc<Shared>, next_series_id: u64) -> Committer {
-        Committer { shared, next_series_id, in_blocks: NewestInBlocks::default() }
+        Committer {
+            shared,
+            next_series_id,
+            in_blocks: NewestInBlocks::default(),
+            generation: 0,
+            repeated: Vec::new(),
+        }
     }
 
     /// Works until the queue is closed and empty.
@@ -83,16 +95,22 @@ impl Committer {
     fn try_commit(&mut self, group: &[Waiting]) -> Result<Vec<Appended>, String> {
         self.check_memory()?;
         self.shared.space.shortage().map_or(Ok(()), Err)?;
+        let shared = Arc::clone(&self.shared);
+        let mut eras = lock(&shared.eras);
         let (plan, answers) = {
             // Memory first, blocks second: a flush moves samples from there to here.
-            let head = self.shared.head();
-            let blocks = self.shared.blocks();
+            let head = shared.head();
+            let blocks = shared.blocks();
+            if std::mem::replace(&mut self.generation, head.generation) != head.generation {
+                // Blocks have gone too.
+                self.in_blocks = NewestInBlocks::default();
+            }
             let mut plan = Plan::new(Present {
                 head: &head,
                 blocks: &blocks,
                 in_blocks: &mut self.in_blocks,
                 now_ms: self.shared.clock.now().0,
-                series_max: self.shared.settings.series_max,
+                settings: &self.shared.settings,
                 next_series_id: self.next_series_id,
             });
             let answers: Vec<Appended> = group.iter().map(|one| plan.add(&one.batch)).collect();
@@ -100,10 +118,12 @@ impl Committer {
         };
         self.next_series_id += plan.new_series.len() as u64;
 
-        let mut eras = lock(&self.shared.eras);
         if !plan.samples.is_empty() {
-            let mut records = Vec::new();
-            encode_series(plan.new_series.iter().map(|(id, labels)| (*id, labels)), &mut records);
+            let mut series_records = Vec::new();
+            let new = plan.new_series.iter().map(|(id, labels)| (*id, labels));
+            encode_series(new, &mut series_records);
+            let mut records = self.repeated.clone();
+            records.extend(series_records.iter().cloned());
             let mut numbered: Vec<NumberedSample> = plan.samples.iter().map(|s| s.1).collect();
             encode_samples(&mut numbered, &mut records);
             let bytes: usize = records.iter().map(|record| record.1.len()).sum();
@@ -111,16 +131,12 @@ impl Committer {
                 .journal
                 .append_groups_blocking(groups(records))
                 .map_err(|error| self.refusal(&error))?;
+            self.repeated = series_records;
             let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
-        let brings_series = !plan.new_series.is_empty();
         self.apply(plan, &answers);
         drop(eras);
-        if brings_series && let Err(error) = crate::flush::log_series(&self.shared) {
-            // The journal has them; the next such commit or flush tries again.
-            tracing::debug!(error = %crate::error::chain(&error), "can't write to the series log");
-        }
         self.wake_flusher_if_due();
         Ok(answers)
     }
@@ -179,6 +195,7 @@ impl Committer {
         counters.commits += 1;
         counters.series_created += series_created;
         counters.unavailable = None;
+        limits::count(&mut counters.culprits, plan.culprits);
         for answer in answers {
             counters.accepted += answer.accepted;
             for refused in &answer.refused {

@@ -25,18 +25,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use journal::Journal;
 use model::append::SeriesId;
 use model::{Labels, TimeRange, TimestampMs};
 
-use crate::Error;
-use crate::block::{Block, order};
+use crate::block::Block;
 use crate::error::at;
 use crate::manifest::{FlushEntry, Manifest};
 use crate::memtable::{Piece, Taken};
 use crate::new_block::{NewBlock, Written, discard};
-use crate::record::{encode_series, groups};
 use crate::shared::{Era, Flushing, Shared, lock};
+use crate::{Error, series_log};
 
 /// The folder of the blocks.
 pub const BLOCKS_DIR: &str = "blocks";
@@ -102,7 +100,7 @@ pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let (leaving, ranges) = collect(shared, boundary.before_ms);
     let mut written = Vec::new();
     let recorded = write_blocks(shared, &mut flushing, (&leaving, &ranges), &mut written)
-        .and_then(|()| log_series(shared))
+        .and_then(|()| series_log::write_all(shared))
         .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
     if let Err(error) = recorded {
         discard(shared, &written);
@@ -137,10 +135,11 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
 fn collect(shared: &Shared, before_ms: i64) -> (Vec<Leaving>, Vec<TimeRange>) {
     let range_ms = shared.settings.block_range_ms;
     let (mut leaving, mut indexes, mut wide) = (Vec::new(), BTreeSet::new(), Vec::new());
-    let mut labels: Vec<Labels> = Vec::new();
     {
         let head = shared.head();
-        for slot in head.memtable.active() {
+        let mut slots: Vec<u32> = head.memtable.active().iter().collect();
+        head.registry.sort_for_blocks(&mut slots);
+        for slot in slots {
             let span = head.memtable.get(slot).and_then(|series| series.span_ms());
             let Some((first_ms, newest_ms)) = span.filter(|span| span.0 < before_ms) else {
                 continue;
@@ -152,13 +151,11 @@ fn collect(shared: &Shared, before_ms: i64) -> (Vec<Leaving>, Vec<TimeRange>) {
             } else {
                 wide.push(Leaving { slot, last_ms });
             }
-            labels.push(head.registry.get(slot).labels.clone());
             leaving.push(Leaving { slot, last_ms });
         }
     }
     note_wide(shared, &wide, &mut indexes);
-    let leaving = order::sort(leaving.into_iter().zip(labels).collect(), |series| &series.1);
-    (leaving.into_iter().map(|series| series.0).collect(), ranges(indexes, range_ms))
+    (leaving, ranges(indexes, range_ms))
 }
 
 /// Notes the ranges of series with long pauses, sample by sample.
@@ -240,8 +237,8 @@ fn write_block(
                 };
                 let stored = head.memtable.get(series.slot);
                 let Some(piece) = stored.and_then(|stored| stored.piece(own)) else { continue };
-                let known = head.registry.get(series.slot);
-                pieces.push((known.id, known.labels.clone(), own, piece));
+                let id = head.registry.get(series.slot).id;
+                pieces.push((id, head.registry.labels(series.slot), own, piece));
             }
         }
         for (id, labels, own, piece) in pieces {
@@ -253,27 +250,6 @@ fn write_block(
             }
         }
     }
-    Ok(())
-}
-
-/// Writes the series that are not there yet to the series log; answers how many are there now.
-pub fn log_series(shared: &Shared) -> Result<u32, Error> {
-    let mut logged_slots = lock(&shared.logged_slots);
-    let series: Vec<(SeriesId, Labels)> = {
-        let head = shared.head();
-        let new = head.registry.since_slot(*logged_slots);
-        new.iter().map(|known| (known.id, known.labels.clone())).collect()
-    };
-    append_series(&shared.series_log, &series)?;
-    *logged_slots += series.len() as u32;
-    Ok(*logged_slots)
-}
-
-/// Writes series to a series log.
-pub fn append_series(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(), Error> {
-    let mut records = Vec::new();
-    encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-    log.append_groups_blocking(groups(records))?;
     Ok(())
 }
 

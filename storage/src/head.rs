@@ -1,8 +1,8 @@
-//! What the store holds in memory: the registry, its index, and the memtable, always in step.
+//! What the store holds in memory: the registry with its index, and the memtable, always in step.
 //!
 //! Place in the flow: the committer and the flush change it, everybody reads it.
 //!
-//! Invariant: a slot means the same series in all three. One lock guards them, so a reader sees
+//! Invariant: a slot means the same series in all of them. One lock guards them, so a reader sees
 //! whole batches only.
 //!
 //! Not here: blocks (`block`), the lock itself (`shared`).
@@ -11,27 +11,25 @@ use model::append::SeriesId;
 use model::{Labels, TimeRange};
 use roaring::RoaringBitmap;
 
-use crate::index::Index;
 use crate::memtable::Memtable;
 use crate::series::Registry;
 
 /// Registry, index and memtable.
 #[derive(Debug, Default)]
 pub struct Head {
-    /// Every series.
+    /// Every series, and postings over slots.
     pub registry: Registry,
-    /// Postings over slots.
-    pub index: Index,
     /// The newest samples by slot.
     pub memtable: Memtable,
+    /// How often slots were given anew (`forget`): who keeps slots from one lock to the next keeps
+    /// this with them, or holds what keeps slots as they are: `flushing` or `eras`.
+    pub generation: u64,
 }
 
 impl Head {
     /// Adds a series to registry and index.
     pub fn insert(&mut self, id: SeriesId, labels: Labels) -> u32 {
-        let slot = self.registry.insert(id, labels);
-        self.index.insert(slot, &self.registry.get(slot).labels);
-        slot
+        self.registry.insert(id, &labels)
     }
 
     /// Which of the series have samples in memory in the range.
@@ -44,7 +42,8 @@ impl Head {
             return among;
         }
         let touches =
-            |slot: &u32| self.memtable.get(*slot).is_some_and(|series| series.touches(range));
-        among.iter().filter(touches).collect()
+            |slot: u32| self.memtable.get(slot).is_some_and(|series| series.touches(range));
+        among.retain(touches);
+        among
     }
 }

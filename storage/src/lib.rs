@@ -25,10 +25,16 @@ mod commit;
 mod plan;
 /// The records of the journal.
 mod record;
+/// The record of new series.
+mod series_record;
 /// Registry, index and memtable in step.
 mod head;
 /// Label set ↔ number: every series the store knows.
 mod series;
+/// Every series and its number, beside the journal.
+mod series_log;
+/// How many series there may be.
+pub mod limits;
 /// The newest samples, in memory.
 mod memtable;
 /// How numbers become few bytes, exactly.
@@ -45,6 +51,8 @@ mod retention;
 mod space;
 /// Blocks that the disk refuses for now.
 mod absent;
+/// Series without samples go.
+mod forget;
 /// An immutable time range on disk.
 mod block;
 /// Which blocks there are.
@@ -63,7 +71,10 @@ pub mod snapshot;
 pub mod scan;
 /// Figures about the store.
 pub mod stats;
+/// Where series come from.
+pub mod cardinality;
 
+pub use cardinality::Cardinality;
 pub use error::Error;
 pub use scan::Scan;
 pub use settings::Settings;

@@ -172,13 +172,14 @@ impl Manifest {
         self.tombstones.retain(|tombstone| !tombstone.block_ids.is_empty());
     }
 
-    /// Whether a sample of the journal is in a block that serves.
-    pub fn is_flushed(&self, segment: u64, at_ms: i64, serving: &BTreeSet<String>) -> bool {
-        self.flushes.iter().any(|flush| {
+    /// Samples of a journal segment before this instant are in blocks that serve.
+    pub fn flushed_before_ms(&self, segment: u64, serving: &BTreeSet<String>) -> i64 {
+        let serves = |flush: &&FlushEntry| {
             segment < flush.before_segment
-                && at_ms < flush.before_ms
                 && flush.block_ids.iter().all(|block_id| serving.contains(block_id))
-        })
+        };
+        let before_ms = self.flushes.iter().filter(serves).map(|flush| flush.before_ms);
+        before_ms.max().unwrap_or(i64::MIN)
     }
 }
 
@@ -238,8 +239,8 @@ mod tests {
             assert!(!matches!(found, Ok(Found::Whole(_))), "byte {index}");
         }
         let serving = BTreeSet::from(["B".to_owned()]);
-        assert!(manifest.is_flushed(3, 99, &serving));
-        assert!(!manifest.is_flushed(4, 99, &serving) && !manifest.is_flushed(3, 100, &serving));
-        assert!(!manifest.is_flushed(3, 99, &BTreeSet::new()));
+        assert_eq!(manifest.flushed_before_ms(3, &serving), 100);
+        assert_eq!(manifest.flushed_before_ms(4, &serving), i64::MIN);
+        assert_eq!(manifest.flushed_before_ms(3, &BTreeSet::new()), i64::MIN);
     }
 }

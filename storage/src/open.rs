@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use journal::disk::Disk;
 use journal::{Damage, DamageKind, Journal, JournalOptions, Replay};
-use model::Labels;
 use model::append::SeriesId;
+use model::labels::hash_parts;
 
 use crate::absent::AbsentBlock;
 use crate::block::Block;
@@ -26,11 +26,13 @@ use crate::block::cache::Cache;
 use crate::block::meta::{META_FILE, Meta, checksum_text};
 use crate::block::name::is_ulid;
 use crate::error::{at, chain};
-use crate::flush::{BLOCKS_DIR, append_series, sort_blocks};
+use crate::flush::{BLOCKS_DIR, sort_blocks};
 use crate::head::Head;
 use crate::manifest::{BlockEntry, Found, Manifest};
 use crate::memtable::Sample;
-use crate::record::{KIND_SAMPLES, KIND_SERIES, decode_samples, decode_series};
+use crate::record::{KIND_SAMPLES, NumberedSample, decode_samples};
+use crate::series_log::{self, SERIES_LOG_DIR};
+use crate::series_record::{KIND_SERIES, each_series};
 use crate::shared::{Era, Flushing};
 use crate::{Error, Settings};
 
@@ -38,8 +40,6 @@ use crate::{Error, Settings};
 pub const QUARANTINE_DIR: &str = "quarantine";
 /// The folder of the journal.
 pub const JOURNAL_DIR: &str = "journal";
-/// The folder of the series log.
-pub const SERIES_LOG_DIR: &str = "series";
 const META_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What opening found.
@@ -89,19 +89,25 @@ pub fn open(
     if !log_is_whole || logged < manifest.series_logged {
         memory.repair_series(&blocks, &series_log, &mut damaged)?;
     }
-    let logged_slots = memory.head.registry.len() as u32;
+    let mut logged_slots = memory.head.registry.len() as u32;
 
     let (journal, replay) = Journal::open(disk.clone(), &dir.join(JOURNAL_DIR), options(settings))?;
     let serving = blocks.iter().map(|block| block.meta().block_id.clone()).collect();
     memory.read_journal(replay, (&manifest, &serving), &mut damaged)?;
     name_kept(disk, &dir.join(JOURNAL_DIR), &mut damaged)?;
+    // Those that only the journal had: one damaged place of it must not cost them from here on.
+    match series_log::append_from(&series_log, &memory.head.registry, logged_slots) {
+        Ok(slots) => logged_slots = slots,
+        // The next flush tries again; a full disk must not keep the store from opening.
+        Err(error) => tracing::warn!(error = %chain(&error), "can't write to the series log"),
+    }
     // New records go to a segment behind all that were read.
     let segment = memory.eras.last().map_or(0, |era| era.segment + 1);
     memory.eras.push(Era { segment, newest_ms: None, bytes: 0 });
     Ok(Opened {
         head: memory.head,
         blocks,
-        flushing: Flushing { manifest },
+        flushing: Flushing { manifest, looked_at: None },
         logged_slots,
         eras: memory.eras,
         journal,
@@ -332,15 +338,16 @@ impl Memory {
     }
 
     /// Adds a series. `false` when its number is that of another label set, which can't be.
-    fn add_series(&mut self, id: SeriesId, labels: Labels) -> bool {
+    fn add_series(&mut self, id: SeriesId, text: &str, ends: &[u32]) -> bool {
         self.see(id);
         let registry = &mut self.head.registry;
-        let found = registry.find(labels.hash64(), labels.text(), labels.ends());
+        let hash = hash_parts(text, ends);
+        let found = registry.find(hash, text, ends);
         match (found, registry.slot_of(id)) {
             (Some(slot), Some(other)) => slot == other,
             (None, Some(_)) => false,
             (None, None) => {
-                self.head.insert(id, labels);
+                registry.insert_parts(id, hash, (text, ends));
                 true
             }
             (Some(slot), None) => {
@@ -356,6 +363,23 @@ impl Memory {
         }
     }
 
+    /// Adds the series of a record; those of the series log count as logged one by one.
+    fn add_record(&mut self, payload: &[u8], dir: &str, damaged: &mut Vec<String>) -> bool {
+        let is_log = dir == SERIES_LOG_DIR;
+        let read = each_series(payload, |id, text, ends| {
+            if is_log {
+                self.logged_slots = self.head.registry.len();
+            }
+            if !self.add_series(id, text, ends) {
+                damaged.push(format!("{dir}: number {} given twice", id.0));
+            }
+        });
+        if read.is_none() {
+            damaged.push(format!("{dir}: a record that can't be read"));
+        }
+        read.is_some()
+    }
+
     /// Fills the registry. `false` when something of the log was lost.
     fn read_series_log(
         &mut self,
@@ -366,17 +390,7 @@ impl Memory {
         for record in replay.by_ref() {
             let record = record?;
             check_kind(record.kind, &[KIND_SERIES], SERIES_LOG_DIR)?;
-            let Some(series) = decode_series(&record.payload) else {
-                damaged.push(format!("{SERIES_LOG_DIR}: a record that can't be read"));
-                whole = false;
-                continue;
-            };
-            for (id, labels) in series {
-                self.logged_slots = self.head.registry.len();
-                if !self.add_series(id, labels) {
-                    damaged.push(format!("{SERIES_LOG_DIR}: number {} given twice", id.0));
-                }
-            }
+            whole &= self.add_record(&record.payload, SERIES_LOG_DIR, damaged);
         }
         self.logged_slots = self.head.registry.len();
         whole &= !remember_damage("series log", replay.damage(), damaged);
@@ -395,7 +409,7 @@ impl Memory {
                 Ok(rows) => {
                     for (id, labels) in rows.entries() {
                         self.logged_slots = self.head.registry.len();
-                        self.add_series(id, labels.clone());
+                        self.add_series(id, labels.text(), labels.ends());
                     }
                 }
                 Err(error) => damaged.push(chain(&error)),
@@ -403,11 +417,9 @@ impl Memory {
         }
         self.logged_slots = self.head.registry.len();
         let segment = log.rotate()?;
-        let all = self.head.registry.since_slot(0).iter();
-        let all: Vec<_> = all.map(|known| (known.id, known.labels.clone())).collect();
-        append_series(log, &all)?;
+        let series = series_log::append_from(log, &self.head.registry, 0)?;
         log.remove_before(segment)?;
-        tracing::warn!(series = all.len(), "the series log was made again from the blocks");
+        tracing::warn!(series, "the series log was made again from the blocks");
         Ok(())
     }
 
@@ -419,50 +431,69 @@ impl Memory {
         damaged: &mut Vec<String>,
     ) -> Result<(), Error> {
         let mut nameless_samples = 0u64;
+        let mut flushed_before_ms = i64::MIN;
         for record in replay.by_ref() {
             let record = record?;
             check_kind(record.kind, &[KIND_SERIES, KIND_SAMPLES], JOURNAL_DIR)?;
             if self.eras.last().is_none_or(|era| era.segment < record.segment) {
                 self.eras.push(Era { segment: record.segment, newest_ms: None, bytes: 0 });
+                flushed_before_ms = manifest.flushed_before_ms(record.segment, serving);
             }
             if record.kind == KIND_SERIES {
-                let Some(series) = decode_series(&record.payload) else {
-                    damaged.push(format!("{JOURNAL_DIR}: a record that can't be read"));
-                    continue;
-                };
-                for (id, labels) in series {
-                    if !self.add_series(id, labels) {
-                        damaged.push(format!("{JOURNAL_DIR}: number {} given twice", id.0));
-                    }
-                }
+                self.add_record(&record.payload, JOURNAL_DIR, damaged);
                 continue;
             }
             let Some(samples) = decode_samples(&record.payload) else {
                 damaged.push(format!("{JOURNAL_DIR}: a record that can't be read"));
                 continue;
             };
-            for sample in samples {
-                self.see(sample.id);
-                let id = *self.aliases.get(&sample.id).unwrap_or(&sample.id);
-                if manifest.is_flushed(record.segment, sample.at_ms, serving) {
-                    continue;
-                }
-                let Some(slot) = self.head.registry.slot_of(id) else {
-                    nameless_samples += 1;
-                    continue;
-                };
-                let value = Sample { at_ms: sample.at_ms, value: sample.value };
-                self.head.memtable.insert(slot, value);
-                if let Some(era) = self.eras.last_mut() {
-                    era.newest_ms = era.newest_ms.max(Some(sample.at_ms));
-                }
-            }
+            nameless_samples += self.add_samples(&samples, flushed_before_ms);
         }
         remember_damage("journal", replay.damage(), damaged);
         if nameless_samples > 0 {
             damaged.push(format!("journal: {nameless_samples} samples of series that were lost"));
         }
         Ok(())
+    }
+}
+
+impl Memory {
+    /// Adds the samples of a record that are not in a block; answers how many belong to no series.
+    fn add_samples(&mut self, samples: &[NumberedSample], flushed_before_ms: i64) -> u64 {
+        let (mut nameless, mut newest) = (0, (None, SeriesId(0)));
+        for sample in samples {
+            newest.1 = newest.1.max(sample.id);
+            if sample.at_ms < flushed_before_ms {
+                continue;
+            }
+            let slot = self.head.registry.slot_of(sample.id);
+            let Some(slot) = slot.or_else(|| self.slot_of_alias(sample.id)) else {
+                nameless += 1;
+                continue;
+            };
+            let value = Sample { at_ms: sample.at_ms, value: sample.value };
+            self.head.memtable.insert(slot, value);
+            newest.0 = newest.0.max(Some(sample.at_ms));
+        }
+        if !samples.is_empty() {
+            self.see(newest.1);
+        }
+        if let Some(era) = self.eras.last_mut() {
+            era.newest_ms = era.newest_ms.max(newest.0);
+        }
+        nameless
+    }
+
+    /// The slot of a number that was given up for another one.
+    fn slot_of_alias(&self, id: SeriesId) -> Option<u32> {
+        let mut id = id;
+        for _ in 0..self.aliases.len() {
+            id = *self.aliases.get(&id)?;
+            if let Some(slot) = self.head.registry.slot_of(id) {
+                return Some(slot);
+            }
+        }
+        None
     }
 }
 

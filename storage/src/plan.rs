@@ -8,15 +8,19 @@
 //!
 //! Not here: writing (`commit`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use model::append::{BatchSample, Column, Refused, RefusedReason, SeriesId, SeriesKey};
 use model::limits::FUTURE_MS_MAX;
 use model::{Appended, Batch, Labels, SeriesIx};
 
+use crate::Settings;
 use crate::block::Block;
 use crate::head::Head;
+use crate::index::pairs::Hashed;
+use crate::limits::{Culprit, Tally};
 use crate::memtable::{Newest, Sample};
 use crate::record::NumberedSample;
 use crate::series::{NumberMap, checked_labels};
@@ -35,8 +39,8 @@ pub struct Present<'a> {
     pub in_blocks: &'a mut NewestInBlocks,
     /// The clock.
     pub now_ms: i64,
-    /// Series the store takes.
-    pub series_max: u64,
+    /// Limits.
+    pub settings: &'a Settings,
     /// The number of the next new series.
     pub next_series_id: u64,
 }
@@ -44,7 +48,8 @@ pub struct Present<'a> {
 /// A plan in the making.
 pub struct Plan<'a> {
     present: Present<'a>,
-    new_by_hash: HashMap<u64, Vec<u32>>,
+    new_by_hash: HashTable<Hashed>,
+    tally: Tally,
     newest: NumberMap<Newest>,
     /// Built when the first sample of the group comes late.
     in_group: Option<HashMap<(u32, i64), f64>>,
@@ -59,6 +64,8 @@ pub struct Finished {
     pub new_series: Vec<(SeriesId, Labels)>,
     /// Samples to append, by slot.
     pub samples: Vec<(u32, NumberedSample)>,
+    /// Samples refused for a limit of series, by who brought them.
+    pub culprits: BTreeMap<Culprit, u64>,
     /// What was learned about series without samples in memory.
     pub looked_up: Vec<(u32, Newest)>,
 }
@@ -81,7 +88,8 @@ impl<'a> Plan<'a> {
     pub fn new(present: Present<'a>) -> Plan<'a> {
         Plan {
             present,
-            new_by_hash: HashMap::new(),
+            new_by_hash: HashTable::new(),
+            tally: Tally::default(),
             newest: NumberMap::default(),
             in_group: None,
             lookups_left: BLOCK_LOOKUPS_MAX,
@@ -91,7 +99,7 @@ impl<'a> Plan<'a> {
 
     /// The plan as it is now.
     pub fn finish(self) -> Finished {
-        self.finished
+        Finished { culprits: self.tally.into_refused(), ..self.finished }
     }
 
     /// Adds a batch and says what becomes of it if the plan succeeds.
@@ -156,12 +164,13 @@ impl<'a> Plan<'a> {
     }
 
     fn find_new(&self, hash: u64, text: &str, ends: &[u32]) -> Option<(u32, SeriesId)> {
-        let indexes = self.new_by_hash.get(&hash)?;
-        indexes.iter().find_map(|&index| {
-            let (id, labels) = &self.finished.new_series[index as usize];
-            let is_it = labels.ends() == ends && labels.text() == text;
-            is_it.then(|| (self.present.head.registry.len() as u32 + index, *id))
-        })
+        let is_it = |entry: &Hashed| {
+            let labels = &self.finished.new_series[entry.number as usize].1;
+            entry.hash == hash as u32 && labels.ends() == ends && labels.text() == text
+        };
+        let index = self.new_by_hash.find(Hashed::spread(hash as u32), is_it)?.number;
+        let slot = self.present.head.registry.len() as u32 + index;
+        Some((slot, self.finished.new_series[index as usize].0))
     }
 
     fn add_sample(
@@ -206,12 +215,14 @@ impl<'a> Plan<'a> {
             return Ok(found);
         }
         let index = self.finished.new_series.len();
-        if (self.present.head.registry.len() + index) as u64 >= self.present.series_max {
+        let Present { head, settings, .. } = &self.present;
+        if !self.tally.admit(&head.registry, settings, labels) {
             return Err(RefusedReason::SeriesLimit);
         }
         let id = SeriesId(self.present.next_series_id + index as u64);
         self.finished.new_series.push((id, labels.clone()));
-        self.new_by_hash.entry(hash).or_default().push(index as u32);
+        let entry = Hashed { hash: hash as u32, number: index as u32 };
+        self.new_by_hash.insert_unique(Hashed::of(&entry), entry, Hashed::of);
         let slot = (self.present.head.registry.len() + index) as u32;
         self.newest.insert(u64::from(slot), Newest::None);
         Ok((slot, id))

@@ -1,4 +1,4 @@
-//! The records of the store's journal, and of its series log.
+//! The records of samples in the store's journal.
 //!
 //! Place in the flow: the committer encodes a group of batches, the journal keeps it, opening the
 //! store decodes it. docs/format/store-journal.md says every byte.
@@ -6,23 +6,16 @@
 //! A record stands alone: values are never told as differences to another record, so a damaged one
 //! takes nothing else with it.
 //!
-//! Not here: framing and checksums (journal), what happens to the samples (`commit`, `open`).
+//! Not here: the records of new series (`series_record`), framing and checksums (journal), what happens to the samples (`commit`, `open`).
 
-use model::Labels;
 use model::append::SeriesId;
 
 use crate::encoding::float::{put_single, single};
 use crate::encoding::varint::{Reader, put_i64, put_u64};
 
-/// New series with their numbers.
-pub const KIND_SERIES: u8 = 1;
 /// Samples of series by number.
 pub const KIND_SAMPLES: u8 = 2;
 
-/// Series of one record at most.
-const RECORD_SERIES_MAX: usize = 4096;
-/// Label text of one record, beyond which the next begins.
-const RECORD_TEXT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of records that survive all or not at all, beyond which the next group begins: damage in
 /// the journal costs one group.
 const GROUP_BYTES_MAX: usize = 1 << 20;
@@ -38,61 +31,6 @@ pub struct NumberedSample {
     pub at_ms: i64,
     /// The value.
     pub value: f64,
-}
-
-/// Appends records that introduce series.
-pub fn encode_series<'a>(
-    series: impl Iterator<Item = (SeriesId, &'a Labels)>,
-    records: &mut Vec<(u8, Vec<u8>)>,
-) {
-    let (mut body, mut count, mut previous) = (Vec::new(), 0usize, 0u64);
-    let mut end_record = |body: &mut Vec<u8>, count: &mut usize| {
-        let mut record = Vec::with_capacity(body.len() + 3);
-        put_u64(&mut record, *count as u64);
-        record.append(body);
-        records.push((KIND_SERIES, record));
-        *count = 0;
-    };
-    for (id, labels) in series {
-        if count == RECORD_SERIES_MAX || body.len() > RECORD_TEXT_BYTES_MAX {
-            end_record(&mut body, &mut count);
-            previous = 0;
-        }
-        put_i64(&mut body, id.0.wrapping_sub(previous) as i64);
-        previous = id.0;
-        put_u64(&mut body, labels.ends().len() as u64);
-        let mut start = 0;
-        for end in labels.ends() {
-            put_u64(&mut body, u64::from(end - start));
-            start = *end;
-        }
-        body.extend_from_slice(labels.text().as_bytes());
-        count += 1;
-    }
-    if count > 0 {
-        end_record(&mut body, &mut count);
-    }
-}
-
-/// Reads a record of [`encode_series`].
-pub fn decode_series(payload: &[u8]) -> Option<Vec<(SeriesId, Labels)>> {
-    let mut reader = Reader::new(payload);
-    let count = reader.count()?;
-    let mut series = Vec::with_capacity(count);
-    let mut id = 0u64;
-    let mut ends = Vec::new();
-    for _ in 0..count {
-        id = id.wrapping_add(reader.i64()? as u64);
-        ends.clear();
-        let mut end = 0u32;
-        for _ in 0..reader.count()? {
-            end = end.checked_add(reader.u32()?)?;
-            ends.push(end);
-        }
-        let text = std::str::from_utf8(reader.take(end as usize)?).ok()?;
-        series.push((SeriesId(id), Labels::from_parts(text, &ends)?));
-    }
-    reader.is_empty().then_some(series)
 }
 
 /// Appends records with samples. They are sorted by instant and series first: then one instant
@@ -198,30 +136,12 @@ mod tests {
     /// would lose what this one wrote.
     #[test]
     fn the_bytes_of_version_1() {
-        let series = [(SeriesId(1), Labels::from_pairs([("a", "b")]))];
         let mut records = Vec::new();
-        encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
         let sample = |id, value| NumberedSample { id: SeriesId(id), at_ms: 1000, value };
         encode_samples(&mut [sample(2, f64::INFINITY), sample(1, 2.5)], &mut records);
-        let series_bytes = [1, 2, 2, 1, 1, b'a', b'b'];
         let samples_bytes = [0xd0, 0x0f, 2, 2, 1, 0x91, 0x03, 7, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f];
-        let expected =
-            vec![(KIND_SERIES, series_bytes.to_vec()), (KIND_SAMPLES, samples_bytes.to_vec())];
-        assert_eq!(records, expected);
-        assert_eq!(decode_series(&series_bytes).unwrap(), series);
+        assert_eq!(records, [(KIND_SAMPLES, samples_bytes.to_vec())]);
         assert_eq!(decode_samples(&samples_bytes).unwrap()[0], sample(1, 2.5));
-    }
-
-    #[test]
-    fn many_series_make_several_records() {
-        let labels = |i: u64| Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())]);
-        let series: Vec<_> = (0..10_000).map(|i| (SeriesId(i * 2), labels(i))).collect();
-        let mut records = Vec::new();
-        encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-        assert_eq!(records.len(), 3);
-        let back: Vec<_> =
-            records.iter().flat_map(|record| decode_series(&record.1).unwrap()).collect();
-        assert_eq!(back, series);
     }
 
     proptest! {
@@ -247,7 +167,6 @@ mod tests {
             for record in &records {
                 for end in 0..record.1.len() {
                     decode_samples(&record.1[..end]); // Must not panic.
-                    decode_series(&record.1[..end]);
                 }
             }
         }

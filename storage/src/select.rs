@@ -7,9 +7,9 @@
 //!
 //! Not here: samples (`scan`), how a matcher selects (`index`).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use model::append::SeriesId;
 use model::{Matcher, TimeRange};
 use roaring::RoaringBitmap;
 
@@ -60,6 +60,12 @@ fn limited<T>(mut all: Vec<T>, limit: usize) -> Vec<T> {
     all
 }
 
+fn sorted(mut all: Vec<String>) -> Vec<String> {
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// Series that pass and have samples in the range, sorted by labels.
 pub fn series(
     shared: &Shared,
@@ -67,25 +73,27 @@ pub fn series(
     range: TimeRange,
     limit: usize,
 ) -> Vec<SeriesEntry> {
-    let mut slots = {
+    let in_head: Vec<SeriesId> = {
         let head = shared.head();
-        head.active_in(range, head.index.select(matchers))
+        let slots = head.active_in(range, head.registry.index().select(matchers));
+        slots.iter().map(|slot| head.registry.get(slot).id).collect()
     };
     // Blocks after memory: a flush in between shows a series twice, never not at all.
     let in_blocks = in_blocks(shared, matchers, range);
     let head = shared.head();
+    let mut slots: RoaringBitmap =
+        in_head.into_iter().filter_map(|id| head.registry.slot_of(id)).collect();
     for InBlock { index, sids } in in_blocks {
         let ids = sids.iter().map(|sid| index.series()[sid as usize].id);
         slots.extend(ids.filter_map(|id| head.registry.slot_of(id)));
     }
+    let mut slots: Vec<u32> = slots.iter().collect();
+    head.registry.sort_by_labels(&mut slots);
     let entry = |slot| {
         let known = head.registry.get(slot);
-        SeriesEntry { id: known.id, labels: known.labels.clone() }
+        SeriesEntry { id: known.id, labels: known.labels() }
     };
-    let mut entries: Vec<SeriesEntry> = slots.iter().map(entry).collect();
-    drop(head);
-    entries.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
-    limited(entries, limit)
+    limited(slots, limit).into_iter().map(entry).collect()
 }
 
 /// Names of labels of the series that pass, sorted.
@@ -95,16 +103,16 @@ pub fn label_names(
     range: TimeRange,
     limit: usize,
 ) -> Vec<String> {
-    let mut names = BTreeSet::new();
+    let mut names = Vec::new();
     {
         let head = shared.head();
-        let slots = head.active_in(range, head.index.select(matchers));
-        head.index.add_names(&slots, &mut names);
+        let slots = head.active_in(range, head.registry.index().select(matchers));
+        head.registry.index().add_names(&slots, &mut names);
     }
     for InBlock { index, sids } in in_blocks(shared, matchers, range) {
         index.index().add_names(&sids, &mut names);
     }
-    limited(names.into_iter().collect(), limit)
+    limited(sorted(names), limit)
 }
 
 /// Values of one label among the series that pass, sorted.
@@ -114,14 +122,14 @@ pub fn label_values(
     matchers: &[Matcher],
     (range, limit): (TimeRange, usize),
 ) -> Vec<String> {
-    let mut values = BTreeSet::new();
+    let mut values = Vec::new();
     {
         let head = shared.head();
-        let slots = head.active_in(range, head.index.select(matchers));
-        head.index.add_values(name, &slots, &mut values);
+        let slots = head.active_in(range, head.registry.index().select(matchers));
+        head.registry.index().add_values(name, &slots, &mut values);
     }
     for InBlock { index, sids } in in_blocks(shared, matchers, range) {
         index.index().add_values(name, &sids, &mut values);
     }
-    limited(values.into_iter().collect(), limit)
+    limited(sorted(values), limit)
 }

@@ -20,6 +20,10 @@ pub struct Settings {
     pub queue_bytes_max: u64,
     /// Series the store knows at most; samples of further ones are refused.
     pub series_max: u64,
+    /// Series of one job at most; 0: no limit.
+    pub series_per_job_max: u64,
+    /// Series of one target (one job and one instance) at most; 0: no limit.
+    pub series_per_target_max: u64,
     /// Journal size that starts a flush, so that a restart stays short.
     pub journal_bytes_max: u64,
     /// Memory for footers and indexes of blocks.
@@ -46,6 +50,8 @@ impl Default for Settings {
             flush_margin_ms: HOUR_MS / 2,
             queue_bytes_max: 64 * MIB,
             series_max: 5_000_000,
+            series_per_job_max: 0,
+            series_per_target_max: 0,
             journal_bytes_max: 2048 * MIB,
             cache_bytes_max: 256 * MIB,
             reserve_bytes: 8 * MIB,

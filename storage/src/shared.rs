@@ -23,6 +23,7 @@ use crate::absent::Absent;
 use crate::block::Block;
 use crate::block::cache::Cache;
 use crate::head::Head;
+use crate::limits::Culprit;
 use crate::manifest::Manifest;
 use crate::queue::Queue;
 use crate::space::Space;
@@ -46,6 +47,8 @@ pub struct Era {
 pub struct Flushing {
     /// What is on disk.
     pub manifest: Manifest,
+    /// The oldest block when we looked for series without samples; `None`: never.
+    pub looked_at: Option<Option<String>>,
 }
 
 /// Figures since the start.
@@ -59,6 +62,8 @@ pub struct Counters {
     pub series_created: u64,
     /// Samples refused.
     pub refused: BTreeMap<RefusedReason, u64>,
+    /// Samples refused for a limit of series, by who brought them.
+    pub culprits: BTreeMap<Culprit, u64>,
     /// Blocks written.
     pub blocks_written: u64,
     /// Flushes that failed.
@@ -114,8 +119,8 @@ pub struct Shared {
     pub flushing: Mutex<Flushing>,
     /// Series up to this slot are in the series log. Held while they are written there.
     pub logged_slots: Mutex<u32>,
-    /// The journal's parts. Held by the committer from before a group is journalled until it is
-    /// in memory, so that a rotation never falls between the two.
+    /// The journal's parts. Held by the committer from before a group is planned until it is in
+    /// memory, so that neither a rotation nor new slots ever fall between the two.
     pub eras: Mutex<Vec<Era>>,
     /// The newest end of closed ranges that was flushed. Late samples below it wait for the next
     /// range to close, or every one of them would make a block.

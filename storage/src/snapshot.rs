@@ -20,7 +20,8 @@ use crate::block::meta::Meta;
 use crate::error::at;
 use crate::flush::BLOCKS_DIR;
 use crate::manifest::Found;
-use crate::open::{JOURNAL_DIR, SERIES_LOG_DIR};
+use crate::open::JOURNAL_DIR;
+use crate::series_log::SERIES_LOG_DIR;
 use crate::shared::{Era, Shared, lock};
 
 pub use crate::block::meta::META_FILE as BLOCK_META_FILE;

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use model::TimestampMs;
 use model::append::RefusedReason;
 
+use crate::limits::RefusedSeries;
+
 /// A picture of the store at one instant.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -17,6 +19,10 @@ pub struct Stats {
     pub series: u64,
     /// Series that have samples in memory.
     pub series_active: u64,
+    /// Memory that knowing them takes: numbers, labels, and the index over them.
+    pub registry_bytes: u64,
+    /// The part of it that the index takes: label texts, and which series carry them.
+    pub index_bytes: u64,
     /// Samples that are not in a block yet.
     pub samples_in_memtable: u64,
     /// Memory those take.
@@ -43,6 +49,8 @@ pub struct Stats {
     pub series_created_count: u64,
     /// Samples refused since the start, by reason.
     pub refused: BTreeMap<RefusedReason, u64>,
+    /// Who brought new series beyond a limit since the start, the worst first; ten at most.
+    pub series_refused: Vec<RefusedSeries>,
     /// Blocks written since the start.
     pub blocks_written_count: u64,
     /// Flushes that failed since the start.

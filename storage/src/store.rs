@@ -29,9 +29,11 @@ use crate::flush::{self, Reach};
 use crate::queue::Queue;
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
-use crate::{DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone};
-use crate::{compact, open, select, snapshot, tombstone};
+use crate::{Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone};
+use crate::{cardinality, compact, forget, limits, open, select, snapshot, tombstone};
 
+/// Lines of the figures that name who brought too many series.
+const CULPRITS_SHOWN_MAX: usize = 10;
 /// How long the flusher waits after a failure before it tries again.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often the flusher looks by itself for space on a full disk, and for absent blocks.
@@ -169,6 +171,8 @@ impl Store {
             let head = shared.head();
             stats.series = head.registry.len() as u64;
             stats.series_active = head.memtable.active().len();
+            stats.index_bytes = head.registry.index().bytes();
+            stats.registry_bytes = head.registry.bytes() + stats.index_bytes;
             stats.samples_in_memtable = head.memtable.samples();
             stats.memtable_bytes = head.memtable.bytes();
             let in_memory = head.memtable.oldest_ms();
@@ -194,7 +198,21 @@ impl Store {
         stats.damaged = counters.damaged.clone();
         stats.damaged.extend(shared.absent.warnings());
         stats.damaged.extend(blocks.iter().flat_map(|block| block.damage()));
+        let culprits = counters.culprits.clone();
+        drop(counters);
+        stats.series_refused = limits::top(&culprits, &shared.head().registry, CULPRITS_SHOWN_MAX);
         stats
+    }
+
+    /// What the threads share, for tests of parts.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Where series come from: the largest metrics, labels and pairs, at most `limit` of each.
+    pub fn cardinality(&self, limit: usize) -> Cardinality {
+        cardinality::cardinality(&self.shared, limit)
     }
 
     /// Writes everything in memory to blocks. Holds the thread until it is done.
@@ -310,6 +328,9 @@ fn run_flusher(shared: &Shared) {
         }
         space::recover(shared);
         absent::retry(shared);
+        if let Err(error) = forget::forget_gone(shared) {
+            tracing::warn!(error = %chain(&error), "can't write the series log anew");
+        }
         let Some(reach) = flush::due(shared) else { continue };
         if shared.space.is_short() {
             continue;

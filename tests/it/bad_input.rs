@@ -42,15 +42,6 @@ fn three_mistakes_are_three_lines() {
     assert!(!folder.path().join("belfry-data").exists(), "nothing was created");
 }
 
-/// The most memory the process ever had, in MiB.
-fn peak_mib(process: &Process) -> u64 {
-    let path = format!("/proc/{}/status", process.id());
-    let text = std::fs::read_to_string(path).expect("read status");
-    let line = text.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
-    let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("number");
-    kib / 1024
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_targets_are_down_with_a_reason() {
     let folder = tempfile::tempdir().expect("folder");
@@ -89,7 +80,7 @@ async fn bad_targets_are_down_with_a_reason() {
     }
     assert!(reason("garbage").len() > 5, "garbage: {}", reason("garbage"));
     assert_eq!(reason("good"), "");
-    let peak = peak_mib(&belfry.process);
+    let peak = belfry.process.peak_mib();
     assert!(peak < 700, "peak memory {peak} MiB with pages of a gigabyte");
 }
 
@@ -125,7 +116,7 @@ async fn bad_requests_get_clear_errors() {
     let answer = remote_write::post(&client, &url, bomb).await.expect("answer");
     assert!((400..500).contains(&answer.0), "{}: {}", answer.0, answer.1);
     belfry.until_value("vector(1) + 1", 2.0, 5).await;
-    assert!(peak_mib(&belfry.process) < 700);
+    assert!(belfry.process.peak_mib() < 700);
 }
 
 /// Starts belfry with its data on a small file system of its own, in a mount namespace that dies

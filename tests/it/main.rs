@@ -14,6 +14,8 @@ mod compare;
 mod crash;
 /// PostgreSQL, Redis, HAProxy → alarm → mail and webhook, firing, then resolved.
 mod end_to_end;
+/// Queries that ask for too much: refused, killed, and no alarm waits for them.
+mod limits;
 /// The page in a real browser.
 mod page;
 /// A secret in every place that may hold one, and none of them shown.

@@ -31,8 +31,17 @@ pub async fn get(url: &str) -> Option<String> {
 
 /// Status and JSON body of a form post.
 pub async fn post_form(url: &str, form: &[(&str, &str)]) -> (u16, Value) {
+    post_form_by(&client(), url, form).await
+}
+
+/// The same for an answer that may take minutes.
+pub async fn post_form_patiently(url: &str, form: &[(&str, &str)]) -> (u16, Value) {
+    post_form_by(&patient_client(), url, form).await
+}
+
+async fn post_form_by(client: &reqwest::Client, url: &str, form: &[(&str, &str)]) -> (u16, Value) {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let response = client()
+    let response = client
         .post(url)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body)

@@ -36,6 +36,15 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory it ever had, in MiB.
+    pub fn peak_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let text = std::fs::read_to_string(path).expect("read status");
+        let line = text.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
+        let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("number");
+        kib / 1024
+    }
+
     /// Everything it printed.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

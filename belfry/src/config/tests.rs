@@ -199,3 +199,19 @@ fn retention_is_read_from_both_files() {
     let wrong = retention("", "storage: {tsdb: {retention: {days: 3}}}\n").unwrap_err();
     assert_eq!(wrong.len(), 1, "{wrong:?}");
 }
+
+#[test]
+fn limits_of_series() {
+    let limits =
+        "store: {limits: {series_max: 9, series_per_job_max: 5, series_per_target_max: 3}}\n";
+    let store = Folder::new(&[("belfry.yml", limits)]).load().expect("loads").store;
+    assert_eq!(
+        (store.series_max, store.series_per_job_max, store.series_per_target_max),
+        (9, 5, 3)
+    );
+    let wrong = Folder::new(&[("belfry.yml", "store: {limits: {series: 9}}\n")]).load();
+    let problems = wrong.map(|_| ()).expect_err("an unknown key");
+    assert!(problems[0].contains("store.limits"), "{problems:?}");
+    let store = Folder::new(&[("belfry.yml", "listen: ':9'\n")]).load().expect("loads").store;
+    assert_eq!((store.series_per_job_max, store.series_per_target_max), (0, 0));
+}

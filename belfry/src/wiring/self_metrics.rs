@@ -57,6 +57,12 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
     vec![
         gauge("belfry_store_series", "Series the store knows.", stats.series as f64),
         gauge(
+            "belfry_store_registry_bytes",
+            "Memory for labels and numbers of series.",
+            stats.registry_bytes as f64,
+        ),
+        series_refused(stats),
+        gauge(
             "belfry_store_memtable_samples",
             "Samples that are not in a block yet.",
             stats.samples_in_memtable as f64,
@@ -124,6 +130,19 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
             refused,
         ),
     ]
+}
+
+/// The ten worst: a label per culprit that anybody can bring must not grow without end.
+fn series_refused(stats: &storage::Stats) -> Family {
+    let help = "Samples refused for a limit of series, by who brought them; the ten worst.";
+    let mut family = Family::new("belfry_store_series_refused_total", MetricKind::Counter, help);
+    for line in &stats.series_refused {
+        let (culprit, limit) = (&line.culprit, line.culprit.limit.as_str());
+        let labels =
+            [("limit", limit), ("of_job", &culprit.job), ("of_instance", &culprit.instance)];
+        family.sample(&labels, line.samples as f64);
+    }
+    family
 }
 
 fn collector_families(stats: &collector::Stats) -> Vec<Family> {

@@ -33,6 +33,16 @@ const ENTRIES_MIN: usize = 64;
 pub(super) struct Key([u64; 2]);
 
 impl Key {
+    /// Bytes of a key.
+    pub(super) const BYTES: usize = 16;
+
+    pub(super) fn to_bytes(self) -> [u8; Key::BYTES] {
+        let mut bytes = [0; Key::BYTES];
+        bytes[..8].copy_from_slice(&self.0[0].to_le_bytes());
+        bytes[8..].copy_from_slice(&self.0[1].to_le_bytes());
+        bytes
+    }
+
     /// The same text where it means something else.
     pub(super) fn within(self, context: Key) -> Key {
         Key([self.0[0] ^ context.0[0], self.0[1] ^ context.0[1]])

@@ -3,7 +3,8 @@
 //! Place in the flow: unpacked body → **`decode_v2`** → `Decoded` → receiver.
 //!
 //! Texts stand once in a table of symbols, everything else refers to them. A series is known by a
-//! hash of the texts that its labels refer to, so it is known whatever table it comes with.
+//! hash of the hashes of the texts that its labels refer to: each text is hashed once per message, and
+//! a series is known whatever table it comes with.
 //!
 //! Field 6 of a series, the created timestamp of drafts before rc.4, is read too: senders of that
 //! time are still about, and the number was never given away again.
@@ -12,11 +13,12 @@
 
 use std::collections::HashSet;
 
-use model::append::Metadata;
+use model::append::{Metadata, SeriesId};
 use model::labels::METRIC_NAME;
 use model::limits::{LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX};
 use model::{Labels, MetricKind};
 
+use super::cache::Key;
 use super::decoded::{Building, Content, Decoded, Found, Lookup, Target, kind_of, text_of};
 use super::error::PushError;
 use super::histogram::RawHistogram;
@@ -80,7 +82,11 @@ fn walk<'a>(
         building: Building::new(lookup, message.len()),
         symbols,
         name: name.and_then(|index| u32::try_from(index).ok()),
+        metric: None,
         refs: Vec::new(),
+        keys: lookup.memory.map_or_else(Vec::new, |memory| {
+            symbols.iter().map(|symbol| memory.hasher.key(symbol).to_bytes()).collect()
+        }),
         text: Vec::new(),
         text_bytes: 0,
         pairs: Pairs::default(),
@@ -107,11 +113,15 @@ struct Walk<'a> {
     symbols: &'a [&'a [u8]],
     /// The symbol `__name__`.
     name: Option<u32>,
+    /// The symbol that is the metric's name of the series at hand.
+    metric: Option<u32>,
     /// References of the series at hand.
     refs: Vec<u32>,
-    /// What it is known by.
+    /// The hash of each symbol, when series are looked up.
+    keys: Vec<[u8; Key::BYTES]>,
+    /// The hashes of the symbols of the series at hand.
     text: Vec<u8>,
-    /// Bytes of such texts so far.
+    /// Bytes of the texts of all series so far.
     text_bytes: usize,
     pairs: Pairs<'a>,
     told: HashSet<ToldRefs>,
@@ -121,40 +131,36 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn series(&mut self, message: &'a [u8]) -> Result<(), PushError> {
         let mut reader = Reader::new(message);
-        self.refs.clear();
-        let packed = self.building.known().and_then(|_| reader.small_field(REFS_TAG));
-        let is_short = packed.is_some();
-        match packed {
-            Some(packed) => push_refs(Value::Bytes(packed), &mut self.refs)?,
-            None => self.collect_refs(message)?,
-        }
-        let content = match reader.rest().first() {
+        if let Some(packed) = self.building.known().and_then(|_| reader.small_field(REFS_TAG))
             // Usually it is a sample or a histogram that follows the labels.
-            Some(0x12 | 0x1a) if is_short => Content { samples: 1, ..Content::default() },
-            _ => count(message)?,
-        };
+            && matches!(reader.rest().first(), Some(0x12 | 0x1a))
+            && let Some(id) = self.known(packed)
+        {
+            return self.content(reader, Target::Known(id), true);
+        }
+        self.refs.clear();
+        self.collect_refs(message)?;
+        let content = count(message)?;
         if content.samples + content.histograms == 0 {
             return self.refuse_empty(content);
         }
         let key = self.key();
-        self.text_bytes += self.text.len();
         if self.text_bytes > TEXT_BYTES_MAX {
             return Err(PushError::malformed("the labels of all series are longer than allowed"));
         }
         let key = match key {
             Ok(key) => key,
             Err(problem) => {
-                let content = count(message)?;
                 self.building.refuse(content, &problem);
                 return Ok(());
             }
         };
-        if let (Some(Found::Known(id)), true) = (key, is_short) {
-            return self.content(reader, Target::Known(id), true);
-        }
         let key = match key {
+            Some(Found::Known(id)) => {
+                return self.content(Reader::new(message), Target::Known(id), false);
+            }
             Some(Found::New(key)) => key,
-            Some(Found::Known(_)) | None => None,
+            None => None,
         };
         fill(&mut self.pairs, &self.refs, self.symbols);
         match self.pairs.series() {
@@ -163,10 +169,40 @@ impl<'a> Walk<'a> {
                 self.content(Reader::new(message), target, false)
             }
             Err(problem) => {
-                let content = count(message)?;
                 self.building.refuse(content, &problem);
                 Ok(())
             }
+        }
+    }
+
+    /// The number of a series whose references are packed in front, if it is known. Nothing is
+    /// collected and no symbol looked at; what is unusual is left to the long way.
+    fn known(&mut self, packed: &[u8]) -> Option<SeriesId> {
+        self.text.clear();
+        self.metric = None;
+        let (mut rest, mut count, mut name) = (packed, 0_usize, None);
+        while !rest.is_empty() {
+            let (number, size) = match *rest {
+                [a, ..] if a < 0x80 => (u32::from(a), 1),
+                [a, b, ..] if b < 0x80 => (u32::from(a & 0x7f) | u32::from(b) << 7, 2),
+                [a, b, c, ..] if c < 0x80 => {
+                    (u32::from(a & 0x7f) | u32::from(b & 0x7f) << 7 | u32::from(c) << 14, 3)
+                }
+                _ => return None,
+            };
+            rest = &rest[size..];
+            self.text.extend_from_slice(self.keys.get(number as usize)?);
+            if count % 2 == 0 {
+                name = Some(number);
+            } else if name == self.name {
+                self.metric = Some(number);
+            }
+            count += 1;
+        }
+        let memory = self.building.known()?;
+        match self.building.find(memory.hasher.key(&self.text), 0) {
+            Found::Known(id) => Some(id),
+            Found::New(_) => None,
         }
     }
 
@@ -181,8 +217,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Checks the references and looks the series up; `None` when nothing is remembered. The text
-    /// that is hashed names each symbol's size, so that no two lists give the same text.
+    /// Checks the references and looks the series up; `None` when nothing is remembered.
     fn key(&mut self) -> Result<Option<Found>, String> {
         if !self.refs.len().is_multiple_of(2) {
             return Err(format!(
@@ -192,6 +227,8 @@ impl<'a> Walk<'a> {
             ));
         }
         self.text.clear();
+        let mut pairs = self.refs.chunks_exact(2);
+        self.metric = pairs.find(|pair| Some(pair[0]) == self.name).map(|pair| pair[1]);
         if self.refs.len() > 2 * LABELS_PER_SERIES_MAX {
             return Err(format!("a series has more than {LABELS_PER_SERIES_MAX} labels"));
         }
@@ -211,9 +248,13 @@ impl<'a> Walk<'a> {
             if name.len().max(value.len()) > LABEL_VALUE_BYTES_MAX {
                 return Err(format!("a label is longer than {LABEL_VALUE_BYTES_MAX} bytes"));
             }
-            for symbol in [name, value] {
-                self.text.extend_from_slice(&(symbol.len() as u32).to_le_bytes());
-                self.text.extend_from_slice(symbol);
+            self.text_bytes += name.len() + value.len();
+            // The keys lie like the symbols; there are none when nothing is looked up.
+            if let (Some(name), Some(value)) =
+                (self.keys.get(pair[0] as usize), self.keys.get(pair[1] as usize))
+            {
+                self.text.extend_from_slice(name);
+                self.text.extend_from_slice(value);
             }
         }
         let Some(memory) = self.building.lookup.memory else { return Ok(None) };
@@ -336,19 +377,18 @@ impl<'a> Walk<'a> {
         if (kind, help, unit) == (0, 0, 0) {
             return Ok(());
         }
-        let mut pairs = self.refs.chunks_exact(2);
-        let Some(pair) = pairs.find(|pair| Some(pair[0]) == self.name) else { return Ok(()) };
-        let told = (pair[1], kind, help, unit);
+        let Some(metric) = self.metric else { return Ok(()) };
+        let told = (metric, kind, help, unit);
         if self.told_last.replace(told) == Some(told) || !self.told.insert(told) {
             return Ok(());
         }
         let symbol = |number: u32| self.symbols.get(number as usize).copied().unwrap_or(b"");
-        let longest = [pair[1], help, unit].map(|number| symbol(number).len()).into_iter().max();
+        let longest = [metric, help, unit].map(|number| symbol(number).len()).into_iter().max();
         if longest > Some(LABEL_VALUE_BYTES_MAX) {
             return Ok(());
         }
         let kind = kind_of(kind);
-        let name = text_of(symbol(pair[1]));
+        let name = text_of(symbol(metric));
         let metadata = Metadata { kind, unit: text_of(symbol(unit)), help: text_of(symbol(help)) };
         self.building.family(family_of(&name, kind), metadata)
     }

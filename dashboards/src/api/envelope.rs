@@ -66,7 +66,10 @@ impl From<query::Error> for ApiError {
         let (code, error_type) = match &error {
             query::Error::Parse { .. } => (StatusCode::BAD_REQUEST, "bad_data"),
             query::Error::TimedOut { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
-            query::Error::Cancelled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "canceled"),
+            query::Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            query::Error::Cancelled { .. } | query::Error::Killed => {
+                (StatusCode::SERVICE_UNAVAILABLE, "canceled")
+            }
             query::Error::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             _ => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
         };

@@ -4,15 +4,35 @@
 //! parameters in one POST, so both are read, the body first, repeated keys kept.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use model::time::{TimeRange, TimestampMs};
 use model::{Clock, Matcher};
 
 use crate::api::envelope::ApiError;
 
-/// All parameters of a request.
+/// All parameters of a request, and where it says that it comes from.
 #[derive(Debug, Default)]
-pub struct Params(Vec<(String, String)>);
+pub struct Params(Vec<(String, String)>, String);
+
+/// Longest origin kept.
+const ORIGIN_CHARS_MAX: usize = 300;
+
+/// What Grafana tells of the panel or rule behind a request. Only for lists and logs: anybody may
+/// send these headers.
+fn origin(headers: &HeaderMap) -> String {
+    let is_told = |name: &str| {
+        ["x-dashboard-", "x-panel-", "x-rule-"].iter().any(|start| name.starts_with(start))
+            || name == "x-grafana-user"
+            || name == "fromalert"
+    };
+    let mut told: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| is_told(name.as_str()))
+        .filter_map(|(name, value)| Some(format!("{}={}", name.as_str(), value.to_str().ok()?)))
+        .collect();
+    told.sort();
+    told.join(" ").chars().take(ORIGIN_CHARS_MAX).collect()
+}
 
 impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = ApiError;
@@ -23,6 +43,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         let is_form = content_type
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+        let origin = origin(request.headers());
         let mut pairs = Vec::new();
         if is_form {
             let body = axum::body::Bytes::from_request(request, state)
@@ -31,11 +52,16 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             pairs.extend(url::form_urlencoded::parse(&body).into_owned());
         }
         pairs.extend(url::form_urlencoded::parse(url_query.as_bytes()).into_owned());
-        Ok(Params(pairs))
+        Ok(Params(pairs, origin))
     }
 }
 
 impl Params {
+    /// What the caller says of itself; empty when it says nothing.
+    pub fn origin(&self) -> &str {
+        &self.1
+    }
+
     /// The first value of a name; an empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(own, _)| own == name);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use serde_json::{Value, json};
+use storage::cardinality::Count;
+use storage::limits::RefusedSeries;
 
 use crate::api::envelope::{ApiError, Success};
 use crate::api::params::Params;
@@ -50,17 +52,62 @@ pub async fn flags(State(parts): State<Parts>) -> Success<BTreeMap<String, Strin
     Success::new(parts.control.status().flags.into_iter().collect())
 }
 
-/// What the store holds.
-pub async fn tsdb(State(parts): State<Parts>) -> Result<Success<Value>, ApiError> {
-    let store = parts.store.as_ref().ok_or_else(|| ApiError::not_here("store"))?;
-    let stats = store.stats();
+/// Entries of each list of [`tsdb`] unless the request says otherwise, and at most.
+const TSDB_LIMIT: (usize, usize) = (10, 10_000);
+
+/// What the store holds, and where its series come from.
+pub async fn tsdb(State(parts): State<Parts>, params: Params) -> Result<Success<Value>, ApiError> {
+    let store = parts.store.clone().ok_or_else(|| ApiError::not_here("store"))?;
+    let limit = match params.get("limit") {
+        None => TSDB_LIMIT.0,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=TSDB_LIMIT.1).contains(limit))
+            .ok_or_else(|| ApiError::bad_parameter("limit", "must be 1 to 10,000"))?,
+    };
+    let work = move || (store.stats(), store.cardinality(limit));
+    let (stats, found) = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ApiError::internal(format!("status task: {error}")))?;
+    let refused: Vec<Value> = stats.series_refused.iter().map(refused_series).collect();
     Ok(Success::new(json!({
-        "headStats": {"numSeries": stats.series, "numSamples": stats.samples_in_memtable},
+        "headStats": {
+            "numSeries": stats.series,
+            "numLabelPairs": found.label_pairs,
+            // Every series with samples in memory has at least one run of them.
+            "chunkCount": stats.series_active,
+            "minTime": stats.oldest_ms.map_or(i64::MAX, |at| at.0),
+            "maxTime": stats.newest_ms.map_or(i64::MIN, |at| at.0),
+            "numSamples": stats.samples_in_memtable,
+        },
+        "seriesCountByMetricName": counts(&found.series_by_metric),
+        "labelValueCountByLabelName": counts(&found.values_by_label),
+        "memoryInBytesByLabelName": counts(&found.value_bytes_by_label),
+        "seriesCountByLabelValuePair": counts(&found.series_by_pair),
+        "blockBytesByMetricName": counts(&found.block_bytes_by_metric),
+        "seriesRefused": refused,
+        "memory": {"registryBytes": stats.registry_bytes, "memtableBytes": stats.memtable_bytes},
         "blocks": stats.blocks,
         "blockBytes": stats.block_bytes,
         "journalBytes": stats.journal_bytes,
         "damaged": stats.damaged,
     })))
+}
+
+fn counts(counts: &[Count]) -> Vec<Value> {
+    counts.iter().map(|one| json!({"name": one.name, "value": one.count})).collect()
+}
+
+fn refused_series(line: &RefusedSeries) -> Value {
+    json!({
+        "limit": line.culprit.limit.as_str(),
+        "job": line.culprit.job,
+        "instance": line.culprit.instance,
+        "label": line.label.0,
+        "labelValues": line.label.1,
+        "samples": line.samples,
+    })
 }
 
 /// Types and help of metrics. None are kept yet, which clients take as "unknown".

@@ -50,3 +50,28 @@ proptest! {
         prop_assert_eq!(labels.iter().collect::<Vec<_>>(), expected);
     }
 }
+
+#[test]
+fn short_and_long_sets_hash_by_the_same_rule() {
+    for bytes in [1, 100, 480, 500, 503, 504, 505, 600, 5000] {
+        let labels = Labels::from_pairs([("a", "v".repeat(bytes))]);
+        let mut hasher = Xxh3Default::new();
+        hasher.update(labels.text().as_bytes());
+        labels.ends().iter().for_each(|end| hasher.update(&end.to_le_bytes()));
+        assert_eq!(labels.hash64(), hasher.digest(), "{bytes}");
+    }
+}
+
+#[test]
+fn sets_of_any_size() {
+    for count in 0..40usize {
+        let pairs: Vec<(String, String)> =
+            (0..count).map(|index| (format!("n{index:02}"), format!("v{index}"))).collect();
+        let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (name, value)));
+        assert_eq!(labels.len(), count);
+        assert!(labels.iter().eq(pairs.iter().map(|(name, value)| (&**name, &**value))));
+        assert_eq!(Labels::from_parts(labels.text(), labels.ends()), Some(labels.clone()));
+        assert_eq!(Labels::from_sorted(labels.iter()), labels);
+        assert_eq!(labels == Labels::empty(), count == 0);
+    }
+}

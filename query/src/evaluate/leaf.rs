@@ -93,6 +93,9 @@ impl Evaluator<'_> {
         let started = Instant::now();
         let context = self.context;
         let series = prepared.selection.ids.len();
+        if prepared.partial.is_none() {
+            context.refuse_too_large(prepared.span, series, self.grid.steps)?;
+        }
         let fragment = Arc::new(Fragment {
             source: Arc::clone(&context.source),
             selection: prepared.selection,

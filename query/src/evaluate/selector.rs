@@ -81,6 +81,7 @@ impl Evaluator<'_> {
             None => Vec::new(),
         };
         self.context.ledger.check()?;
+        self.context.refuse_too_many(span, selection.len())?;
         let (ids, labels): (Vec<_>, Vec<_>) = selection.into_iter().unzip();
         let (beside, charge) = self.read_beside(&ids, range)?;
         Ok(PreparedLeaf {

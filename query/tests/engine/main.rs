@@ -6,6 +6,8 @@
 mod conjured;
 /// A store full of counters.
 mod fleet;
+/// Budgets, the queue, the list of running queries.
+mod limits;
 
 use std::time::{Duration, Instant};
 

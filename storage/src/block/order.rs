@@ -1,6 +1,7 @@
 //! The order in which series stand in a block.
 //!
-//! Place in the flow: flush and compaction sort by it, the writer checks it.
+//! Place in the flow: flush and compaction sort by it (`series::order` does the same over slots), the
+//! writer checks it.
 //!
 //! By metric, then by `job` and `instance`, then by all labels: what one target says about one metric
 //! lies together, so a question about one host reads few pages, and series that were scraped at the
@@ -30,19 +31,6 @@ pub fn compare(one: &Labels, other: &Labels) -> Ordering {
     key(one).cmp(&key(other)).then_with(|| one.cmp(other))
 }
 
-/// Sorts what has labels into the order of a block.
-pub fn sort<T>(items: Vec<T>, labels: impl Fn(&T) -> &Labels) -> Vec<T> {
-    let mut keys: Vec<([&str; 3], usize)> =
-        items.iter().enumerate().map(|(index, item)| (key(labels(item)), index)).collect();
-    keys.sort_unstable_by(|one, other| {
-        let all = || labels(&items[one.1]).cmp(labels(&items[other.1]));
-        one.0.cmp(&other.0).then_with(all)
-    });
-    let places: Vec<usize> = keys.into_iter().map(|(_, index)| index).collect();
-    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
-    places.into_iter().map(|index| items[index].take().expect("each place is taken once")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,9 +46,6 @@ mod tests {
             labels("a", "h2", "0"),
             labels("b", "h1", "0"),
         ];
-        let mixed = vec![&sorted[3], &sorted[1], &sorted[2], &sorted[0]];
-        let back = sort(mixed, |labels| labels);
-        assert!(back.iter().zip(&sorted).all(|(one, other)| *one == other));
         assert!(sorted.windows(2).all(|pair| compare(&pair[0], &pair[1]) == Ordering::Less));
     }
 }

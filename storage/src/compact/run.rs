@@ -22,7 +22,7 @@ use model::append::SeriesId;
 use model::{Labels, TimeRange};
 
 use crate::Error;
-use crate::block::{Block, Columns, order};
+use crate::block::{Block, Columns};
 use crate::error::at;
 use crate::flush::BLOCKS_DIR;
 use crate::index::BlockIndex;
@@ -113,14 +113,12 @@ fn in_order(shared: &Shared, indexes: &[Arc<BlockIndex>]) -> Option<Vec<SeriesId
         indexes.iter().flat_map(|index| index.series()).map(|series| series.id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let labels = {
-        let head = shared.head();
-        let labels =
-            |id: &SeriesId| Some(head.registry.get(head.registry.slot_of(*id)?).labels.clone());
-        ids.iter().map(labels).collect::<Option<Vec<Labels>>>()?
-    };
-    let sorted = order::sort(ids.into_iter().zip(labels).collect(), |series| &series.1);
-    Some(sorted.into_iter().map(|series| series.0).collect())
+    let head = shared.head();
+    let registry = &head.registry;
+    let slots = ids.iter().map(|id| registry.slot_of(*id));
+    let mut slots = slots.collect::<Option<Vec<u32>>>()?;
+    registry.sort_for_blocks(&mut slots);
+    Some(slots.into_iter().map(|slot| registry.get(slot).id).collect())
 }
 
 /// Copies all series. `Some` when it ended early.
@@ -145,8 +143,7 @@ fn copy(
         }
         let labels: Vec<Option<Labels>> = {
             let head = shared.head();
-            let labels =
-                |id: &SeriesId| Some(head.registry.get(head.registry.slot_of(*id)?).labels.clone());
+            let labels = |id: &SeriesId| Some(head.registry.labels(head.registry.slot_of(*id)?));
             ids.iter().map(labels).collect()
         };
         for ((id, labels), columns) in ids.iter().zip(labels).zip(columns) {

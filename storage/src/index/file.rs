@@ -9,13 +9,11 @@
 //!
 //! Not here: choosing series by matchers (`index`).
 
-use std::collections::BTreeMap;
-
 use model::append::SeriesId;
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Index, LabelValues, Postings};
+use super::{Index, Postings};
 use crate::encoding::varint::{Reader, put_bytes, put_i64, put_u64};
 
 const MAGIC: &[u8; 8] = b"BLFRYIDX";
@@ -41,7 +39,7 @@ pub struct BlockSeries {
 }
 
 /// The index of one block. A series' ordinal (`sid`) is its position in `series`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct BlockIndex {
     series: Vec<BlockSeries>,
     by_id: Vec<(SeriesId, u32)>,
@@ -92,16 +90,19 @@ impl BlockIndex {
     pub fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         self.encode_series(&mut body);
-        put_u64(&mut body, self.index.labels.len() as u64);
-        for (name, label) in &self.index.labels {
-            put_bytes(&mut body, name.as_bytes());
-            put_u64(&mut body, label.values.len() as u64);
+        let pairs = self.index.pairs();
+        put_u64(&mut body, pairs.labels().len() as u64);
+        for label in self.index.labels_sorted() {
+            put_bytes(&mut body, pairs.labels()[label as usize].name.as_bytes());
+            let own = self.index.pairs_sorted(label);
+            put_u64(&mut body, own.len() as u64);
             let mut previous = "";
-            for (value, postings) in &label.values {
+            for pair in own {
+                let value = pairs.value(pair);
                 let shared = shared_prefix_bytes(previous, value);
                 put_u64(&mut body, shared as u64);
                 put_bytes(&mut body, &value.as_bytes()[shared..]);
-                encode_postings(postings, &mut body);
+                encode_postings(self.index.postings(pair), &mut body);
                 previous = value;
             }
         }
@@ -158,12 +159,15 @@ fn encode_postings(postings: &Postings, body: &mut Vec<u8>) {
             body.push(0);
             put_u64(body, u64::from(*number));
         }
-        Postings::Many(set) => {
-            body.push(1);
-            put_u64(body, set.serialized_size() as u64);
-            set.serialize_into(&mut *body).expect("writing to memory can't fail");
-        }
+        Postings::Few(list) => encode_set(&list.iter().copied().collect(), body),
+        Postings::Many(set) => encode_set(set, body),
     }
+}
+
+fn encode_set(set: &RoaringBitmap, body: &mut Vec<u8>) {
+    body.push(1);
+    put_u64(body, set.serialized_size() as u64);
+    set.serialize_into(&mut *body).expect("writing to memory can't fail");
 }
 
 fn decode_body(reader: &mut Reader<'_>) -> Option<BlockIndex> {
@@ -181,42 +185,39 @@ fn decode_body(reader: &mut Reader<'_>) -> Option<BlockIndex> {
         first_row = first_row.checked_add(rows)?;
     }
     let series_count = u32::try_from(count).ok()?;
-    let mut labels = BTreeMap::new();
+    let mut index = Index::default();
     for _ in 0..reader.count()? {
         let name = std::str::from_utf8(reader.bytes()?).ok()?;
-        labels.insert(name.into(), decode_label(reader, series_count)?);
+        decode_label(reader, name, series_count, &mut index)?;
     }
-    let all = RoaringBitmap::from_sorted_iter(0..series_count).ok()?;
-    reader.is_empty().then(|| BlockIndex::new(series, Index { labels, all }))
+    let mut all = RoaringBitmap::new();
+    all.insert_range(0..series_count);
+    index.unite(all);
+    reader.is_empty().then(|| BlockIndex::new(series, index))
 }
 
-fn decode_label(reader: &mut Reader<'_>, series_count: u32) -> Option<LabelValues> {
-    let mut label = LabelValues::default();
-    let mut previous = String::new();
+fn decode_label(
+    reader: &mut Reader<'_>,
+    name: &str,
+    series_count: u32,
+    index: &mut Index,
+) -> Option<()> {
+    let mut value = String::new();
     for _ in 0..reader.count()? {
         let shared = usize::try_from(reader.u64()?).ok()?;
-        if !previous.is_char_boundary(shared) || shared > previous.len() {
+        if shared > value.len() || !value.is_char_boundary(shared) {
             return None;
         }
-        previous.truncate(shared);
-        previous.push_str(std::str::from_utf8(reader.bytes()?).ok()?);
+        value.truncate(shared);
+        value.push_str(std::str::from_utf8(reader.bytes()?).ok()?);
         let postings = match reader.u8()? {
             0 => Postings::One(reader.u32()?),
-            1 => {
-                let set = RoaringBitmap::deserialize_from(reader.bytes()?).ok()?;
-                Postings::Many(Box::new(set))
-            }
+            1 => Postings::from_set(RoaringBitmap::deserialize_from(reader.bytes()?).ok()?)?,
             _ => return None,
         };
-        let largest = match &postings {
-            Postings::One(number) => Some(*number),
-            Postings::Many(set) => set.max(),
-        };
-        if largest? >= series_count {
+        if postings.last() >= series_count || !index.add_pair(name, &value, postings) {
             return None;
         }
-        postings.add_to(&mut label.all);
-        label.values.insert(previous.as_str().into(), postings);
     }
-    Some(label)
+    Some(())
 }

@@ -1,194 +1,173 @@
-//! Which series match: per label its sorted distinct values, per value the series that carry it.
+//! Which series match: every label pair once, and per pair the series that carry it.
 //!
 //! Place in the flow: matchers → **index** → series numbers → scan. The head (all series in the
 //! registry) has one over slots, every block has one over its own series ordinals.
 //!
-//! A matcher that also passes the empty value selects series without the label too, as the field
-//! means it: such matchers take away the series whose value does not pass.
+//! Values are not kept in order: a question that wants order sorts what it found, and one that
+//! looks for a beginning runs over the distinct values, as every expression does.
 //!
-//! Invariants: `all` is the union of everything; a label's `all` is the union of its values.
+//! Invariants: `all` is the union of everything; a label's union is that of its pairs.
 //!
 //! Not here: the file of a block's index (`index::file`), time (`store`).
 
+/// Every label pair as a number.
+pub mod pairs;
 /// Sets of series numbers.
 pub mod postings;
 /// What a regular expression says about the text it can match.
 mod regex;
+/// What expressions found, for the next time.
+mod remembered;
+/// Matchers become sets.
+mod choose;
 /// The index file of a block.
 pub mod file;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::cmp::Ordering;
 
-use model::{Labels, MatchOp, Matcher};
+use model::Labels;
 use roaring::RoaringBitmap;
 
 pub use file::BlockIndex;
 pub use postings::Postings;
 
-/// The values of one label.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LabelValues {
-    values: BTreeMap<Box<str>, Postings>,
-    all: RoaringBitmap,
-}
+use pairs::Pairs;
+use postings::set_bytes;
+use remembered::Remembered;
 
 /// Postings of a set of series.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Index {
-    labels: BTreeMap<Box<str>, LabelValues>,
+    pairs: Pairs,
+    /// By pair.
+    postings: Vec<Postings>,
+    /// By label: every series that has it.
+    unions: Vec<RoaringBitmap>,
     all: RoaringBitmap,
+    remembered: Remembered,
 }
 
 impl Index {
+    /// The dictionary.
+    pub fn pairs(&self) -> &Pairs {
+        &self.pairs
+    }
+
+    /// The series that carry a pair.
+    pub fn postings(&self, pair: u32) -> &Postings {
+        &self.postings[pair as usize]
+    }
+
+    /// The series that have a label.
+    pub fn union(&self, label: u32) -> &RoaringBitmap {
+        &self.unions[label as usize]
+    }
+
     /// Adds a series.
     pub fn insert(&mut self, number: u32, labels: &Labels) {
+        self.insert_showing(number, labels.iter(), |_| {});
+    }
+
+    /// Adds a series and shows the numbers of its pairs.
+    pub fn insert_showing<'a>(
+        &mut self,
+        number: u32,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        mut show: impl FnMut(u32),
+    ) {
         self.all.insert(number);
-        for (name, value) in labels.iter() {
-            let label = match self.labels.get_mut(name) {
-                Some(label) => label,
-                None => self.labels.entry(name.into()).or_default(),
-            };
-            label.all.insert(number);
-            match label.values.get_mut(value) {
+        for (name, value) in labels {
+            let label = self.label(name);
+            self.unions[label as usize].insert(number);
+            let pair = self.pairs.intern(label, value);
+            match self.postings.get_mut(pair as usize) {
                 Some(postings) => postings.insert(number),
-                None => {
-                    label.values.insert(value.into(), Postings::One(number));
-                }
+                None => self.postings.push(Postings::One(number)),
             }
+            show(pair);
         }
     }
 
-    /// The series that pass every matcher.
-    pub fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
-        let (subtracting, adding): (Vec<_>, Vec<_>) =
-            matchers.iter().partition(|matcher| matcher.matches_empty());
-        let mut selected: Option<RoaringBitmap> = None;
-        for matcher in adding {
-            let passing = self.passing(matcher);
-            let narrowed = match selected {
-                None => passing,
-                Some(before) => before & passing,
-            };
-            if narrowed.is_empty() {
-                return narrowed;
-            }
-            selected = Some(narrowed);
+    fn label(&mut self, name: &str) -> u32 {
+        let label = self.pairs.intern_label(name);
+        if label as usize == self.unions.len() {
+            self.unions.push(RoaringBitmap::new());
         }
-        let mut selected = selected.unwrap_or_else(|| self.all.clone());
-        for matcher in subtracting {
-            self.subtract_failing(matcher, &mut selected);
-        }
-        selected
+        label
     }
 
-    /// The series with a value that passes; for matchers that do not pass the empty value.
-    fn passing(&self, matcher: &Matcher) -> RoaringBitmap {
-        let mut passing = RoaringBitmap::new();
-        let Some(label) = self.labels.get(matcher.name()) else { return passing };
-        match matcher.op() {
-            MatchOp::Equal => {
-                if let Some(postings) = label.values.get(matcher.value()) {
-                    postings.add_to(&mut passing);
-                }
-            }
-            // Not empty: every series that has the label.
-            MatchOp::NotEqual => passing.clone_from(&label.all),
-            MatchOp::Regex if matcher.value() == ".+" => passing.clone_from(&label.all),
-            MatchOp::Regex => {
-                if let Some(words) = regex::words(matcher.value()) {
-                    for word in words {
-                        if let Some(postings) = label.values.get(word) {
-                            postings.add_to(&mut passing);
-                        }
-                    }
-                    return passing;
-                }
-                let prefix = regex::prefix(matcher.value());
-                for (value, postings) in label.with_prefix(prefix) {
-                    if matcher.matches(value) {
-                        postings.add_to(&mut passing);
-                    }
-                }
-            }
-            MatchOp::NotRegex => {
-                for (value, postings) in &label.values {
-                    if matcher.matches(value) {
-                        postings.add_to(&mut passing);
-                    }
-                }
-            }
+    /// Adds a pair that nobody had yet, with its series. `false` when somebody had it.
+    fn add_pair(&mut self, name: &str, value: &str, postings: Postings) -> bool {
+        let label = self.label(name);
+        let pair = self.pairs.intern(label, value);
+        let is_new = pair as usize == self.postings.len();
+        if is_new {
+            self.postings.push(postings);
         }
-        passing
+        is_new
     }
 
-    /// Takes away the series with a value that does not pass.
-    fn subtract_failing(&self, matcher: &Matcher, selected: &mut RoaringBitmap) {
-        let Some(label) = self.labels.get(matcher.name()) else { return };
-        match matcher.op() {
-            // `a=""`: series that have the label fail.
-            MatchOp::Equal => *selected -= &label.all,
-            MatchOp::NotEqual => {
-                if let Some(postings) = label.values.get(matcher.value()) {
-                    let mut failing = RoaringBitmap::new();
-                    postings.add_to(&mut failing);
-                    *selected -= failing;
-                }
-            }
-            MatchOp::Regex if matcher.value() == ".*" => {}
-            MatchOp::Regex | MatchOp::NotRegex => {
-                let mut failing = RoaringBitmap::new();
-                for (value, postings) in &label.values {
-                    if !matcher.matches(value) {
-                        postings.add_to(&mut failing);
-                    }
-                }
-                *selected -= failing;
-            }
+    /// Sets the unions and the set of everything, once all pairs are added.
+    fn unite(&mut self, all: RoaringBitmap) {
+        for (label, union) in self.pairs.labels().iter().zip(&mut self.unions) {
+            let own = label.pairs.iter().map(|pair| &self.postings[*pair as usize]);
+            *union = postings::union(own);
         }
+        self.all = all;
+    }
+
+    /// Label numbers in the order of their names.
+    pub fn labels_sorted(&self) -> Vec<u32> {
+        let labels = self.pairs.labels();
+        let mut sorted: Vec<u32> = (0..labels.len() as u32).collect();
+        sorted.sort_unstable_by_key(|label| &labels[*label as usize].name);
+        sorted
+    }
+
+    /// Pairs of a label in the order of their values.
+    pub fn pairs_sorted(&self, label: u32) -> Vec<u32> {
+        let mut sorted = self.pairs.labels()[label as usize].pairs.clone();
+        sorted.sort_unstable_by_key(|pair| self.pairs.value(*pair));
+        sorted
+    }
+
+    /// The order of two pairs: name, then value.
+    pub fn compare(&self, one: u32, other: u32) -> Ordering {
+        let (labels, pairs) = ((self.pairs.label(one), self.pairs.label(other)), &self.pairs);
+        let by_name = match labels.0 == labels.1 {
+            true => Ordering::Equal,
+            false => pairs.name(one).cmp(pairs.name(other)),
+        };
+        by_name.then_with(|| pairs.value(one).cmp(pairs.value(other)))
     }
 
     /// Adds the names of labels that any of the series carries.
-    pub fn add_names(&self, among: &RoaringBitmap, names: &mut BTreeSet<String>) {
-        for (name, label) in &self.labels {
-            if !names.contains(name.as_ref()) && !label.all.is_disjoint(among) {
-                names.insert(name.to_string());
+    pub fn add_names(&self, among: &RoaringBitmap, names: &mut Vec<String>) {
+        for (label, union) in self.pairs.labels().iter().zip(&self.unions) {
+            if !union.is_disjoint(among) {
+                names.push(label.name.to_string());
             }
         }
     }
 
     /// Adds the values of a label that any of the series carries.
-    pub fn add_values(&self, name: &str, among: &RoaringBitmap, values: &mut BTreeSet<String>) {
-        let Some(label) = self.labels.get(name) else { return };
-        for (value, postings) in &label.values {
-            if !values.contains(value.as_ref()) && postings.touches(among) {
-                values.insert(value.to_string());
+    pub fn add_values(&self, name: &str, among: &RoaringBitmap, values: &mut Vec<String>) {
+        let Some(label) = self.pairs.label_of(name) else { return };
+        let is_all = self.unions[label as usize].is_subset(among);
+        for pair in &self.pairs.labels()[label as usize].pairs {
+            if is_all || self.postings[*pair as usize].touches(among) {
+                values.push(self.pairs.value(*pair).to_owned());
             }
         }
     }
 
     /// Memory, roughly.
     pub fn bytes(&self) -> u64 {
-        let label_bytes = |label: &LabelValues| {
-            let values = label.values.iter();
-            values.map(|(value, postings)| value.len() + 32 + postings.bytes()).sum::<usize>()
-                + label.all.serialized_size()
-        };
-        let labels: usize = self.labels.values().map(label_bytes).sum();
-        (labels + self.all.serialized_size()) as u64
-    }
-}
-
-impl LabelValues {
-    fn with_prefix<'a>(
-        &'a self,
-        prefix: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a Postings)> + 'a {
-        let start = Bound::Included(prefix);
-        self.values
-            .range::<str, _>((start, Bound::Unbounded))
-            .take_while(move |(value, _)| value.starts_with(prefix))
-            .map(|(value, postings)| (value.as_ref(), postings))
+        let postings = self.postings.iter().map(Postings::bytes).sum::<usize>();
+        let unions = self.unions.iter().chain([&self.all]).map(set_bytes).sum::<usize>();
+        (self.pairs.bytes() + postings + size_of::<Postings>() * self.postings.len() + unions)
+            as u64
+            + self.remembered.bytes()
     }
 }
 

@@ -111,6 +111,17 @@ impl Memtable {
         self.change(slot, |series| series.set_newest(newest));
     }
 
+    /// Keeps only the series in `kept`, each under its position there. Others have no samples here.
+    pub fn renumber(&mut self, kept: &RoaringBitmap) {
+        assert!(self.active.is_subset(kept), "a series with samples is kept");
+        let before = std::mem::take(&mut self.series);
+        let kept_here = |(slot, series)| kept.contains(slot).then_some(series);
+        self.series = (0u32..).zip(before).filter_map(kept_here).collect();
+        let active = std::mem::take(&mut self.active);
+        let place = |slot| (kept.rank(slot) - 1) as u32;
+        self.active = active.iter().map(place).collect();
+    }
+
     /// Drops what a flush has put into blocks.
     pub fn drop_taken(&mut self, taken: &[Taken]) {
         for Taken { slot, last_ms } in taken {

@@ -14,6 +14,8 @@ mod damage;
 mod full;
 /// Questions about labels.
 mod labels;
+/// Limits of series, and who met them.
+mod limits;
 /// Any order of appends, flushes and restarts.
 mod model_test;
 /// What is refused and when nothing is taken.

@@ -1,0 +1,102 @@
+//! Budgets, the queue, the list of running queries.
+
+use std::time::Duration;
+
+use model::TimestampMs;
+use query::{Engine, Error, Priority, QueryOptions, Settings};
+
+use crate::fleet::{Fleet, STEP_MS};
+
+/// A query that goes on until it is ended.
+const ENDLESS: &str = "sum(quantile_over_time(0.5, temperature[10m:1ms]))";
+
+fn start_endless(engine: &Engine) -> tokio::task::JoinHandle<Result<(), Error>> {
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        let options = QueryOptions { origin: "panel-id=7".to_owned(), ..QueryOptions::default() };
+        let (start, end) = (TimestampMs(0), TimestampMs(100 * STEP_MS));
+        engine.range(ENDLESS, start, end, 1000, &options).await.map(drop)
+    })
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_query_is_listed_and_can_be_killed() {
+    let settings = Settings { concurrent_max: 2, reserved_for_rules: 1, ..Settings::default() };
+    let fleet = Fleet::new(settings, 40, 120).await;
+    let engine = fleet.engine.clone();
+    let (first, second) = (start_endless(&engine), start_endless(&engine));
+    until("one runs, one waits", || {
+        let states: Vec<bool> = engine.running().iter().map(|one| one.is_evaluated).collect();
+        states.len() == 2 && states.iter().filter(|evaluated| **evaluated).count() == 1
+    })
+    .await;
+    let listed = engine.running();
+    assert_eq!(listed[0].text, ENDLESS);
+    assert_eq!(listed[0].origin, "panel-id=7");
+    assert_eq!(listed[0].range, (TimestampMs(0), TimestampMs(100 * STEP_MS), 1000));
+    for one in &listed {
+        assert!(engine.kill(one.id), "{one:?} is there");
+    }
+    for task in [first, second] {
+        assert_eq!(task.await.expect("ends"), Err(Error::Killed));
+    }
+    until("the list is empty", || engine.running().is_empty()).await;
+    assert!(!engine.kill(listed[0].id), "it is gone");
+    assert_eq!(engine.memory_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_refuses_at_once_but_never_a_rule() {
+    let settings =
+        Settings { concurrent_max: 2, reserved_for_rules: 1, queue_max: 1, ..Settings::default() };
+    let fleet = Fleet::new(settings, 40, 120).await;
+    let engine = fleet.engine.clone();
+    let tasks = [0, 1, 2].map(|_| start_endless(&engine));
+    until("three are here", || engine.running().len() == 3).await;
+    let at = TimestampMs(100 * STEP_MS);
+    let refused = engine.instant("1", at, &QueryOptions::default()).await;
+    assert!(matches!(&refused, Err(Error::Busy { reason }) if reason.contains("at most 3")));
+    engine.instant("sum(temperature)", at, &QueryOptions::rule()).await.expect("a rule goes on");
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    until("all have noticed", || engine.running().is_empty()).await;
+}
+
+#[tokio::test]
+async fn what_cannot_fit_is_refused_before_a_sample_is_read() {
+    let settings = Settings { memory_bytes_max: 1 << 20, ..Settings::default() };
+    let fleet = Fleet::new(settings, 40, 10).await;
+    let (start, end) = (TimestampMs(0), TimestampMs(10_000));
+    let options = QueryOptions::default();
+    let error = fleet.engine.range("temperature", start, end, 1, &options).await;
+    let error = error.map(drop).expect_err("40 series at 10,001 steps are 3.2 MB");
+    assert_eq!(
+        error.to_string(),
+        "query refused before it began: temperature has 40 series, at 10001 steps that is 3200320 \
+         bytes, and one query may hold 1048576"
+    );
+    // What is folded while it streams needs no such room.
+    let folded = fleet.engine.range("sum(temperature)", start, end, 1, &options).await;
+    folded.expect("one group fits");
+}
+
+#[tokio::test]
+async fn a_selector_may_have_a_limit_of_series() {
+    let settings = Settings { series_max: 39, ..Settings::default() };
+    let fleet = Fleet::new(settings, 40, 10).await;
+    let at = TimestampMs(9 * STEP_MS);
+    let options = QueryOptions { priority: Priority::Rule, ..QueryOptions::default() };
+    let error = fleet.engine.instant("count(temperature) > 0", at, &options).await;
+    let text = error.map(drop).expect_err("too many").to_string();
+    assert_eq!(text, "temperature has 40 series, at most 39 are allowed");
+    fleet.engine.instant("temperature{instance=\"1\"}", at, &options).await.expect("one series");
+}

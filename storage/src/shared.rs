@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: the committer, the flusher and every question hold it by counted reference.
 //!
-//! Locks are taken in the order they stand in here; none but `compacting`, `flushing`, `logged_slots` and `eras` is
+//! Locks are taken in the order they stand in here; none but `compacting`, `flushing` and `eras` is
 //! held while waiting for the disk.
 //!
 //! Not here: what is done with it (`commit`, `flush`, `select`, `scan`).

@@ -333,6 +333,7 @@ fn run_flusher(shared: &Shared) {
         }
         let Some(reach) = flush::due(shared) else { continue };
         if shared.space.is_short() {
+            compact::upkeep(shared); // Merges nothing then; what is too old makes room.
             continue;
         }
         let Err(error) = space::flush_with_reserve(shared, reach) else {

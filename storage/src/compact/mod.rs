@@ -23,6 +23,7 @@ use model::{TimeRange, TimestampMs};
 
 use crate::Error;
 use crate::block::Block;
+use crate::block::meta::{SAMPLES_FILE, SERIES_FILE};
 use crate::error::{at, chain};
 use crate::flush::{self, Reach};
 use crate::retention;
@@ -30,6 +31,8 @@ use crate::shared::{Shared, lock};
 use plan::{Candidate, Rules};
 use run::Outcome;
 
+/// The files that a merge copies.
+const COPIED_FILES: [&str; 2] = [SAMPLES_FILE, SERIES_FILE];
 /// What a new block may take more than its sources, which are packed the same way.
 const SCRATCH_SPARE_BYTES: u64 = 1024 * 1024;
 
@@ -62,7 +65,11 @@ pub fn clean(shared: &Shared) -> Result<(), Error> {
     loop {
         let blocks = shared.blocks();
         let is_due = |block: &&Arc<Block>| !block.tombstones().is_empty() && is_whole(block);
-        let Some(block) = blocks.iter().find(is_due) else { return Ok(()) };
+        let Some(block) = blocks.iter().filter(is_due).find(|block| is_copied_whole(block)) else {
+            let Some(block) = blocks.iter().find(is_due) else { return Ok(()) };
+            let reason = format!("block {} has files that are not merged", block.meta().block_id);
+            return Err(Error::NotNow { reason });
+        };
         match merge(shared, std::slice::from_ref(block))? {
             _ if shared.is_closing() => return Err(Error::Closed),
             Progress::Made | Progress::Again => {}
@@ -76,6 +83,12 @@ fn is_whole(block: &Block) -> bool {
     block.damage().is_empty()
 }
 
+/// Whether a merge copies all there is in it. A block with further files stays as it is: nothing may
+/// be lost by a merge.
+fn is_copied_whole(block: &Block) -> bool {
+    block.meta().files.iter().all(|file| COPIED_FILES.contains(&file.name.as_str()))
+}
+
 fn merge_due(shared: &Shared, is_eager: bool) -> Result<(), Error> {
     let _compacting = lock(&shared.compacting);
     let settings = &shared.settings;
@@ -86,7 +99,7 @@ fn merge_due(shared: &Shared, is_eager: bool) -> Result<(), Error> {
             .iter()
             // Deletions that may be taken back keep their blocks as they are.
             .filter(|block| block.tombstones().iter().all(|own| own.created.0 <= undo_until))
-            .filter(|block| is_whole(block))
+            .filter(|block| is_whole(block) && is_copied_whole(block))
             .cloned()
             .collect();
         let candidate = |block: &Arc<Block>| Candidate {

@@ -41,8 +41,14 @@ pub mod limits;
 mod memtable;
 /// How numbers become few bytes, exactly.
 mod encoding;
+/// A block that is being written.
+mod new_block;
 /// From memory to blocks.
 mod flush;
+/// Fewer and larger blocks.
+mod compact;
+/// What is dropped for its age or size.
+mod retention;
 /// A full disk: refuse, make room, resume.
 mod space;
 /// Blocks that the disk refuses for now.
@@ -55,6 +61,8 @@ mod block;
 mod manifest;
 /// A flipped bit turned back.
 mod repair;
+/// Deletions, and what they hide.
+pub mod tombstone;
 /// Which series match.
 mod index;
 /// Questions about labels.
@@ -82,3 +90,4 @@ pub use scan::Scan;
 pub use settings::Settings;
 pub use stats::Stats;
 pub use store::{SeriesEntry, Store};
+pub use tombstone::{DeletionId, Tombstone, Undone};

@@ -48,6 +48,37 @@ pub struct FlushEntry {
     pub block_ids: Vec<String>,
 }
 
+/// A condition on one label, as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatcherEntry {
+    /// The label.
+    pub name: String,
+    /// `=`, `!=`, `=~` or `!~`.
+    pub op: String,
+    /// The value or expression.
+    pub value: String,
+}
+
+/// One deletion that is not carried out everywhere yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TombstoneEntry {
+    /// Its number.
+    pub id: u64,
+    /// Which series.
+    pub matchers: Vec<MatcherEntry>,
+    /// From this instant on …
+    pub start_ms: i64,
+    /// … and before this one.
+    pub end_ms: i64,
+    /// When it was ordered.
+    pub created_ms: i64,
+    /// The blocks in which it hides samples.
+    pub block_ids: Vec<String>,
+    /// Whether it was carried out in other blocks already.
+    #[serde(default)]
+    pub is_partly_done: bool,
+}
+
 /// The content of the manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -61,6 +92,12 @@ pub struct Manifest {
     pub blocks: Vec<BlockEntry>,
     /// Flushes whose journal segments may not be removed yet.
     pub flushes: Vec<FlushEntry>,
+    /// Deletions ever ordered; makes their numbers differ.
+    #[serde(default)]
+    pub deletions_created: u64,
+    /// Deletions that hide samples of blocks.
+    #[serde(default)]
+    pub tombstones: Vec<TombstoneEntry>,
 }
 
 /// What was found in place of a manifest.
@@ -118,6 +155,35 @@ impl Manifest {
     /// Takes out flushes that say nothing any more: no segment before theirs is left.
     pub fn forget_flushes(&mut self, first_segment: u64) {
         self.flushes.retain(|flush| flush.before_segment > first_segment);
+    }
+
+    /// Forgets blocks that are damaged. Flushes go on naming them: their samples come from the
+    /// journal again, as far as it still has them.
+    pub fn forget_blocks(&mut self, lost: &[String]) {
+        self.blocks.retain(|block| !lost.contains(&block.block_id));
+        for tombstone in &mut self.tombstones {
+            tombstone.block_ids.retain(|block_id| !lost.contains(block_id));
+        }
+        self.tombstones.retain(|tombstone| !tombstone.block_ids.is_empty());
+    }
+
+    /// Puts blocks in place of others everywhere. Deletions were carried out in the new ones.
+    pub fn replace_blocks(&mut self, old: &[String], new: &[BlockEntry]) {
+        self.blocks.retain(|block| !old.contains(&block.block_id));
+        self.blocks.extend_from_slice(new);
+        for flush in &mut self.flushes {
+            let before = flush.block_ids.len();
+            flush.block_ids.retain(|block_id| !old.contains(block_id));
+            if flush.block_ids.len() < before {
+                flush.block_ids.extend(new.iter().map(|block| block.block_id.clone()));
+            }
+        }
+        for tombstone in &mut self.tombstones {
+            let before = tombstone.block_ids.len();
+            tombstone.block_ids.retain(|block_id| !old.contains(block_id));
+            tombstone.is_partly_done |= tombstone.block_ids.len() < before;
+        }
+        self.tombstones.retain(|tombstone| !tombstone.block_ids.is_empty());
     }
 
     /// Samples of a journal segment before this instant are in blocks that serve.

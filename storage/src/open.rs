@@ -24,7 +24,7 @@ use crate::absent::AbsentBlock;
 use crate::beside::{hooks, records};
 use crate::block::Block;
 use crate::block::cache::Cache;
-use crate::block::meta::{META_FILE, checksum_text};
+use crate::block::meta::{META_FILE, Meta, checksum_text};
 use crate::block::name::is_ulid;
 use crate::error::{at, chain};
 use crate::flush::{BLOCKS_DIR, sort_blocks};
@@ -218,12 +218,17 @@ impl Folder<'_> {
         let mut manifest = Manifest { next_series_id: 1, ..Manifest::default() };
         // Names made from this count must not meet those of blocks that are gone.
         manifest.blocks_created = 1 << 32;
+        // A crash may have left the sources of a merge beside its result.
+        let mut merged: BTreeSet<String> = BTreeSet::new();
         for block_id in whole {
             let path = self.blocks_dir().join(&block_id).join(META_FILE);
-            if let Ok(bytes) = self.disk.read(&path, META_BYTES_MAX) {
-                manifest.blocks.push(BlockEntry { block_id, meta_xxh3: checksum_text(&bytes) });
+            let Ok(bytes) = self.disk.read(&path, META_BYTES_MAX) else { continue };
+            manifest.blocks.push(BlockEntry { block_id, meta_xxh3: checksum_text(&bytes) });
+            if let Ok(meta) = Meta::decode(&bytes, &path) {
+                merged.extend(meta.sources);
             }
         }
+        manifest.blocks.retain(|entry| !merged.contains(&entry.block_id));
         manifest.write(self.disk, self.dir)?;
         Ok(manifest)
     }
@@ -261,7 +266,14 @@ impl Folder<'_> {
             }
         }
         if kept.len() < manifest.blocks.len() {
-            manifest.blocks = kept;
+            let is_lost = |entry: &&BlockEntry| !kept.contains(entry);
+            let lost: Vec<String> = manifest
+                .blocks
+                .iter()
+                .filter(is_lost)
+                .map(|entry| entry.block_id.clone())
+                .collect();
+            manifest.forget_blocks(&lost);
             manifest.write(self.disk, self.dir)?;
         }
         let named: BTreeSet<&str> =
@@ -272,6 +284,7 @@ impl Folder<'_> {
                 tracing::warn!(%error, path = %path.display(), "can't remove what no manifest names");
             }
         }
+        crate::tombstone::show(manifest, &mut blocks);
         sort_blocks(&mut blocks);
         Ok(blocks)
     }
@@ -279,7 +292,7 @@ impl Folder<'_> {
     fn is_missing(&self, block_id: &str) -> bool {
         let dir = self.blocks_dir().join(block_id);
         let files = [META_FILE, crate::block::meta::SAMPLES_FILE, crate::block::meta::SERIES_FILE];
-        let meta = crate::block::meta::Meta::read(self.disk, &dir).ok();
+        let meta = Meta::read(self.disk, &dir).ok();
         let named = meta.iter().flat_map(|meta| meta.files.iter().map(|file| file.name.as_str()));
         files
             .into_iter()

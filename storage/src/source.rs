@@ -124,7 +124,11 @@ pub fn read_blocks(
             warnings.push(block.set_aside(&error));
             continue;
         }
-        for (position, columns) in columns.into_iter().enumerate() {
+        let hidden = block.hidden(&index);
+        for (position, mut columns) in columns.into_iter().enumerate() {
+            if let (Some(hidden), Some(sid)) = (hidden, index.sid_of(ids[position])) {
+                hidden.hide(sid, &mut columns);
+            }
             if !columns.values.is_empty() {
                 sources[position].push(columns);
             }

@@ -63,6 +63,22 @@ pub struct Stats {
     pub blocks_written_count: u64,
     /// Flushes that failed since the start.
     pub flush_failures_count: u64,
+    /// Blocks that serve, by how often their samples were merged.
+    pub blocks_by_level: BTreeMap<u32, u64>,
+    /// Merges of blocks since the start, rewritings for deletions included.
+    pub compactions_count: u64,
+    /// Bytes those wrote.
+    pub compacted_bytes: u64,
+    /// Merges and retentions that failed since the start.
+    pub compaction_failures_count: u64,
+    /// Blocks dropped because of their age since the start.
+    pub blocks_dropped_by_age_count: u64,
+    /// Blocks dropped because of the space they took since the start.
+    pub blocks_dropped_by_size_count: u64,
+    /// Deletions that are not carried out everywhere yet.
+    pub tombstones: u64,
+    /// What the flusher could not do last, and why.
+    pub upkeep_failure: Option<String>,
     /// Why appends are unavailable now, if they are.
     pub unavailable: Option<String>,
     /// What was found damaged and set aside: file and what is wrong with it.

@@ -8,6 +8,7 @@
 //!
 //! Not here: how each part works (`commit`, `flush`, `select`, `scan`).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Condvar, Mutex, RwLock};
@@ -30,8 +31,8 @@ use crate::flush::{self, Reach};
 use crate::queue::Queue;
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
-use crate::{Cardinality, Error, Scan, Settings, Stats};
-use crate::{cardinality, forget, limits, open, select, snapshot};
+use crate::{Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone};
+use crate::{cardinality, compact, forget, limits, open, select, snapshot, tombstone};
 
 /// Lines of the figures that name who brought too many series.
 const CULPRITS_SHOWN_MAX: usize = 10;
@@ -78,6 +79,7 @@ impl Store {
             journal: opened.journal,
             series_log: opened.series_log,
             cache,
+            compacting: Mutex::default(),
             flushing: Mutex::new(opened.flushing),
             logged_slots: Mutex::new(opened.logged_slots),
             eras: Mutex::new(opened.eras),
@@ -186,6 +188,11 @@ impl Store {
             queue_bytes: shared.queue.bytes(),
             ..Stats::default()
         };
+        for block in &serving {
+            *stats.blocks_by_level.entry(block.meta().level).or_default() += 1;
+        }
+        let deletions = serving.iter().flat_map(|block| block.tombstones()).map(|own| own.id);
+        stats.tombstones = deletions.collect::<BTreeSet<_>>().len() as u64;
         let mut oldest_ms = serving.iter().map(|block| block.meta().min_ms).min();
         let mut newest_ms = serving.iter().map(|block| block.meta().max_ms).max();
         {
@@ -213,6 +220,12 @@ impl Store {
         stats.refused = counters.refused.clone();
         stats.blocks_written_count = counters.blocks_written;
         stats.flush_failures_count = counters.flush_failures;
+        stats.compactions_count = counters.compactions;
+        stats.compacted_bytes = counters.compacted_bytes;
+        stats.compaction_failures_count = counters.compaction_failures;
+        stats.blocks_dropped_by_age_count = counters.dropped_by_age;
+        stats.blocks_dropped_by_size_count = counters.dropped_by_size;
+        stats.upkeep_failure = counters.upkeep_failure.clone();
         stats.unavailable = counters.unavailable.clone();
         stats.damaged = counters.damaged.clone();
         stats.damaged.extend(shared.absent.warnings());
@@ -245,6 +258,38 @@ impl Store {
     /// are second names of ours where the file system allows it. Holds the thread until it is durable.
     pub fn snapshot(&self, to: &Path, include_head: bool) -> Result<(), Error> {
         snapshot::take(&self.shared, to, include_head)
+    }
+
+    /// Writes everything in memory to blocks and merges all blocks that can be merged. Holds the thread
+    /// until it is done.
+    pub fn compact(&self) -> Result<(), Error> {
+        compact::compact(&self.shared)
+    }
+
+    /// Hides the samples that are stored now, of the series that pass all matchers, in the range;
+    /// samples that come later show. Durable when this returns. `None` when there are no such
+    /// samples. Holds the thread until memory is flushed.
+    pub fn delete(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Option<DeletionId>, Error> {
+        tombstone::delete(&self.shared, matchers, range)
+    }
+
+    /// Takes a deletion back, as far as no merge has carried it out.
+    pub fn undelete(&self, id: DeletionId) -> Result<Undone, Error> {
+        tombstone::undelete(&self.shared, id)
+    }
+
+    /// Deletions that are not carried out everywhere yet, in the order they were made.
+    pub fn tombstones(&self) -> Vec<Tombstone> {
+        tombstone::list(&self.shared)
+    }
+
+    /// Carries out all deletions now: rewrites the blocks they touch. Holds the thread until then.
+    pub fn clean(&self) -> Result<(), Error> {
+        compact::clean(&self.shared)
     }
 
     /// Takes no further batches, waits for those taken, and stops the threads. What is in memory
@@ -282,10 +327,25 @@ impl Append for Store {
     }
 }
 
+/// Says so when the flusher ends as it should not.
+struct FlusherEnd<'a>(&'a Shared);
+
+impl Drop for FlusherEnd<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "the flusher panicked; the log says why; restart the store".to_owned();
+            tracing::error!(reason, "nothing is flushed or merged any more");
+            lock(&self.0.counters).upkeep_failure = Some(reason);
+        }
+    }
+}
+
 /// Flushes what is due until the store closes.
 fn run_flusher(shared: &Shared) {
+    let _end = FlusherEnd(shared);
     if !shared.blocks().is_empty() {
         space::keep(shared);
+        compact::upkeep(shared);
     }
     loop {
         {
@@ -305,9 +365,13 @@ fn run_flusher(shared: &Shared) {
         }
         let Some(reach) = flush::due(shared) else { continue };
         if shared.space.is_short() {
+            compact::upkeep(shared); // Merges nothing then; what is too old makes room.
             continue;
         }
-        let Err(error) = space::flush_with_reserve(shared, reach) else { continue };
+        let Err(error) = space::flush_with_reserve(shared, reach) else {
+            compact::upkeep(shared);
+            continue;
+        };
         lock(&shared.counters).flush_failures += 1;
         tracing::warn!(error = %chain(&error), "can't flush to a block; trying again");
         let mut wakeup = lock(&shared.wakeup);

@@ -76,6 +76,40 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
         gauge("belfry_store_memtable_bytes", "Memory of those.", stats.memtable_bytes as f64),
         gauge("belfry_store_blocks", "Blocks on disk.", stats.blocks as f64),
         gauge("belfry_store_block_bytes", "Bytes of all blocks.", stats.block_bytes as f64),
+        gauge(
+            "belfry_store_tombstones",
+            "Deletions that are not carried out everywhere yet.",
+            stats.tombstones as f64,
+        ),
+        gauge(
+            "belfry_store_upkeep_failing",
+            "1 while blocks can't be merged or dropped, or the flusher has ended.",
+            f64::from(u8::from(stats.upkeep_failure.is_some())),
+        ),
+        counter(
+            "belfry_store_compactions_total",
+            "Merges of blocks, rewritings for deletions included.",
+            stats.compactions_count,
+        ),
+        counter(
+            "belfry_store_compaction_failures_total",
+            "Merges that failed and are tried again.",
+            stats.compaction_failures_count,
+        ),
+        counter(
+            "belfry_store_compacted_bytes_total",
+            "Bytes of blocks that merges wrote.",
+            stats.compacted_bytes,
+        ),
+        counters(
+            "belfry_store_blocks_dropped_total",
+            "Blocks dropped by retention, by reason.",
+            "reason",
+            [
+                ("age", stats.blocks_dropped_by_age_count),
+                ("size", stats.blocks_dropped_by_size_count),
+            ],
+        ),
         gauge("belfry_store_journal_bytes", "Bytes of the journal.", stats.journal_bytes as f64),
         gauge("belfry_store_damaged", "Damaged files set aside.", stats.damaged.len() as f64),
         gauge("belfry_store_unavailable", "1 while the store takes no samples.", unavailable),

@@ -44,6 +44,15 @@ pub struct Entry {
     pub size_bytes: u64,
 }
 
+/// The space on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What this process may still write.
+    pub free_bytes: u64,
+}
+
 /// What a disk does; implemented by the real and by the simulated one.
 pub(crate) trait Door: Send + Sync {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
@@ -56,6 +65,7 @@ pub(crate) trait Door: Send + Sync {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn space(&self, path: &Path) -> io::Result<DiskSpace>;
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
 }
 
@@ -205,6 +215,11 @@ impl Disk {
             target.append(&piece[..count])?;
             offset += count as u64;
         }
+    }
+
+    /// The space on the disk that a file or folder lies on.
+    pub fn space(&self, path: &Path) -> io::Result<DiskSpace> {
+        self.door.space(path)
     }
 
     /// Replaces a file as a whole: after a crash it holds the old bytes or the new ones. Durable

@@ -19,7 +19,7 @@
 
 use super::content::Content;
 use super::tree::{FileCell, Names};
-use super::{Disk, Door, Entry, FileDoor};
+use super::{Disk, DiskSpace, Door, Entry, FileDoor};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -348,6 +348,13 @@ impl Door for SimulatedDisk {
         }
         let done = state.names.hard_link(from, to);
         after(fate, done)
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<DiskSpace> {
+        let state = self.lock();
+        state.check_power()?;
+        let total_bytes = state.orders.space_bytes.unwrap_or(u64::MAX);
+        Ok(DiskSpace { total_bytes, free_bytes: state.free_bytes() })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {

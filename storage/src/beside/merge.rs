@@ -43,11 +43,6 @@ impl Merge {
         Merge { blocks, order, ready: VecDeque::new() }
     }
 
-    /// Whether no block has anything.
-    pub fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
-    }
-
     /// The rows of a series at instants that pass. Damage is an error: a merge must not make it
     /// permanent.
     pub fn series(&mut self, id: SeriesId, keep: &dyn Fn(i64) -> bool) -> Result<Rows, Error> {
@@ -86,7 +81,7 @@ impl Merge {
     }
 }
 
-/// The exemplars of blocks, oldest first, that pass.
+/// The exemplars of blocks, oldest first, that pass and that no deletion hides.
 pub fn exemplars(
     blocks: &[Arc<Block>],
     keep: &dyn Fn(SeriesId, TimestampMs) -> bool,
@@ -96,7 +91,15 @@ pub fn exemplars(
         let mut warnings = Vec::new();
         let own = table::exemplars(block, &mut warnings);
         whole(block, &warnings)?;
-        all.extend(own.into_iter().filter(|one| keep(one.id, one.exemplar.at)));
+        let index = if own.is_empty() { None } else { Some(block.index()?) };
+        let hidden = index.as_ref().and_then(|index| Some((index, block.hidden(index)?)));
+        let shows = |one: &Numbered| {
+            let ranges =
+                hidden.and_then(|(index, hidden)| Some(hidden.ranges(index.sid_of(one.id)?)));
+            !ranges.unwrap_or_default().iter().any(|range| range.contains(one.exemplar.at))
+        };
+        let kept = own.into_iter().filter(|one| shows(one) && keep(one.id, one.exemplar.at));
+        all.extend(kept);
     }
     Ok(all)
 }

@@ -36,7 +36,6 @@ pub mod table;
 /// Memory and blocks as one.
 pub mod scan;
 /// Blocks become one.
-#[allow(dead_code, reason = "compaction asks it; nothing else does")]
 pub mod merge;
 /// What the store's threads call.
 pub mod hooks;
@@ -77,7 +76,6 @@ impl Rows {
     }
 
     /// Keeps what lies at instants that pass.
-    #[allow(dead_code, reason = "compaction asks it; nothing else does")]
     pub fn retain(&mut self, keep: impl Fn(i64) -> bool) {
         self.histograms.retain(|row| keep(row.at_ms));
         self.starts.retain(|start| keep(start.0));

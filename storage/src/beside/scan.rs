@@ -172,6 +172,13 @@ pub fn read_block(
     for (position, rows) in starts.into_iter().enumerate() {
         all[position].starts = rows;
     }
+    if let Some(hidden) = block.hidden(&index) {
+        for (rows, sid) in all.iter_mut().zip(&sids) {
+            let ranges = sid.map(|sid| hidden.ranges(sid)).unwrap_or_default();
+            let shows = |at_ms: i64| !ranges.iter().any(|own| own.contains(TimestampMs(at_ms)));
+            rows.retain(shows);
+        }
+    }
     all
 }
 

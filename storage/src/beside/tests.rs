@@ -128,6 +128,7 @@ fn write(dir: &Path, series: &[Rows], exemplars: Vec<Numbered>) -> Arc<Block> {
     }
     writer.add_exemplars(exemplars);
     let heading = Heading {
+        tombstones_applied: Vec::new(),
         block_id: "B".to_owned(),
         level: 0,
         created: TimestampMs(5),

@@ -68,6 +68,16 @@ impl Cache {
         Some(entry.clone())
     }
 
+    /// Lets go of everything of a block.
+    pub fn forget(&self, block_id: &str) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for kind in [Kind::Index, Kind::Footer] {
+            if let Some((_, bytes, _)) = kept.entries.remove(&(block_id.to_owned(), kind)) {
+                kept.bytes -= bytes;
+            }
+        }
+    }
+
     /// Keeps something, and lets go of what was used least recently.
     pub fn put(&self, key: Key, entry: Entry, bytes: u64) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

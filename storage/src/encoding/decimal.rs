@@ -75,6 +75,60 @@ pub fn mantissas(values: &[f64], out: &mut [i64]) -> Option<u8> {
     Some(exponent)
 }
 
+/// Appends the mantissas of all values with the fewest digits that suffice for all, and answers with
+/// those digits. `None`, and nothing appended, when not every value is a decimal.
+pub fn append_mantissas(values: &[f64], out: &mut Vec<i64>) -> Option<u8> {
+    let start = out.len();
+    let mut exponent = 0;
+    for value in values {
+        if let Some(mantissa) = mantissa(*value, exponent) {
+            out.push(mantissa);
+            continue;
+        }
+        let larger = larger_exponent(*value, exponent);
+        let scale = larger.map_or(0, |larger| POWERS[usize::from(larger - exponent)] as i64);
+        let fits = |before: &i64| before.abs() < MANTISSA_MAX / scale;
+        let Some(larger) = larger.filter(|_| out[start..].iter().all(fits)) else {
+            out.truncate(start);
+            return None;
+        };
+        // The same decimals with more digits: exact, as they still fit.
+        out[start..].iter_mut().for_each(|before| *before *= scale);
+        exponent = larger;
+        out.push(mantissa(*value, exponent).expect("it was found with these digits"));
+    }
+    Some(exponent)
+}
+
+/// The fewest digits above `exponent` with which a value is a decimal.
+fn larger_exponent(value: f64, exponent: u8) -> Option<u8> {
+    // A value of this size that is no decimal with all digits is none with fewer.
+    if value.abs() < (1i64 << 52) as f64 / POWERS[usize::from(EXPONENT_MAX)]
+        && mantissa(value, EXPONENT_MAX).is_none()
+    {
+        return None;
+    }
+    (exponent + 1..=EXPONENT_MAX).find(|&larger| mantissa(value, larger).is_some())
+}
+
+/// The digits that suffice for all values that are decimals at all; `None` when most are not.
+pub fn common_exponent(values: &[f64]) -> Option<u8> {
+    let (mut exponent, mut misfits) = (0, 0);
+    for value in values {
+        if mantissa(*value, exponent).is_some() {
+            continue;
+        }
+        match larger_exponent(*value, exponent) {
+            Some(larger) => exponent = larger,
+            None => misfits += 1,
+        }
+        if misfits * 2 > values.len() {
+            return None;
+        }
+    }
+    Some(exponent)
+}
+
 /// Appends mantissas: the first one, then the differences packed to the bits the widest needs.
 pub fn encode(mantissas: &[i64], out: &mut Vec<u8>) {
     let Some(&first) = mantissas.first() else { return };

@@ -63,11 +63,6 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// How many bytes are left.
-    pub fn left_bytes(&self) -> usize {
-        self.rest.len()
-    }
-
     /// The next byte.
     pub fn u8(&mut self) -> Option<u8> {
         let (&first, rest) = self.rest.split_first()?;

@@ -28,6 +28,8 @@ mod other_tools;
 mod refusal;
 /// Pictures of a running store in another folder.
 mod snapshot;
+/// Merges, retention, deletions.
+mod upkeep;
 /// What the tests share.
 mod support;
 /// Many series at once, and what they cost.

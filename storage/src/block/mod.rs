@@ -42,7 +42,7 @@ use crate::index::BlockIndex;
 use cache::Cache;
 use meta::{Meta, SERIES_FILE};
 
-pub use reader::Columns;
+pub use reader::{BlockRows, Columns};
 pub use writer::BlockWriter;
 
 /// The name of the index inside a block's folder.

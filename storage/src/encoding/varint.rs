@@ -70,6 +70,18 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
+    /// The next bytes, at most eight, followed by whatever comes after them.
+    #[inline]
+    pub fn take_padded(&mut self, size: usize) -> Option<[u8; 8]> {
+        if let Some((eight, _)) = self.rest.split_first_chunk::<8>() {
+            self.rest = self.rest.get(size..)?;
+            return Some(*eight);
+        }
+        let mut padded = [0u8; 8];
+        padded.get_mut(..size)?.copy_from_slice(self.take(size)?);
+        Some(padded)
+    }
+
     /// The next number of [`put_u64`].
     pub fn u64(&mut self) -> Option<u64> {
         let mut value = 0u64;

@@ -430,6 +430,9 @@ async fn text_is_imported() {
     let line = format!("long{{x=\"{}\"}} 1 50\n", "y".repeat(10_000));
     let reply = import("", "", &line.repeat(4_000)).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+    api.stop().await;
+}
+
 #[tokio::test]
 async fn where_series_come_from() {
     let api = Api::open().await;

@@ -154,7 +154,7 @@ pub fn hybrid(
         }
         let groups = header >> 1;
         let packed = reader.take(groups.checked_mul(width)?.min(reader.left_bytes()))?;
-        let held = if width == 0 { groups * 8 } else { packed.len() * 8 / width };
+        let held = (packed.len() * 8).checked_div(width).unwrap_or(groups.saturating_mul(8));
         let values = held.min(groups.checked_mul(8)?).min(left);
         if values == 0 {
             return None;

@@ -5,7 +5,8 @@
 //! `mix`: the data of the side-by-side benchmark (17,080 series, 6 h at 15 s). `range`: the data and
 //! the 43 expressions of upstream's own range-query benchmark. The store is filled once; with
 //! `--folder` it is kept for the next run. Printed: the median of each query, and how it splits into
-//! choosing series, reading samples and the rest; with several threads those add up over threads.
+//! choosing series, reading samples and the rest; with several threads those add up over threads. CPU
+//! is the mean of a round: on a busy machine it says more.
 
 // A tool for a terminal prints; a room of the product never does.
 #![allow(clippy::print_stdout)]
@@ -101,12 +102,13 @@ pub async fn ask(store: &Arc<Store>, options: &Options, end_ms: i64, questions: 
     let clock = Arc::new(ManualClock::new(TimestampMs(end_ms)));
     let settings = Settings { timeout_ms: 100_000, ..Settings::default() };
     let engine = Engine::new(timed.clone(), clock, settings);
-    println!("{:<52}{:>10}{:>10}{:>10}{:>10}  points", "", "median ms", "select", "read", "best");
+    let titles = ["median ms", "select", "read", "best", "CPU"].map(|title| format!("{title:>10}"));
+    println!("{:<52}{}  points", "", titles.concat());
     let (mut logs, mut count) = (0.0, 0);
     for question in questions.iter().filter(|question| question.name.contains(&options.only)) {
         let mut runs = Vec::new();
         let mut points = 0;
-        let begun = Instant::now();
+        let (begun, cpu_before_ms) = (Instant::now(), cpu_ms());
         for round in 0..options.rounds.max(1) {
             if round > 2 && begun.elapsed().as_secs() > 5 {
                 break;
@@ -118,16 +120,27 @@ pub async fn ask(store: &Arc<Store>, options: &Options, end_ms: i64, questions: 
             runs.push((total_ms, timed.select_ms(), timed.read_ms()));
             points = count_points(&answer);
         }
+        let cpu = (cpu_ms() - cpu_before_ms) / runs.len() as f64;
         runs.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (total, select, read) = runs[runs.len() / 2];
         println!(
-            "{:<52}{total:>10.3}{select:>10.3}{read:>10.3}{:>10.3}  {points}",
+            "{:<52}{total:>10.3}{select:>10.3}{read:>10.3}{:>10.3}{cpu:>10.3}  {points}",
             question.name, runs[0].0
         );
         logs += total.ln();
         count += 1;
     }
     println!("{:<52}{:>10.3}", "geometric mean", (logs / f64::from(count)).exp());
+}
+
+/// CPU time of all threads of this process so far.
+fn cpu_ms() -> f64 {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return 0.0 };
+    let own = |task: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    tasks.flatten().map(own).sum::<f64>() / 1e6
 }
 
 async fn run(engine: &Engine, question: &Question) -> Answer {

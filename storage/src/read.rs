@@ -57,7 +57,8 @@ pub struct SeriesSlice<'a> {
 #[derive(Debug)]
 enum InMemory {
     Nothing,
-    Piece(Piece),
+    /// Boxed: most queries of many series want the newest sample only.
+    Piece(Box<Piece>),
     /// The newest of all, inside the range: nothing else is looked at.
     Newest(Sample),
 }
@@ -317,7 +318,7 @@ fn look_into_memory(
         {
             return Some(InMemory::Newest(sample));
         }
-        series.piece(range).map(InMemory::Piece)
+        series.piece(range).map(|piece| InMemory::Piece(Box::new(piece)))
     };
     ids.iter().map(|id| look(id).unwrap_or(InMemory::Nothing)).collect()
 }

@@ -15,8 +15,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::api::{self, envelope::ApiError};
 use crate::parts::Gate;
@@ -26,6 +29,8 @@ use crate::{lifecycle, ui};
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest compressed push body: the decoded one is limited by the decoder.
 const PUSH_BYTES_MAX: usize = model::limits::PUSH_BODY_BYTES_MAX;
+/// Answers up to this go as they are: beginning to compress costs more than their bytes.
+const COMPRESSED_BYTES_MIN: u64 = 16 * 1024;
 /// How long open requests may go on after the stop signal.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -77,7 +82,9 @@ impl Server {
             // The receiver lives until this function returns.
             let _ = stopping.send(true);
         };
-        let serving = axum::serve(self.listener, router(gate)).with_graceful_shutdown(signal);
+        // A refusal only makes the last piece of an answer wait a little.
+        let listener = self.listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let serving = axum::serve(listener, router(gate)).with_graceful_shutdown(signal);
         let drained = async move {
             let _ = stopped.wait_for(|stopping| *stopping).await;
             tokio::time::sleep(DRAIN).await;
@@ -141,9 +148,18 @@ pub fn router(gate: Gate) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(push)
         .layer(middleware::from_fn_with_state(gate.clone(), not_before_open))
-        .layer(CompressionLayer::new())
+        .layer(compression())
         .layer(middleware::map_response(security_headers))
         .with_state(gate)
+}
+
+/// Compresses long answers when asked: fast rather than small, since most clients are near.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let when = SizeAbove::new(COMPRESSED_BYTES_MIN)
+        .and(NotForContentType::GRPC)
+        .and(NotForContentType::IMAGES)
+        .and(NotForContentType::SSE);
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when)
 }
 
 /// What needs the rooms is answered with 503 until they are open.

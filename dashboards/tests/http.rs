@@ -365,9 +365,40 @@ async fn labels_series_and_small_answers() {
     let head = api.send("HEAD", "/-/ready", "", b"").await;
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert_eq!(api.send("HEAD", "/api/v1/query?query=1", "", b"").await.status, 200);
-    let packed = api.send("GET", "/api/v1/labels", "Accept-Encoding: gzip\r\n", b"").await;
-    assert!(packed.head.contains("content-encoding: gzip"), "{}", packed.head);
     api.stop().await;
+}
+
+#[tokio::test]
+async fn long_answers_are_compressed_and_leave_in_pieces() {
+    let api = Api::open().await;
+    let range = |end_s: u64| format!("/api/v1/query_range?query=time()&start=0&end={end_s}&step=1");
+    for (target, is_packed) in
+        [("/api/v1/labels".to_owned(), false), (range(2000), true), (range(10_999), true)]
+    {
+        let reply = api.send("GET", &target, "Accept-Encoding: gzip\r\n", b"").await;
+        let own = reply.head.contains("content-encoding: gzip");
+        assert_eq!((reply.status, own), (200, is_packed), "{target}: {}", reply.head);
+    }
+    let reply = api.get(&range(10_999)).await;
+    assert!(reply.head.contains("transfer-encoding: chunked"), "{}", reply.head);
+    let json: Value = serde_json::from_str(&unchunked(&reply.body)).expect("JSON");
+    let values = json["data"]["result"][0]["values"].as_array().expect("values").len();
+    assert_eq!(values, 11_000, "every point is there");
+    api.stop().await;
+}
+
+/// The pieces of a body as one.
+fn unchunked(mut rest: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        if size == 0 {
+            break;
+        }
+        whole.push_str(&after[..size]);
+        rest = &after[size + 2..];
+    }
+    whole
 }
 
 #[tokio::test]

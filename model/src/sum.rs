@@ -19,6 +19,7 @@ impl Sum {
     }
 
     /// Adds a value.
+    #[inline]
     pub fn with(self, value: f64) -> Sum {
         let total = self.total + value;
         let lost = if total.is_infinite() {

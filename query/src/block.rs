@@ -207,19 +207,29 @@ impl Block {
     }
 
     /// The steps at which a series has a value, with the value.
-    pub fn points(&self, series: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+    pub fn points(&self, series: usize) -> impl ExactSizeIterator<Item = (usize, f64)> + '_ {
         let bits = self.valid.slice(series * self.steps, self.steps);
         let values = self.values(series);
-        let steps: Vec<usize> = bits.set_indices().collect();
-        steps.into_iter().map(move |step| (step, values[step]))
+        // Most series have a value at every step: then there is nothing to look up.
+        let is_full = bits.count_set_bits() == self.steps;
+        let steps: Vec<usize> = if is_full { Vec::new() } else { bits.set_indices().collect() };
+        let count = if is_full { self.steps } else { steps.len() };
+        (0..count).map(move |index| {
+            let step = if is_full { index } else { steps[index] };
+            (step, values[step])
+        })
     }
 
     /// Copies a series into a row.
     pub fn read_row(&self, series: usize, row: &mut Row) {
         row.values.copy_from_slice(self.values(series));
         let bits = self.valid.slice(series * self.steps, self.steps);
-        for (valid, bit) in row.valid.iter_mut().zip(bits.iter()) {
-            *valid = bit;
+        if bits.count_set_bits() == self.steps {
+            row.valid.fill(true);
+        } else {
+            for (valid, bit) in row.valid.iter_mut().zip(bits.iter()) {
+                *valid = bit;
+            }
         }
         row.histograms.clear();
         if self.has_histograms() {

@@ -4,7 +4,7 @@
 //! Place in the flow: `evaluate::leaf` builds it per selector → **`PromFragmentExec`** → record
 //! batches of series blocks → `evaluate::leaf` folds them.
 //!
-//! A partition is a contiguous range of the selected series. Plain output has the columns `series`
+//! A partition is some of the selected series, in the order the store keeps them. Plain output has the columns `series`
 //! (UInt32, position in the selection) and `values` (list of one number per step, null where there
 //! is none); partial output has `group` (UInt32) and the three numbers of a fold's cells.
 //!
@@ -14,8 +14,8 @@
 //! Not here: choosing series (`evaluate::selector`), the kernels.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::tree_node::TreeNodeRecursion;
@@ -28,15 +28,15 @@ use datafusion_physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning,
     PlanProperties, ReplaceChildrenOptions,
 };
+use model::Labels;
 use model::append::SeriesId;
-use model::{Labels, TimeRange};
 use promql::ast::Extension;
 
 use crate::fold::FoldOp;
 use crate::kernel::RangeFunction;
 use crate::kernel::lookback::Output;
 use crate::ledger::Ledger;
-use crate::source::Source;
+use crate::source::{SeriesReader, Want};
 
 /// The work of one partition.
 mod partition;
@@ -101,6 +101,14 @@ impl Leaf {
         function.depends_on_eval_time() || !params.iter().all(is_even)
     }
 
+    /// What it needs of each series when it is evaluated at so many steps.
+    pub fn want(&self, steps: usize) -> Want {
+        match self {
+            Leaf::LookBack { .. } if steps == 1 => Want::Newest,
+            _ => Want::All,
+        }
+    }
+
     /// How far its windows reach: back (outside), and on (inside).
     pub fn reach_ms(&self) -> (i64, i64) {
         match self {
@@ -130,12 +138,10 @@ pub struct Partial {
 
 /// Everything one leaf needs to know.
 pub struct Fragment {
-    /// Where samples are read.
-    pub source: Arc<dyn Source>,
+    /// Where samples come from, for each partition; taken when it begins.
+    pub readers: Mutex<Vec<Option<Box<dyn SeriesReader>>>>,
     /// Which series.
     pub selection: Arc<Selection>,
-    /// Which samples can matter.
-    pub range: TimeRange,
     /// When.
     pub times: Times,
     /// What is computed.
@@ -160,7 +166,7 @@ pub struct Tally {
     /// Which selected series gave a value at any step.
     pub produced: Vec<AtomicBool>,
     /// What could not be read.
-    pub warnings: std::sync::Mutex<Vec<String>>,
+    pub warnings: Mutex<Vec<String>>,
 }
 
 impl Tally {
@@ -282,7 +288,7 @@ impl ExecutionPlan for PromFragmentExec {
         }
         let schema = self.schema();
         let fragment = Arc::clone(&self.fragment);
-        let work = partition::Work::new(fragment, partition, self.partitions, Arc::clone(&schema));
+        let work = partition::Work::new(fragment, partition, Arc::clone(&schema));
         let stream = futures::stream::iter(work);
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
     }

@@ -49,5 +49,5 @@ pub use engine::Engine;
 pub use error::Error;
 pub use running::Running;
 pub use settings::{Priority, QueryOptions, Settings};
-pub use source::{Batches, Source};
+pub use source::{Batches, Run, SeriesReader, Source, Want};
 pub use value::{Answer, MatrixSeries, NodeStats, Stats, Value, VectorSample};

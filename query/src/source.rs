@@ -8,9 +8,14 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Float64Type, Int64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use model::append::SeriesId;
 use model::{Histogram, Labels, Matcher, TimeRange, TimestampMs};
+
+pub use storage::Want;
+pub use storage::grouped::{Grouped, Groups, Keep};
 
 use crate::error::Error;
 
@@ -23,8 +28,40 @@ pub trait Source: Send + Sync + 'static {
         range: TimeRange,
     ) -> Result<Vec<(SeriesId, Labels)>, Error>;
 
+    /// The same series, in any order and without their labels, put into groups in each of the ways.
+    fn grouped(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        ways: &[Keep<'_>],
+    ) -> Result<Grouped, Error> {
+        let found = self.series(matchers, range)?;
+        let group = |keep: &Keep<'_>| Groups::of(found.iter().map(|(_, labels)| labels), keep);
+        let ways = ways.iter().map(group).collect();
+        Ok(Grouped { ids: found.into_iter().map(|(id, _)| id).collect(), ways })
+    }
+
     /// The samples of these series inside the range.
     fn scan(&self, ids: &[SeriesId], range: TimeRange) -> Result<Box<dyn Batches>, Error>;
+
+    /// The samples of these series inside the range, split among `parts` readers; a store that
+    /// keeps series in an order of its own gives them in that order.
+    fn read(
+        &self,
+        ids: &[SeriesId],
+        range: TimeRange,
+        _want: Want,
+        parts: usize,
+    ) -> Result<Vec<Box<dyn SeriesReader>>, Error> {
+        let share = |part: usize| ids.len() * part / parts..ids.len() * (part + 1) / parts;
+        let open = |part: usize| {
+            let batches = self.scan(&ids[share(part)], range)?;
+            let first = share(part).start;
+            let reader = FromBatches { batches, first, batch: None, row: 0 };
+            Ok(Box::new(reader) as Box<dyn SeriesReader>)
+        };
+        (0..parts).map(open).collect()
+    }
 
     /// What these series have beside their numbers inside the range, by position. A source that
     /// holds nothing but numbers leaves this as it is, and its queries pay nothing for it.
@@ -65,6 +102,84 @@ pub trait Batches: Iterator<Item = Result<RecordBatch, Error>> + Send {
     fn warnings(&self) -> Vec<String>;
 }
 
+/// The samples of one series.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Its position in the ids asked for.
+    pub position: usize,
+    /// Instants in milliseconds, ascending.
+    pub ts: &'a [i64],
+    /// Values, as many as instants.
+    pub values: &'a [f64],
+}
+
+/// Gives series one after the other, each at most once; those without samples are left out.
+pub trait SeriesReader: Send {
+    /// The next series.
+    fn next_series(&mut self) -> Result<Option<Run<'_>>, Error>;
+
+    /// What could not be read so far; empty when the answer is whole.
+    fn warnings(&self) -> Vec<String>;
+}
+
+/// Series out of batches.
+struct FromBatches {
+    batches: Box<dyn Batches>,
+    first: usize,
+    batch: Option<RecordBatch>,
+    row: usize,
+}
+
+impl SeriesReader for FromBatches {
+    fn next_series(&mut self) -> Result<Option<Run<'_>>, Error> {
+        while self.batch.as_ref().is_none_or(|batch| self.row >= batch.num_rows()) {
+            (self.batch, self.row) = (self.batches.next().transpose()?, 0);
+            if self.batch.is_none() {
+                return Ok(None);
+            }
+        }
+        let Some(batch) = &self.batch else { return Ok(None) };
+        let (series, ts, values) = columns(batch)?;
+        let start = self.row;
+        self.row += series[start..].partition_point(|own| *own == series[start]);
+        let position = self.first + series[start] as usize;
+        let rows = start..self.row;
+        Ok(Some(Run { position, ts: &ts[rows.clone()], values: &values[rows] }))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.batches.warnings()
+    }
+}
+
+/// The three columns of a batch.
+fn columns(batch: &RecordBatch) -> Result<(&[u32], &[i64], &[f64]), Error> {
+    let column = |name: &str| {
+        batch
+            .column_by_name(name)
+            .filter(|column| column.null_count() == 0)
+            .ok_or_else(|| Error::Storage(format!("the scan has no column {name} without nulls")))
+    };
+    let wrong = |name: &str| Error::Storage(format!("the scan's column {name} has a wrong type"));
+    let series =
+        column("series")?.as_primitive_opt::<UInt32Type>().ok_or_else(|| wrong("series"))?;
+    let ts = column("ts")?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong("ts"))?;
+    let values =
+        column("value")?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("value"))?;
+    Ok((series.values(), ts.values(), values.values()))
+}
+
+impl SeriesReader for storage::Reader {
+    fn next_series(&mut self) -> Result<Option<Run<'_>>, Error> {
+        let slice = storage::Reader::next_series(self);
+        Ok(slice.map(|own| Run { position: own.position, ts: own.instants_ms, values: own.values }))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        storage::Reader::warnings(self).to_vec()
+    }
+}
+
 impl Source for storage::Store {
     fn series(
         &self,
@@ -75,9 +190,30 @@ impl Source for storage::Store {
         Ok(entries.into_iter().map(|entry| (entry.id, entry.labels)).collect())
     }
 
+    fn grouped(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        ways: &[Keep<'_>],
+    ) -> Result<Grouped, Error> {
+        storage::Store::grouped(self, matchers, range, ways).map_err(unreadable)
+    }
+
     fn scan(&self, ids: &[SeriesId], range: TimeRange) -> Result<Box<dyn Batches>, Error> {
         let scan = storage::Store::scan(self, ids, range).map_err(unreadable)?;
         Ok(Box::new(StoreBatches(scan)))
+    }
+
+    fn read(
+        &self,
+        ids: &[SeriesId],
+        range: TimeRange,
+        want: Want,
+        parts: usize,
+    ) -> Result<Vec<Box<dyn SeriesReader>>, Error> {
+        let readers = storage::Store::read(self, ids, range, want, parts).map_err(unreadable)?;
+        let boxed = |reader| Box::new(reader) as Box<dyn SeriesReader>;
+        Ok(readers.into_iter().map(boxed).collect())
     }
 
     fn beside(&self, ids: &[SeriesId], range: TimeRange) -> Result<BesideIter, Error> {

@@ -1,7 +1,7 @@
 //! From a committed batch to a column on disk and back.
 //!
 //! Place in the flow: [`Append::append`](model::Append::append) → journal → memtable → flush →
-//! Parquet block → [`Store::scan`] → query. Labels are asked for by [`Store::series`],
+//! Parquet block → [`Store::read`] → query. Labels are asked for by [`Store::series`],
 //! [`Store::label_names`] and [`Store::label_values`].
 //!
 //! Not here: where samples come from (collector), what is computed from them (query), how bytes
@@ -67,13 +67,17 @@ pub mod tombstone;
 mod index;
 /// Questions about labels.
 mod select;
-/// Rows of memory and blocks as one.
+/// Series in groups by some of their labels.
+pub mod grouped;
+/// What a series has in blocks and in memory, as one.
 mod source;
 /// A picture of the running store in another folder.
 pub mod snapshot;
 /// What series have beside their numbers.
 mod beside;
-/// Reading samples: the memtable and the blocks as one.
+/// Reading samples series by series.
+pub mod read;
+/// Reading samples as one stream of columns.
 pub mod scan;
 /// Figures about the store.
 pub mod stats;
@@ -86,6 +90,7 @@ pub use beside::hooks::SeriesExemplars;
 pub use beside::scan::BesideScan;
 pub use cardinality::Cardinality;
 pub use error::Error;
+pub use read::{Reader, SeriesSlice, Want};
 pub use scan::Scan;
 pub use settings::Settings;
 pub use stats::Stats;

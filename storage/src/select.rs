@@ -9,11 +9,11 @@
 
 use std::sync::Arc;
 
-use model::append::SeriesId;
 use model::{Matcher, TimeRange};
 use roaring::RoaringBitmap;
 
 use crate::SeriesEntry;
+use crate::head::Head;
 use crate::index::BlockIndex;
 use crate::shared::Shared;
 use crate::source::index_or_set_aside;
@@ -66,6 +66,35 @@ fn sorted(mut all: Vec<String>) -> Vec<String> {
     all
 }
 
+/// Shows the slots of series that pass and have samples in the range, as long as they mean the same.
+pub fn with_slots<T>(
+    shared: &Shared,
+    matchers: &[Matcher],
+    range: TimeRange,
+    show: impl FnOnce(&Head, Vec<u32>) -> T,
+) -> T {
+    let (in_head, generation): (RoaringBitmap, u64) = {
+        let head = shared.head();
+        let slots = head.active_in(range, head.registry.index().select(matchers));
+        (slots, head.generation)
+    };
+    // Blocks after memory: a flush in between shows a series twice, never not at all.
+    let in_blocks = in_blocks(shared, matchers, range);
+    let head = shared.head();
+    if head.generation != generation {
+        drop(head);
+        return with_slots(shared, matchers, range, show); // Slots were given anew meanwhile.
+    }
+    let mut slots = in_head;
+    for InBlock { index, sids } in in_blocks {
+        let ids = sids.iter().map(|sid| index.series()[sid as usize].id);
+        let mut own: Vec<u32> = ids.filter_map(|id| head.registry.slot_of(id)).collect();
+        own.sort_unstable();
+        slots |= own.into_iter().collect::<RoaringBitmap>();
+    }
+    show(&head, slots.iter().collect())
+}
+
 /// Series that pass and have samples in the range, sorted by labels.
 pub fn series(
     shared: &Shared,
@@ -73,27 +102,14 @@ pub fn series(
     range: TimeRange,
     limit: usize,
 ) -> Vec<SeriesEntry> {
-    let in_head: Vec<SeriesId> = {
-        let head = shared.head();
-        let slots = head.active_in(range, head.registry.index().select(matchers));
-        slots.iter().map(|slot| head.registry.get(slot).id).collect()
-    };
-    // Blocks after memory: a flush in between shows a series twice, never not at all.
-    let in_blocks = in_blocks(shared, matchers, range);
-    let head = shared.head();
-    let mut slots: RoaringBitmap =
-        in_head.into_iter().filter_map(|id| head.registry.slot_of(id)).collect();
-    for InBlock { index, sids } in in_blocks {
-        let ids = sids.iter().map(|sid| index.series()[sid as usize].id);
-        slots.extend(ids.filter_map(|id| head.registry.slot_of(id)));
-    }
-    let mut slots: Vec<u32> = slots.iter().collect();
-    head.registry.sort_by_labels(&mut slots);
-    let entry = |slot| {
-        let known = head.registry.get(slot);
-        SeriesEntry { id: known.id, labels: known.labels() }
-    };
-    limited(slots, limit).into_iter().map(entry).collect()
+    with_slots(shared, matchers, range, |head, mut slots| {
+        head.registry.sort_by_labels(&mut slots);
+        let entry = |slot| {
+            let known = head.registry.get(slot);
+            SeriesEntry { id: known.id, labels: known.labels() }
+        };
+        limited(slots, limit).into_iter().map(entry).collect()
+    })
 }
 
 /// Names of labels of the series that pass, sorted.

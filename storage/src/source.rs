@@ -1,12 +1,12 @@
-//! The rows of chosen series out of all blocks, merged with those in memory.
+//! The rows of chosen series out of all blocks, and of one series as one.
 //!
-//! Place in the flow: scan reads windows of series here; the committer asks for the
-//! neighbours of late samples.
+//! Place in the flow: a compaction reads windows of series here, a reader merges what it found; the
+//! committer asks for the neighbours of late samples.
 //!
 //! Invariants: instants of a merged series ascend and are unique; memory wins over blocks, a later
 //! block over an earlier one (they only differ when a write that failed came back after a restart).
 //!
-//! Not here: batches of columns (`scan`).
+//! Not here: reading series by series (`read`).
 
 use std::sync::Arc;
 

@@ -28,11 +28,13 @@ use crate::block::cache::Cache;
 use crate::commit::Committer;
 use crate::error::{at, chain};
 use crate::flush::{self, Reach};
+use crate::grouped::{Grouped, Keep};
 use crate::queue::Queue;
+use crate::read::{Order, Reader, Want};
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
 use crate::{Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone};
-use crate::{cardinality, compact, forget, limits, open, select, snapshot, tombstone};
+use crate::{cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone};
 
 /// Lines of the figures that name who brought too many series.
 const CULPRITS_SHOWN_MAX: usize = 10;
@@ -121,6 +123,17 @@ impl Store {
         Ok(select::series(&self.shared, matchers, range, limit))
     }
 
+    /// Series that pass every matcher and have samples in the range, in no order, put into groups in
+    /// each of the ways.
+    pub fn grouped(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        ways: &[Keep<'_>],
+    ) -> Result<Grouped, Error> {
+        Ok(grouped::grouped(&self.shared, matchers, range, ways))
+    }
+
     /// Names of labels of the series that pass, sorted; at most `limit` (0: all).
     pub fn label_names(
         &self,
@@ -145,7 +158,22 @@ impl Store {
     /// Samples of the series in the range, as of this call. Numbers that the store does not know
     /// have no samples.
     pub fn scan(&self, series: &[SeriesId], range: TimeRange) -> Result<Scan, Error> {
-        Ok(Scan::new(&self.shared, series, range))
+        let how = (Want::All, Order::Asked, 1);
+        let mut readers = Reader::open(&self.shared, series, range, how);
+        let reader = readers.pop().expect("as many readers as were asked for");
+        Ok(Scan::new(reader))
+    }
+
+    /// The samples of the series in the range, as of this call, split among `parts` readers. Each
+    /// gives its series in the order they are stored in.
+    pub fn read(
+        &self,
+        series: &[SeriesId],
+        range: TimeRange,
+        want: Want,
+        parts: usize,
+    ) -> Result<Vec<Reader>, Error> {
+        Ok(Reader::open(&self.shared, series, range, (want, Order::Stored, parts)))
     }
 
     /// What the series have beside their numbers in the range (native histograms, start

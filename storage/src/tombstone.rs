@@ -94,9 +94,15 @@ impl Hidden {
 
     /// Takes hidden samples out of a series' columns.
     pub fn hide(&self, sid: u32, columns: &mut Columns) {
+        self.hide_from(0, sid, columns);
+    }
+
+    /// Takes hidden samples out of columns whose rows from `start` on are the series'.
+    pub fn hide_from(&self, start: usize, sid: u32, columns: &mut Columns) {
         for range in self.ranges(sid) {
-            let from = columns.instants_ms.partition_point(|at_ms| *at_ms < range.start_ms().0);
-            let to = columns.instants_ms.partition_point(|at_ms| *at_ms < range.end_ms().0);
+            let own = &columns.instants_ms[start..];
+            let from = start + own.partition_point(|at_ms| *at_ms < range.start_ms().0);
+            let to = start + own.partition_point(|at_ms| *at_ms < range.end_ms().0);
             columns.instants_ms.drain(from..to);
             columns.values.drain(from..to);
         }

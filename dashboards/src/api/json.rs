@@ -1,148 +1,267 @@
 //! JSON of query answers, written once into the body.
 //!
-//! Place in the flow: [`query::Answer`] → **`write_answer`** → the HTTP body. Answers of a million
-//! points are common, so no tree is built in between.
+//! Place in the flow: [`query::Answer`] → **`Chunks`** → the HTTP body. Answers of a million points
+//! are common, so no tree is built in between, and a long one leaves in pieces while it is written.
 //!
 //! Timestamps are seconds with three digits when they have a fraction; values are texts in Go's
 //! shortest form, `NaN`, `+Inf`, `-Inf`; `resultType` stands before `result`.
 
-use std::fmt::Write;
-
 use model::Labels;
 use model::histogram::{Bucket, Histogram};
 use model::time::TimestampMs;
-use query::{Answer, Value};
+use query::{Answer, MatrixSeries, Value, VectorSample};
 
-/// The whole body of a good answer.
-pub fn write_answer(answer: &Answer, stats: Option<&str>) -> String {
-    let mut out = String::with_capacity(256);
-    out.push_str(r#"{"status":"success","data":{"resultType":""#);
-    out.push_str(match &answer.value {
-        Value::Scalar { .. } => "scalar",
-        Value::Text { .. } => "string",
-        Value::Vector(_) => "vector",
-        Value::Matrix(_) => "matrix",
-    });
-    out.push_str(r#"","result":"#);
-    write_value(&mut out, &answer.value);
-    if let Some(stats) = stats {
-        out.push_str(r#","stats":"#);
-        out.push_str(stats);
-    }
-    out.push('}');
-    write_notices(&mut out, "warnings", &answer.warnings);
-    write_notices(&mut out, "infos", &answer.infos);
-    out.push('}');
-    out
+/// Bytes after which a piece ends, at the next series.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of a point, about.
+const POINT_BYTES: usize = 28;
+
+/// The body of a good answer in pieces; together they are the JSON.
+pub struct Chunks {
+    answer: Answer,
+    stats: Option<String>,
+    next: Part,
+    times: Times,
 }
 
-fn write_value(out: &mut String, value: &Value) {
-    match value {
-        Value::Scalar { at, value } => write_point(out, *at, *value),
-        Value::Text { at, text } => {
-            out.push('[');
-            write_time(out, *at);
-            out.push(',');
-            write_text(out, text);
-            out.push(']');
+/// What comes next.
+enum Part {
+    Head,
+    Series(usize),
+    Nothing,
+}
+
+impl Chunks {
+    /// The pieces of an answer.
+    pub fn new(answer: Answer, stats: Option<String>) -> Chunks {
+        Chunks { answer, stats, next: Part::Head, times: Times::default() }
+    }
+
+    /// How many bytes there are in all, about.
+    pub fn bytes_estimate(&self) -> usize {
+        match &self.answer.value {
+            Value::Matrix(series) => {
+                let own = |one: &MatrixSeries| one.points.len() + 20 * one.histograms.len() + 4;
+                series.iter().map(own).sum::<usize>() * POINT_BYTES
+            }
+            Value::Vector(samples) => samples.len() * 5 * POINT_BYTES,
+            Value::Scalar { .. } | Value::Text { .. } => 5 * POINT_BYTES,
         }
-        Value::Vector(samples) => write_list(out, samples, |out, sample| {
-            out.push_str(r#"{"metric":"#);
-            write_labels(out, &sample.labels);
-            match &sample.histogram {
-                Some(histogram) => {
-                    out.push_str(r#","histogram":"#);
-                    write_histogram(out, sample.at, histogram);
+    }
+
+    /// All pieces as one.
+    pub fn join(mut self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes_estimate() + 256);
+        while self.write_some(&mut out, usize::MAX) {}
+        out
+    }
+
+    /// Writes at least so many bytes, or the rest. Answers whether anything was left to write.
+    fn write_some(&mut self, out: &mut Vec<u8>, bytes: usize) -> bool {
+        let mut index = match self.next {
+            Part::Nothing => return false,
+            Part::Series(index) => index,
+            Part::Head => {
+                out.extend_from_slice(br#"{"status":"success","data":{"resultType":""#);
+                out.extend_from_slice(self.answer.value.kind().as_bytes());
+                out.extend_from_slice(br#"","result":"#);
+                match &self.answer.value {
+                    Value::Scalar { at, value } => write_point(out, *at, *value),
+                    Value::Text { at, text } => {
+                        out.push(b'[');
+                        write_time(out, *at);
+                        out.push(b',');
+                        write_text(out, text);
+                        out.push(b']');
+                    }
+                    Value::Vector(_) | Value::Matrix(_) => out.push(b'['),
                 }
-                None => {
-                    out.push_str(r#","value":"#);
-                    write_point(out, sample.at, sample.value);
-                }
+                0
             }
-            out.push('}');
-        }),
-        Value::Matrix(series) => write_list(out, series, |out, series| {
-            out.push_str(r#"{"metric":"#);
-            write_labels(out, &series.labels);
-            if !series.points.is_empty() || series.histograms.is_empty() {
-                out.push_str(r#","values":"#);
-                write_list(out, &series.points, |out, (at, value)| write_point(out, *at, *value));
+        };
+        let length = match &self.answer.value {
+            Value::Vector(samples) => Some(samples.len()),
+            Value::Matrix(series) => Some(series.len()),
+            Value::Scalar { .. } | Value::Text { .. } => None,
+        };
+        while length.is_some_and(|length| index < length) {
+            if out.len() >= bytes {
+                self.next = Part::Series(index);
+                return true;
             }
-            if !series.histograms.is_empty() {
-                out.push_str(r#","histograms":"#);
-                write_list(out, &series.histograms, |out, (at, histogram)| {
-                    write_histogram(out, *at, histogram);
-                });
+            if index > 0 {
+                out.push(b',');
             }
-            out.push('}');
-        }),
+            match &self.answer.value {
+                Value::Vector(samples) => write_sample(out, &samples[index]),
+                Value::Matrix(series) => write_series(out, &series[index], &mut self.times),
+                Value::Scalar { .. } | Value::Text { .. } => {}
+            }
+            index += 1;
+        }
+        if length.is_some() {
+            out.push(b']');
+        }
+        if let Some(stats) = &self.stats {
+            out.extend_from_slice(br#","stats":"#);
+            out.extend_from_slice(stats.as_bytes());
+        }
+        out.push(b'}');
+        write_notices(out, "warnings", &self.answer.warnings);
+        write_notices(out, "infos", &self.answer.infos);
+        out.push(b'}');
+        self.next = Part::Nothing;
+        true
     }
 }
 
-fn write_list<T>(out: &mut String, items: &[T], mut write: impl FnMut(&mut String, &T)) {
-    out.push('[');
+impl Iterator for Chunks {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
+        self.write_some(&mut out, CHUNK_BYTES).then_some(out)
+    }
+}
+
+/// The instants of the series written first, as text: those of the others are the same as a rule.
+#[derive(Default)]
+struct Times {
+    at_ms: Vec<i64>,
+    ends: Vec<u32>,
+    text: Vec<u8>,
+}
+
+impl Times {
+    fn learn(&mut self, points: &[(TimestampMs, f64)]) {
+        if !self.at_ms.is_empty() {
+            return;
+        }
+        for (at, _) in points {
+            self.at_ms.push(at.0);
+            write_time(&mut self.text, *at);
+            self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, index: usize, at: TimestampMs) {
+        if self.at_ms.get(index) == Some(&at.0) {
+            let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+            if let Some(text) = self.text.get(start..self.ends[index] as usize) {
+                out.extend_from_slice(text);
+                return;
+            }
+        }
+        write_time(out, at);
+    }
+}
+
+fn write_sample(out: &mut Vec<u8>, sample: &VectorSample) {
+    out.extend_from_slice(br#"{"metric":"#);
+    write_labels(out, &sample.labels);
+    match &sample.histogram {
+        Some(histogram) => {
+            out.extend_from_slice(br#","histogram":"#);
+            write_histogram(out, sample.at, histogram);
+        }
+        None => {
+            out.extend_from_slice(br#","value":"#);
+            write_point(out, sample.at, sample.value);
+        }
+    }
+    out.push(b'}');
+}
+
+fn write_series(out: &mut Vec<u8>, series: &MatrixSeries, times: &mut Times) {
+    out.extend_from_slice(br#"{"metric":"#);
+    write_labels(out, &series.labels);
+    if !series.points.is_empty() || series.histograms.is_empty() {
+        out.extend_from_slice(br#","values":["#);
+        out.reserve(series.points.len() * POINT_BYTES);
+        times.learn(&series.points);
+        for (index, (at, value)) in series.points.iter().enumerate() {
+            // No comma before the first one.
+            out.extend_from_slice(&b",["[usize::from(index == 0)..]);
+            times.write(out, index, *at);
+            out.extend_from_slice(b",\"");
+            write_number(out, *value);
+            out.extend_from_slice(b"\"]");
+        }
+        out.push(b']');
+    }
+    if !series.histograms.is_empty() {
+        out.extend_from_slice(br#","histograms":"#);
+        write_list(out, &series.histograms, |out, (at, histogram)| {
+            write_histogram(out, *at, histogram);
+        });
+    }
+    out.push(b'}');
+}
+
+fn write_list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
+    out.push(b'[');
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
-            out.push(',');
+            out.push(b',');
         }
         write(out, item);
     }
-    out.push(']');
+    out.push(b']');
 }
 
-fn write_notices(out: &mut String, name: &str, notices: &[String]) {
+fn write_notices(out: &mut Vec<u8>, name: &str, notices: &[String]) {
     if notices.is_empty() {
         return;
     }
-    out.push(',');
+    out.push(b',');
     write_text(out, name);
-    out.push(':');
+    out.push(b':');
     write_list(out, notices, |out, notice| write_text(out, notice));
 }
 
-fn write_labels(out: &mut String, labels: &Labels) {
-    out.push('{');
+fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
+    out.push(b'{');
     for (index, (name, value)) in labels.iter().enumerate() {
         if index > 0 {
-            out.push(',');
+            out.push(b',');
         }
         write_text(out, name);
-        out.push(':');
+        out.push(b':');
         write_text(out, value);
     }
-    out.push('}');
+    out.push(b'}');
 }
 
-fn write_point(out: &mut String, at: TimestampMs, value: f64) {
-    out.push('[');
+fn write_point(out: &mut Vec<u8>, at: TimestampMs, value: f64) {
+    out.push(b'[');
     write_time(out, at);
-    out.push(',');
+    out.push(b',');
     write_quoted(out, value);
-    out.push(']');
+    out.push(b']');
 }
 
 /// `[t, {count, sum, buckets: [[rule, "lower", "upper", "count"], …]}]`, empty buckets left out.
-fn write_histogram(out: &mut String, at: TimestampMs, histogram: &Histogram) {
-    out.push('[');
+fn write_histogram(out: &mut Vec<u8>, at: TimestampMs, histogram: &Histogram) {
+    out.push(b'[');
     write_time(out, at);
     for (name, value) in [(",{\"count\":", histogram.count), (",\"sum\":", histogram.sum)] {
-        out.push_str(name);
+        out.extend_from_slice(name.as_bytes());
         write_quoted(out, value);
     }
     let mut buckets = histogram.buckets();
     buckets.retain(|bucket| bucket.count != 0.0);
     if !buckets.is_empty() {
-        out.push_str(",\"buckets\":");
+        out.extend_from_slice(b",\"buckets\":");
         write_list(out, &buckets, |out, bucket| {
-            let _ = write!(out, "[{}", boundary_rule(bucket));
+            out.extend_from_slice(&[b'[', b'0' + boundary_rule(bucket)]);
             for value in [bucket.lower, bucket.upper, bucket.count] {
-                out.push(',');
+                out.push(b',');
                 write_quoted(out, value);
             }
-            out.push(']');
+            out.push(b']');
         });
     }
-    out.push_str("}]");
+    out.extend_from_slice(b"}]");
 }
 
 /// 0: open left, 1: open right, 2: open at both ends, 3: closed at both ends.
@@ -156,44 +275,88 @@ fn boundary_rule(bucket: &Bucket) -> u8 {
     }
 }
 
-fn write_quoted(out: &mut String, value: f64) {
-    out.push('"');
+fn write_quoted(out: &mut Vec<u8>, value: f64) {
+    out.push(b'"');
     write_number(out, value);
-    out.push('"');
+    out.push(b'"');
 }
 
 /// Seconds; three digits after the point when there is a fraction.
-fn write_time(out: &mut String, at: TimestampMs) {
+fn write_time(out: &mut Vec<u8>, at: TimestampMs) {
     if at.0 < 0 {
-        out.push('-');
+        out.push(b'-');
     }
     let ms = at.0.unsigned_abs();
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{}", ms / 1000);
-    if !ms.is_multiple_of(1000) {
-        let _ = write!(out, ".{:03}", ms % 1000);
+    write_whole(out, ms / 1000);
+    let rest = ms % 1000;
+    if rest != 0 {
+        let digit = |value: u64| b'0' + (value % 10) as u8;
+        out.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
     }
 }
 
-fn write_number(out: &mut String, value: f64) {
+/// Digits, two at a time.
+fn write_whole(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0u8; 20];
+    let mut start = digits.len();
+    while value >= 100 {
+        let pair = (value % 100) as u8;
+        value /= 100;
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&[b'0' + pair / 10, b'0' + pair % 10]);
+    }
+    if value >= 10 {
+        start -= 1;
+        digits[start] = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+    start -= 1;
+    digits[start] = b'0' + value as u8;
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Whole numbers below this are written digit by digit.
+const WHOLE_MAX: f64 = 1e15;
+
+fn write_number(out: &mut Vec<u8>, value: f64) {
+    let whole = value as i64;
+    if (whole as f64).to_bits() == value.to_bits() && value.abs() < WHOLE_MAX {
+        if whole < 0 {
+            out.push(b'-');
+        }
+        return write_whole(out, whole.unsigned_abs());
+    }
+    let start = out.len();
+    // The JSON library's floats are the shortest too; only their exponents look different.
+    if value.is_finite() && serde_json::to_writer(&mut *out, &value).is_ok() {
+        if out[start..].ends_with(b".0") {
+            out.truncate(out.len() - 2);
+        }
+        if !out[start..].contains(&b'e') {
+            return;
+        }
+        out.truncate(start);
+    }
     let text = model::sample::format_value(value);
     // JSON encoders of the field write `1e-7` where the text format has `1e-07`.
     match text.split_once("e-0") {
         Some((mantissa, digit)) => {
-            let _ = write!(out, "{mantissa}e-{digit}");
+            out.extend_from_slice(mantissa.as_bytes());
+            out.extend_from_slice(b"e-");
+            out.extend_from_slice(digit.as_bytes());
         }
-        None => out.push_str(&text),
+        None => out.extend_from_slice(text.as_bytes()),
     }
 }
 
-fn write_text(out: &mut String, text: &str) {
+fn write_text(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
     } else {
-        out.push_str(&serde_json::Value::from(text).to_string());
+        out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
     }
 }
 
@@ -201,7 +364,6 @@ fn write_text(out: &mut String, text: &str) {
 mod tests {
     use super::*;
     use model::histogram::Buckets;
-    use query::{MatrixSeries, VectorSample};
 
     fn answer(value: Value) -> String {
         let answer = Answer {
@@ -210,7 +372,10 @@ mod tests {
             infos: Vec::new(),
             stats: query::Stats::default(),
         };
-        write_answer(&answer, None)
+        let pieces: Vec<u8> = Chunks::new(answer.clone(), None).flatten().collect();
+        let whole = Chunks::new(answer, None).join();
+        assert_eq!(pieces, whole);
+        String::from_utf8(whole).expect("text")
     }
 
     #[test]
@@ -235,6 +400,42 @@ mod tests {
         assert!(answer(matrix).contains(r#""values":[[0,"0.5"],[-1.500,"NaN"]]"#));
         assert!(answer(Value::Vector(Vec::new())).contains(r#""result":[]"#));
     }
+
+    #[test]
+    fn numbers() {
+        let mut values = vec![0.0, -0.0, 1.0, -17.0, 0.1, 1e-6, 9.9e-7, 1e-7, 2.5e-12, 123_456.789];
+        values.extend([1e14, 1e15, 1e16, 123_456_789_012_345_678.0, 1e20, 1e21, 1.5e300, 5e-324]);
+        values.extend([f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NAN, 0.1 + 0.2, 4.0 / 3.0]);
+        values.extend(
+            (0..2000u64).map(|seed| f64::from_bits(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
+        );
+        values.extend((0..2000).map(|seed| f64::from(seed * 7919) / 1000.0));
+        for value in values {
+            let mut out = Vec::new();
+            write_number(&mut out, value);
+            let expected = model::sample::format_value(value).replace("e-0", "e-");
+            assert_eq!(String::from_utf8(out).expect("text"), expected);
+        }
+    }
+
+    #[test]
+    fn long_answers_leave_in_pieces() {
+        let series = |number: i64| MatrixSeries {
+            labels: Labels::from_pairs([("i", number.to_string())]),
+            // Every third series has instants of its own.
+            points: (0..900)
+                .map(|at| (TimestampMs(at * 1500 + number % 3 / 2), at as f64))
+                .collect(),
+            histograms: Vec::new(),
+        };
+        let text = answer(Value::Matrix((0..20).map(series).collect()));
+        let tree: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let values = &tree["data"]["result"][17]["values"];
+        assert_eq!(values[3], serde_json::json!([4.501, "3"]));
+        assert_eq!(values[899], serde_json::json!([1348.501, "899"]));
+        assert_eq!(tree["data"]["result"][18]["values"][1][0], serde_json::json!(1.5));
+    }
+
     #[test]
     fn histograms() {
         let histogram = Histogram {
@@ -246,10 +447,10 @@ mod tests {
             negative: Buckets::dense(0, vec![1.0]),
             ..Histogram::default()
         };
-        let mut out = String::new();
+        let mut out = Vec::new();
         write_histogram(&mut out, TimestampMs(1500), &histogram);
         assert_eq!(
-            out,
+            String::from_utf8(out).expect("text"),
             concat!(
                 r#"[1.500,{"count":"6","sum":"3.5","buckets":[[1,"-1","-0.5","1"],"#,
                 r#"[3,"-0.001","0.001","2"],[0,"0.5","1","3"]]}]"#

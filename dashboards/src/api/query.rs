@@ -1,18 +1,22 @@
 //! `/api/v1/query` and `/api/v1/query_range`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use query::{Answer, Engine, QueryOptions, Value};
 
 use crate::api::envelope::{ApiError, JSON};
-use crate::api::json;
+use crate::api::json::Chunks;
 use crate::api::params::Params;
 use crate::parts::Parts;
 
 /// Most points per series of one range query, as upstream.
 const STEPS_MAX: i64 = 11_000;
+/// Bytes of an answer that is written while it leaves.
+const STREAMED_BYTES_MIN: usize = 256 * 1024;
 
 fn engine(parts: &Parts) -> Result<Arc<Engine>, ApiError> {
     parts.engine.clone().ok_or_else(|| ApiError::not_here("query"))
@@ -91,7 +95,13 @@ fn respond(mut answer: Answer, params: &Params) -> Result<Response, ApiError> {
         })
         .to_string()
     });
-    Ok((JSON, json::write_answer(&answer, stats.as_deref())).into_response())
+    let chunks = Chunks::new(answer, stats);
+    if chunks.bytes_estimate() < STREAMED_BYTES_MIN {
+        return Ok((JSON, chunks.join()).into_response());
+    }
+    // Written as it leaves: the whole text is never held.
+    let pieces = futures::stream::iter(chunks.map(Ok::<_, Infallible>));
+    Ok((JSON, Body::from_stream(pieces)).into_response())
 }
 
 fn seconds(us: u64) -> f64 {

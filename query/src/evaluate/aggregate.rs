@@ -7,21 +7,21 @@
 //!
 //! Not here: the cells (`fold`), choosing series per step (`choose`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use model::Labels;
+use model::labels::METRIC_NAME;
 use model::sample::format_value;
-use promql::ast::{Aggregate, AggregateOp, Expr, ExprKind, Grouping, Span};
+use promql::ast::{Aggregate, AggregateOp, Expr, ExprKind, Grouping, Span, VectorSelector};
 
 use super::Evaluator;
-use super::selector::PreparedLeaf;
 use crate::block::{Block, BlockBuilder, Key};
 use crate::error::Error;
 use crate::fold::{Fold, FoldOp};
-use crate::fragment::Partial;
+use crate::fragment::{Leaf, Partial};
 use crate::kernel::order::{compare, quantile_of_sorted};
 use crate::kernel::{RangeFunction, Row};
 use crate::names;
+use crate::source::{self, Keep};
 
 /// `topk`, `bottomk`, `limitk`, `limit_ratio`: which series stay at each step.
 mod choose;
@@ -36,18 +36,13 @@ pub struct Groups {
 
 impl Groups {
     /// Groups series by their labels, in order of appearance.
-    pub fn new<'k>(grouping: &Grouping, keys: impl Iterator<Item = &'k Key>) -> Groups {
-        let mut positions: HashMap<Labels, u32> = HashMap::new();
-        let mut groups = Groups { of: Vec::new(), keys: Vec::new() };
-        for key in keys {
-            let labels = group_labels(grouping, &key.labels);
-            let next = u32::try_from(groups.keys.len()).expect("fewer groups than a selection has");
-            let position = *positions.entry(labels).or_insert_with_key(|labels| {
-                groups.keys.push(Key::new(labels.clone()));
-                next
-            });
-            groups.keys[position as usize].drop_name |= key.drop_name;
-            groups.of.push(position);
+    pub fn new(grouping: &Grouping, keys: &[Key]) -> Groups {
+        let all = keys.iter().map(|key| &key.labels);
+        let by_labels = source::Groups::of(all, &|name| stays(grouping, name));
+        let mut groups =
+            Groups { of: by_labels.of, keys: by_labels.labels.into_iter().map(Key::new).collect() };
+        for (key, group) in keys.iter().zip(&groups.of) {
+            groups.keys[*group as usize].drop_name |= key.drop_name;
         }
         groups
     }
@@ -62,14 +57,18 @@ impl Groups {
     }
 }
 
-/// The labels that name the group of a series.
-fn group_labels(grouping: &Grouping, labels: &Labels) -> Labels {
-    let listed = |label: &str| grouping.labels.iter().any(|own| own == label);
-    if grouping.without {
-        labels.filtered(|label| !listed(label) && !names::is_reserved(label))
-    } else {
-        labels.filtered(listed)
-    }
+/// Whether a label is part of the name of its group.
+fn stays(grouping: &Grouping, label: &str) -> bool {
+    let is_listed = grouping.labels.iter().any(|own| own == label);
+    if grouping.without { !is_listed && !names::is_reserved(label) } else { is_listed }
+}
+
+/// A selector with what is computed from it, and the range function of that.
+struct Foldable<'e> {
+    span: Span,
+    selector: &'e VectorSelector,
+    leaf: Leaf,
+    function: Option<RangeFunction>,
 }
 
 impl Evaluator<'_> {
@@ -96,7 +95,7 @@ impl Evaluator<'_> {
             return Ok(folded);
         }
         let block = self.eval_vector(&aggregate.expr)?;
-        let groups = Groups::new(&aggregate.grouping, block.keys().iter());
+        let groups = Groups::new(&aggregate.grouping, block.keys());
         let bytes = Fold::bytes(groups.keys.len(), block.steps());
         let charge = self.context.ledger.charge(0, bytes)?;
         let mut fold = Fold::new(op, groups.keys.len(), block.steps());
@@ -135,39 +134,44 @@ impl Evaluator<'_> {
     /// Folds inside the leaf when the operand is a selector or a range function over one.
     fn fold_in_leaf(&self, op: FoldOp, aggregate: &Aggregate) -> Result<Option<Block>, Error> {
         let operand = aggregate.expr.without_parens();
-        let Some((mut prepared, function)) = self.foldable(operand)? else { return Ok(None) };
+        let Some(foldable) = self.foldable(operand)? else { return Ok(None) };
+        let Foldable { span, selector, leaf, function } = foldable;
+        let by_grouping = |name: &str| stays(&aggregate.grouping, name);
+        let by_kind = |name: &str| name == METRIC_NAME || name == names::METRIC_TYPE;
+        let ways: [Keep; 2] = [&by_grouping, &by_kind];
+        let (mut prepared, ways) = self.prepare_grouped(span, selector, leaf, &ways)?;
+        let [groups, kinds] = <[source::Groups; 2]>::try_from(ways)
+            .map_err(|_| Error::Storage("groups are missing".to_owned()))?;
         if !prepared.beside.is_empty() {
             return Ok(None);
         }
-        let drop_name = function.is_some_and(|function| !function.keeps_name());
-        let labels = &prepared.selection.labels;
-        let keys: Vec<Key> =
-            labels.iter().map(|labels| Key { labels: labels.clone(), drop_name }).collect();
-        let groups = Groups::new(&aggregate.grouping, keys.iter());
-        let charge =
-            self.context.ledger.charge(0, Fold::bytes(groups.keys.len(), self.grid.steps))?;
-        prepared.partial = Some(Partial { op, group_of: groups.of, groups: groups.keys.len() });
+        let count = groups.labels.len();
+        let charge = self.context.ledger.charge(0, Fold::bytes(count, self.grid.steps))?;
+        prepared.partial = Some(Partial { op, group_of: groups.of, groups: count });
         let (fold, fragment) = self.run_folded(prepared)?;
         if let (Some(function), ExprKind::Call(call)) = (function, &operand.kind) {
-            for (series, labels) in fragment.selection.labels.iter().enumerate() {
-                if fragment.tally.has_produced(series) {
-                    self.note_counter(function, call.args[0].span, labels);
+            let mut is_noted = vec![false; kinds.labels.len()];
+            for (series, kind) in kinds.of.iter().enumerate() {
+                let kind = *kind as usize;
+                if !is_noted[kind] && fragment.tally.has_produced(series) {
+                    is_noted[kind] = true;
+                    self.note_counter(function, call.args[0].span, &kinds.labels[kind]);
                 }
             }
         }
-        let answer = self.read_fold(&fold, groups.keys, |_, _| {});
+        let drop_name = function.is_some_and(|function| !function.keeps_name());
+        let keys = groups.labels.into_iter().map(|labels| Key { labels, drop_name });
+        let answer = self.read_fold(&fold, keys.collect(), |_, _| {});
         drop(charge);
         answer.map(Some)
     }
 
-    /// The leaf of an operand that can be folded as it streams.
-    fn foldable(
-        &self,
-        operand: &Expr,
-    ) -> Result<Option<(PreparedLeaf, Option<RangeFunction>)>, Error> {
+    /// What an operand computes that can be folded as it streams.
+    fn foldable<'e>(&self, operand: &'e Expr) -> Result<Option<Foldable<'e>>, Error> {
         match &operand.kind {
             ExprKind::Vector(selector) => {
-                Ok(Some((self.prepare_instant(operand.span, selector)?, None)))
+                let leaf = self.instant_leaf(selector)?;
+                Ok(Some(Foldable { span: operand.span, selector, leaf, function: None }))
             }
             ExprKind::Call(call) if self.context.settings.delayed_name_removal => {
                 let Some(range) = self.range_call(call)? else { return Ok(None) };
@@ -178,7 +182,12 @@ impl Evaluator<'_> {
                 if range.function == RangeFunction::Quantile {
                     return Ok(None);
                 }
-                Ok(Some((self.prepare_range(&range, matrix)?, Some(range.function))))
+                Ok(Some(Foldable {
+                    span: range.argument.without_parens().span,
+                    selector: &matrix.selector,
+                    leaf: self.range_leaf(&range, matrix)?,
+                    function: Some(range.function),
+                }))
             }
             _ => Ok(None),
         }
@@ -197,7 +206,7 @@ impl Evaluator<'_> {
         if block.has_histograms() {
             self.context.notes.histogram_ignored(aggregate.expr.span, aggregate.op.name());
         }
-        let groups = Groups::new(&aggregate.grouping, block.keys().iter());
+        let groups = Groups::new(&aggregate.grouping, block.keys());
         let mut builder = BlockBuilder::new(block.steps(), &self.context.ledger);
         let mut row = Row::new(block.steps());
         let mut values = Vec::new();
@@ -224,31 +233,74 @@ impl Evaluator<'_> {
         let block = self.eval_vector(&aggregate.expr)?;
         let mut grouping = aggregate.grouping.clone();
         grouping.labels.retain(|own| own != label);
-        let groups = Groups::new(&grouping, block.keys().iter());
-        let mut rows: BTreeMap<Labels, (Key, Row)> = BTreeMap::new();
+        let groups = Groups::new(&grouping, block.keys());
+        let mut counted: Vec<(Key, Counts)> = Vec::new();
         for (members, key) in groups.members().into_iter().zip(&groups.keys) {
             self.context.ledger.check()?;
-            // Groups that differ in nothing but the label which is written here become one.
-            let mut count = |text: String, step: usize| {
+            for (text, counts) in count_texts(&block, &members) {
                 let mut labels = key.labels.to_builder();
                 labels.set(label, &text);
-                let (own, row) = rows.entry(labels.build()).or_insert_with_key(|labels| {
-                    (Key::new(labels.clone()), Row::new(block.steps()))
-                });
-                own.drop_name |= key.drop_name;
-                row.set(step, row.get(step).unwrap_or(0.0) + 1.0);
-            };
-            for series in members {
-                block.points(series).for_each(|(step, value)| count(plain(value), step));
-                block.histograms(series).for_each(|(step, own)| count(own.to_string(), step));
+                let key = Key { labels: labels.build(), drop_name: key.drop_name };
+                counted.push((key, counts));
             }
         }
+        if groups.keys.len() > 1 {
+            // Groups that differ in nothing but the label which is written here become one.
+            counted.sort_by(|one, other| one.0.labels.cmp(&other.0.labels));
+            counted.dedup_by(|later, kept| {
+                let is_same = later.0.labels == kept.0.labels;
+                if is_same {
+                    kept.0.drop_name |= later.0.drop_name;
+                    kept.1.append(&mut later.1);
+                }
+                is_same
+            });
+        }
         let mut builder = BlockBuilder::new(block.steps(), &self.context.ledger);
-        for (key, row) in rows.into_values() {
+        let mut row = Row::new(block.steps());
+        for (key, counts) in counted {
+            row.clear();
+            for (step, count) in counts {
+                let before = row.get(step as usize).unwrap_or(0.0);
+                row.set(step as usize, before + f64::from(count));
+            }
             builder.push(key, &row)?;
         }
         Ok(builder.finish())
     }
+}
+
+/// How often a value is there, step by step.
+type Counts = Vec<(u32, u32)>;
+
+/// Counts the values of some series, in the order of their texts.
+fn count_texts(block: &Block, members: &[usize]) -> Vec<(String, Counts)> {
+    let add = |counts: &mut Counts, step: usize| match counts.last_mut() {
+        Some((own, count)) if *own as usize == step => *count += 1,
+        _ => counts.push((step as u32, 1)),
+    };
+    // By bits first: a text is made once for each distinct value.
+    let mut by_bits: HashMap<u64, Counts> = HashMap::new();
+    let mut histograms: HashMap<String, Counts> = HashMap::new();
+    for series in members {
+        for (step, value) in block.points(*series) {
+            add(by_bits.entry(value.to_bits()).or_default(), step);
+        }
+        for (step, own) in block.histograms(*series) {
+            add(histograms.entry(own.to_string()).or_default(), step);
+        }
+    }
+    let numbers = by_bits.into_iter().map(|(bits, counts)| (plain(f64::from_bits(bits)), counts));
+    let mut all: Vec<(String, Counts)> = numbers.chain(histograms).collect();
+    all.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    all.dedup_by(|later, kept| {
+        let is_same = later.0 == kept.0; // Different NaN have one text.
+        if is_same {
+            kept.1.append(&mut later.1);
+        }
+        is_same
+    });
+    all
 }
 
 /// A value without an exponent, however long that gets.

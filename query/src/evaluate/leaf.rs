@@ -7,11 +7,11 @@
 //!
 //! Not here: what a partition does (`fragment::partition`).
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use arrow::array::{Array, AsArray, BooleanBufferBuilder, FixedSizeListArray};
+use arrow::array::{Array, AsArray, BooleanBufferBuilder};
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 use arrow::datatypes::{Float64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
@@ -49,13 +49,9 @@ impl Evaluator<'_> {
         }
         let Output { batches, fragment, _charges } = self.run(prepared)?;
         let steps = self.grid.steps;
-        let mut rows = Vec::new();
-        for batch in &batches {
-            rows.extend(batch.column(0).as_primitive::<UInt32Type>().values().iter().copied());
-        }
+        let (series, values, valid) = join_lists(batches, steps);
         let labels = &fragment.selection.labels;
-        let keys = rows.iter().map(|series| Key::new(labels[*series as usize].clone())).collect();
-        let (values, valid) = join_lists(batches)?;
+        let keys = series.iter().map(|own| Key::new(labels[*own as usize].clone())).collect();
         Block::new(keys, steps, values, valid, &self.context.ledger)
     }
 
@@ -96,10 +92,16 @@ impl Evaluator<'_> {
         if prepared.partial.is_none() {
             context.refuse_too_large(prepared.span, series, self.grid.steps)?;
         }
+        let partitions = (series / SERIES_PER_PARTITION_MIN).clamp(1, context.threads.max(1));
+        let readers = if series > 0 {
+            let want = prepared.leaf.want(prepared.times.right_ms.len());
+            context.source.read(&prepared.selection.ids, prepared.range, want, partitions)?
+        } else {
+            Vec::new()
+        };
         let fragment = Arc::new(Fragment {
-            source: Arc::clone(&context.source),
+            readers: Mutex::new(readers.into_iter().map(Some).collect()),
             selection: prepared.selection,
-            range: prepared.range,
             times: prepared.times,
             leaf: prepared.leaf,
             partial: prepared.partial,
@@ -108,7 +110,6 @@ impl Evaluator<'_> {
         });
         let (mut batches, mut charges) = (Vec::new(), Vec::new());
         if series > 0 {
-            let partitions = (series / SERIES_PER_PARTITION_MIN).clamp(1, context.threads.max(1));
             let exec = Arc::new(PromFragmentExec::new(Arc::clone(&fragment), partitions));
             (batches, charges) = self.collect(&exec, partitions)?;
         }
@@ -181,23 +182,40 @@ fn from_datafusion(problem: DataFusionError) -> Error {
     }
 }
 
-/// The list columns of all batches as one; a single batch is taken as it is.
-fn join_lists(batches: Vec<RecordBatch>) -> Result<(ScalarBuffer<f64>, BooleanBuffer), Error> {
-    let lists: Vec<FixedSizeListArray> =
-        batches.into_iter().map(|batch| batch.column(1).as_fixed_size_list().clone()).collect();
-    let bits_of = |list: &FixedSizeListArray| {
-        let nulls = list.values().nulls().map(|nulls| nulls.inner().clone());
-        nulls.unwrap_or_else(|| BooleanBuffer::new_set(list.values().len()))
-    };
-    if let [list] = &lists[..] {
-        let values = list.values().as_primitive::<Float64Type>().values().clone();
-        return Ok((values, bits_of(list)));
+/// The rows of all batches in the order of their series; a single ordered batch is taken as it is.
+fn join_lists(
+    batches: Vec<RecordBatch>,
+    steps: usize,
+) -> (Vec<u32>, ScalarBuffer<f64>, BooleanBuffer) {
+    let parts: Vec<(ScalarBuffer<u32>, ScalarBuffer<f64>, BooleanBuffer)> =
+        batches.iter().map(columns_of).collect();
+    if let [(series, values, valid)] = &parts[..]
+        && series.is_sorted()
+    {
+        return (series.to_vec(), values.clone(), valid.clone());
     }
-    let mut values = Vec::with_capacity(lists.iter().map(|list| list.values().len()).sum());
-    let mut valid = BooleanBufferBuilder::new(values.capacity());
-    for list in &lists {
-        values.extend_from_slice(list.values().as_primitive::<Float64Type>().values());
-        valid.append_buffer(&bits_of(list));
+    let mut rows: Vec<(u32, u32, u32)> = Vec::new(); // Series, batch, row.
+    for (part, (series, _, _)) in (0..).zip(&parts) {
+        rows.extend(series.iter().zip(0..).map(|(series, row)| (*series, part, row)));
     }
-    Ok((ScalarBuffer::from(values), valid.finish()))
+    rows.sort_unstable();
+    let mut values = Vec::with_capacity(rows.len() * steps);
+    let mut valid = BooleanBufferBuilder::new(rows.len() * steps);
+    for (_, part, row) in &rows {
+        let (_, own_values, own_valid) = &parts[*part as usize];
+        let start = *row as usize * steps;
+        values.extend_from_slice(&own_values[start..start + steps]);
+        valid.append_buffer(&own_valid.slice(start, steps));
+    }
+    let series = rows.into_iter().map(|(series, _, _)| series).collect();
+    (series, ScalarBuffer::from(values), valid.finish())
+}
+
+/// The series, values and validity of a plain batch.
+fn columns_of(batch: &RecordBatch) -> (ScalarBuffer<u32>, ScalarBuffer<f64>, BooleanBuffer) {
+    let list = batch.column(1).as_fixed_size_list();
+    let nulls = list.values().nulls().map(|nulls| nulls.inner().clone());
+    let valid = nulls.unwrap_or_else(|| BooleanBuffer::new_set(list.values().len()));
+    let series = batch.column(0).as_primitive::<UInt32Type>().values().clone();
+    (series, list.values().as_primitive::<Float64Type>().values().clone(), valid)
 }

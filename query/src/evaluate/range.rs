@@ -66,17 +66,22 @@ impl Evaluator<'_> {
         range: &RangeCall,
         matrix: &MatrixSelector,
     ) -> Result<PreparedLeaf, Error> {
+        let leaf = self.range_leaf(range, matrix)?;
+        self.prepare(range.argument.without_parens().span, &matrix.selector, leaf)
+    }
+
+    /// What a range function over a selector computes.
+    pub fn range_leaf(&self, range: &RangeCall, matrix: &MatrixSelector) -> Result<Leaf, Error> {
         let extension = matrix.selector.extension;
         if let Some(extension) = extension {
             check_extension(extension, range.function)?;
         }
-        let leaf = Leaf::Range {
+        Ok(Leaf::Range {
             function: range.function,
             range_ms: self.length_ms(&matrix.range)?,
             params: range.params.clone(),
             extension: extension.map(|extension| (extension, self.context.lookback_ms)),
-        };
-        self.prepare(range.argument.without_parens().span, &matrix.selector, leaf)
+        })
     }
 
     /// The length of a window in milliseconds.

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::fragment::{Leaf, Partial, Selection, Times};
 use crate::kernel::lookback::Output;
 use crate::ledger::Charge;
-use crate::source::Beside;
+use crate::source::{Beside, Grouped, Groups, Keep};
 
 /// A leaf that is ready to run, but for its aggregate.
 pub struct PreparedLeaf {
@@ -69,6 +69,39 @@ impl Evaluator<'_> {
         selector: &VectorSelector,
         leaf: Leaf,
     ) -> Result<PreparedLeaf, Error> {
+        let (times, range) = self.times_and_range(selector, &leaf)?;
+        let selection = match range {
+            Some(range) => self.context.source.series(&selector.matchers, range)?,
+            None => Vec::new(),
+        };
+        let (ids, labels): (Vec<_>, Vec<_>) = selection.into_iter().unzip();
+        self.make_ready(span, leaf, (times, range), Selection { ids, labels })
+    }
+
+    /// The same for an aggregation: the labels of single series are left out, but for those that the
+    /// ways of grouping keep.
+    pub fn prepare_grouped(
+        &self,
+        span: Span,
+        selector: &VectorSelector,
+        leaf: Leaf,
+        ways: &[Keep<'_>],
+    ) -> Result<(PreparedLeaf, Vec<Groups>), Error> {
+        let (times, range) = self.times_and_range(selector, &leaf)?;
+        let Grouped { ids, ways } = match range {
+            Some(range) => self.context.source.grouped(&selector.matchers, range, ways)?,
+            None => Grouped { ids: Vec::new(), ways: vec![Groups::default(); ways.len()] },
+        };
+        let selection = Selection { ids, labels: Vec::new() };
+        Ok((self.make_ready(span, leaf, (times, range), selection)?, ways))
+    }
+
+    /// When a selector is evaluated, and which samples can matter; `None` when there is no step.
+    fn times_and_range(
+        &self,
+        selector: &VectorSelector,
+        leaf: &Leaf,
+    ) -> Result<(Times, Option<TimeRange>), Error> {
         let times = self.times(&selector.modifiers)?;
         let (before_ms, after_ms) = leaf.reach_ms();
         let edges = times.right_ms.first().zip(times.right_ms.last());
@@ -76,17 +109,22 @@ impl Evaluator<'_> {
             let start_ms = TimestampMs(first.saturating_sub(before_ms)).plus_ms(1);
             TimeRange::closed(start_ms, TimestampMs(last.saturating_add(after_ms)))
         });
-        let selection = match range {
-            Some(range) => self.context.source.series(&selector.matchers, range)?,
-            None => Vec::new(),
-        };
+        Ok((times, range))
+    }
+
+    fn make_ready(
+        &self,
+        span: Span,
+        leaf: Leaf,
+        (times, range): (Times, Option<TimeRange>),
+        selection: Selection,
+    ) -> Result<PreparedLeaf, Error> {
         self.context.ledger.check()?;
-        self.context.refuse_too_many(span, selection.len())?;
-        let (ids, labels): (Vec<_>, Vec<_>) = selection.into_iter().unzip();
-        let (beside, charge) = self.read_beside(&ids, range)?;
+        self.context.refuse_too_many(span, selection.ids.len())?;
+        let (beside, charge) = self.read_beside(&selection.ids, range)?;
         Ok(PreparedLeaf {
             span,
-            selection: Arc::new(Selection { ids, labels }),
+            selection: Arc::new(selection),
             range: range.unwrap_or(TimeRange::ALL),
             times,
             leaf,
@@ -96,27 +134,22 @@ impl Evaluator<'_> {
         })
     }
 
-    /// The leaf of an instant selector.
-    pub fn prepare_instant(
-        &self,
-        span: Span,
-        selector: &VectorSelector,
-    ) -> Result<PreparedLeaf, Error> {
+    /// What an instant selector computes.
+    pub fn instant_leaf(&self, selector: &VectorSelector) -> Result<Leaf, Error> {
         let lookback_ms = self.context.lookback_ms;
-        let leaf = match selector.extension {
-            Some(Extension::Smoothed) => Leaf::Smoothed { lookback_ms },
+        match selector.extension {
+            Some(Extension::Smoothed) => Ok(Leaf::Smoothed { lookback_ms }),
             Some(Extension::Anchored) => {
                 let problem = "anchored modifier can only be used with a range selector";
-                return Err(Error::Execution(problem.to_owned()));
+                Err(Error::Execution(problem.to_owned()))
             }
-            None => Leaf::LookBack { lookback_ms, output: Output::Value },
-        };
-        self.prepare(span, selector, leaf)
+            None => Ok(Leaf::LookBack { lookback_ms, output: Output::Value }),
+        }
     }
 
     /// The newest sample of each series at each step.
     pub fn instant_selector(&self, span: Span, selector: &VectorSelector) -> Result<Block, Error> {
-        let prepared = self.prepare_instant(span, selector)?;
+        let prepared = self.prepare(span, selector, self.instant_leaf(selector)?)?;
         self.run_plain(prepared)
     }
 

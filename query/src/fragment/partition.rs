@@ -1,19 +1,17 @@
-//! The work of one partition: its share of the series, batch by batch.
+//! The work of one partition: its share of the series, one after the other.
 //!
 //! Place in the flow: `PromFragmentExec::execute` → **`Work`** → record batches.
 //!
-//! One scan batch becomes at most one output batch; a partial aggregate comes out at the end.
+//! Rows leave in batches of about a million numbers; a partial aggregate comes out at the end.
 //!
 //! Not here: what the columns mean (`fragment`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBufferBuilder, FixedSizeListArray, Float64Array, UInt32Array,
-};
+use arrow::array::{ArrayRef, BooleanBufferBuilder, FixedSizeListArray, Float64Array, UInt32Array};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion_common::{DataFusionError, Result as DataFusionResult};
 use model::sample::is_stale_nan;
@@ -26,149 +24,117 @@ use crate::kernel::counter::Kind;
 use crate::kernel::window::{Reach, find};
 use crate::kernel::{Frames, Input, RangeFunction, Row, Samples, Window, extended, lookback};
 use crate::ledger::Charge;
-use crate::source::Batches;
+use crate::source::SeriesReader;
+
+/// Numbers of one output batch, about; a larger answer leaves in several.
+const BATCH_VALUES: usize = 1 << 20;
+/// Samples and steps that are worked on between two looks at the deadline.
+const WORK_BETWEEN_CHECKS: usize = 1 << 16;
 
 /// Iterates over the output batches of one partition.
 pub struct Work {
     fragment: Arc<Fragment>,
     schema: SchemaRef,
-    share: std::ops::Range<usize>,
-    scan: Option<Box<dyn Batches>>,
+    partition: usize,
+    reader: Option<Box<dyn SeriesReader>>,
     fold: Option<(Fold, Charge)>,
-    row: Row,
-    windows: Vec<Window>,
+    evaluator: SeriesEvaluator,
     is_done: bool,
 }
 
+/// What is kept from one series to the next.
+struct SeriesEvaluator {
+    row: Row,
+    /// The instants that `windows` belong to: series of one scrape have them in common.
+    ts: Vec<i64>,
+    windows: Vec<Window>,
+    /// Samples in all windows, once per window.
+    windows_total: usize,
+    /// Holds the samples of the widest window.
+    widest: Charge,
+    work: usize,
+}
+
 impl Work {
-    /// Starts nothing; the scan is opened by the first call of `next`.
-    pub fn new(
-        fragment: Arc<Fragment>,
-        partition: usize,
-        partitions: usize,
-        schema: SchemaRef,
-    ) -> Work {
-        let series = fragment.selection.ids.len();
-        let share = series * partition / partitions..series * (partition + 1) / partitions;
-        let row = Row::new(fragment.times.right_ms.len());
-        let (scan, fold, windows) = (None, None, Vec::new());
-        Work { fragment, schema, share, scan, fold, row, windows, is_done: false }
+    /// Starts nothing; the reader is taken by the first call of `next`.
+    pub fn new(fragment: Arc<Fragment>, partition: usize, schema: SchemaRef) -> Work {
+        let evaluator = SeriesEvaluator {
+            row: Row::new(fragment.times.right_ms.len()),
+            ts: Vec::new(),
+            windows: Vec::new(),
+            windows_total: 0,
+            widest: fragment.ledger.nothing(),
+            work: 0,
+        };
+        let (reader, fold) = (None, None);
+        Work { fragment, schema, partition, reader, fold, evaluator, is_done: false }
     }
 
-    fn open(&mut self) -> Result<(), Error> {
+    fn open(&mut self) -> Result<Box<dyn SeriesReader>, Error> {
         let fragment = &self.fragment;
-        let ids = &fragment.selection.ids[self.share.clone()];
-        self.scan = Some(fragment.source.scan(ids, fragment.range)?);
+        fragment.ledger.check()?;
         if let Some(partial) = &fragment.partial {
             let steps = fragment.times.right_ms.len();
             // Twice: once as cells, once as the columns they leave in.
             let charge = fragment.ledger.charge(0, 2 * Fold::bytes(partial.groups, steps))?;
             self.fold = Some((Fold::new(partial.op, partial.groups, steps), charge));
         }
-        Ok(())
+        let mut readers = fragment.readers.lock().unwrap_or_else(|held| held.into_inner());
+        let reader = readers.get_mut(self.partition).and_then(Option::take);
+        reader.ok_or_else(|| Error::Execution("a partition was begun twice".to_owned()))
     }
 
     fn advance(&mut self) -> Result<Option<RecordBatch>, Error> {
-        if self.scan.is_none() {
-            self.open()?;
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.open()?,
+        };
+        let rows = self.process(reader.as_mut())?;
+        if let Some(rows) = rows {
+            self.reader = Some(reader);
+            add(&self.fragment.tally.bytes, rows.values.len() * 8);
+            return rows.finish(&self.schema).map(Some);
         }
-        loop {
-            let Some(batch) = self.scan.as_mut().and_then(Iterator::next) else {
-                self.is_done = true;
-                self.keep_warnings();
-                return match self.fold.take() {
-                    Some((fold, _charge)) => Ok(Some(self.partial_batch(&fold)?)),
-                    None => Ok(None),
-                };
-            };
-            if let Some(batch) = self.process(&batch?)? {
-                return Ok(Some(batch));
-            }
+        self.is_done = true;
+        let found = reader.warnings();
+        let tally = &self.fragment.tally;
+        tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).extend(found);
+        match self.fold.take() {
+            Some((fold, _charge)) => Ok(Some(self.partial_batch(&fold)?)),
+            None => Ok(None),
         }
     }
 
-    fn keep_warnings(&self) {
-        let found = self.scan.as_ref().map(|scan| scan.warnings()).unwrap_or_default();
-        let mut warnings =
-            self.fragment.tally.warnings.lock().unwrap_or_else(|held| held.into_inner());
-        warnings.extend(found);
-    }
-
-    /// Evaluates every series of a scan batch.
-    fn process(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>, Error> {
-        let (series, ts, values) = columns(batch)?;
-        add(&self.fragment.tally.samples_read, ts.len());
-        let mut out = RowsBuilder::new(&self.fragment);
-        let mut start = 0;
-        while start < series.len() {
-            self.fragment.ledger.check()?;
-            let end = start + series[start..].partition_point(|own| *own == series[start]);
-            let position = self.share.start + series[start] as usize;
-            self.evaluate(Samples { ts: &ts[start..end], values: &values[start..end] })?;
-            start = end;
-            if !self.row.valid.contains(&true) {
+    /// Evaluates series until a batch is full, or to the end. `None` when no row came out.
+    fn process(&mut self, reader: &mut dyn SeriesReader) -> Result<Option<RowsBuilder>, Error> {
+        let fragment = Arc::clone(&self.fragment);
+        let mut out = RowsBuilder::new(&fragment);
+        let mut samples_read = 0;
+        while out.values.len() < BATCH_VALUES {
+            let Some(run) = reader.next_series()? else { break };
+            samples_read += run.ts.len();
+            let samples = Samples { ts: run.ts, values: run.values };
+            self.evaluator.evaluate(&fragment, samples)?;
+            let row = &self.evaluator.row;
+            if !row.valid.contains(&true) {
                 continue;
             }
-            self.fragment.tally.produced[position].store(true, Ordering::Relaxed);
-            match (&mut self.fold, &self.fragment.partial) {
+            fragment.tally.produced[run.position].store(true, Ordering::Relaxed);
+            match (&mut self.fold, &fragment.partial) {
                 (Some((fold, _)), Some(partial)) => {
-                    fold.add_row(partial.group_of[position] as usize, &self.row);
+                    fold.add_row(partial.group_of[run.position] as usize, row);
                 }
-                _ => out.push(position, &self.row)?,
+                _ => out.push(run.position, row)?,
             }
         }
-        if out.positions.is_empty() {
-            return Ok(None);
-        }
-        let bytes = out.positions.len() * self.row.values.len() * 8;
-        add(&self.fragment.tally.bytes, bytes);
-        out.finish(&self.schema).map(Some)
+        add(&fragment.tally.samples_read, samples_read);
+        Ok((!out.positions.is_empty()).then_some(out))
     }
-
-    /// Evaluates one series into `self.row`.
-    fn evaluate(&mut self, samples: Samples) -> Result<(), Error> {
-        let fragment = Arc::clone(&self.fragment);
-        let times = &fragment.times;
-        self.row.clear();
-        // Under `@` every step has the same window, so the first one answers for all.
-        let once = times.is_fixed && !fragment.leaf.varies_in_equal_windows();
-        let steps = if once { 1 } else { times.right_ms.len() };
-        let right_ms = &times.right_ms[..steps];
-        let (before_ms, after_ms) = fragment.leaf.reach_ms();
-        let reach = Reach { before_ms, after_ms };
-        if let Leaf::LookBack { output, .. } = &fragment.leaf {
-            find(samples.ts, right_ms, reach, &mut self.windows);
-            lookback::newest(samples, &self.windows, *output, &mut self.row);
-            add(&fragment.tally.samples_total, self.row.count());
-        } else {
-            let cleaned = without_stale(samples);
-            let samples = match &cleaned {
-                Some((ts, values)) => Samples { ts, values },
-                None => samples,
-            };
-            find(samples.ts, right_ms, reach, &mut self.windows);
-            self.charge_windows()?;
-            range(&fragment, samples, &self.windows, &mut self.row);
-        }
-        if once {
-            self.row.spread_first();
-        }
-        Ok(())
-    }
-
-    /// The widest window counts against the sample limit while its series is evaluated.
-    fn charge_windows(&self) -> Result<(), Error> {
-        let lengths = self.windows.iter().map(|window| window.len());
-        let (total, widest) =
-            lengths.fold((0, 0), |(total, widest), len| (total + len, len.max(widest)));
-        add(&self.fragment.tally.samples_total, total);
-        self.fragment.ledger.charge(widest, 0).map(drop)
-    }
-
     fn partial_batch(&self, fold: &Fold) -> Result<RecordBatch, Error> {
         let groups = self.fragment.partial.as_ref().map_or(0, |partial| partial.groups);
         let cells = || (0..groups).flat_map(|group| fold.cells(group));
-        let list = |values: Vec<f64>| list_of(Float64Array::from(values), self.row.values.len());
+        let list =
+            |values: Vec<f64>| list_of(Float64Array::from(values), self.evaluator.row.values.len());
         let numbers = UInt32Array::from_iter_values(0..u32::try_from(groups).unwrap_or(u32::MAX));
         let columns: Vec<ArrayRef> = vec![
             Arc::new(numbers),
@@ -177,6 +143,65 @@ impl Work {
             list(cells().map(|cell| cell.count).collect())?,
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(unexpected)
+    }
+}
+
+impl SeriesEvaluator {
+    /// Evaluates one series into `row`.
+    fn evaluate(&mut self, fragment: &Fragment, samples: Samples) -> Result<(), Error> {
+        let times = &fragment.times;
+        self.work += samples.ts.len() + times.right_ms.len();
+        if self.work > WORK_BETWEEN_CHECKS {
+            fragment.ledger.check()?;
+            self.work = 0;
+        }
+        self.row.clear();
+        // Under `@` every step has the same window, so the first one answers for all.
+        let once = times.is_fixed && !fragment.leaf.varies_in_equal_windows();
+        let steps = if once { 1 } else { times.right_ms.len() };
+        let right_ms = &times.right_ms[..steps];
+        if let Leaf::LookBack { output, .. } = &fragment.leaf {
+            self.find_windows(fragment, samples.ts, right_ms);
+            lookback::newest(samples, &self.windows, *output, &mut self.row);
+            add(&fragment.tally.samples_total, self.row.count());
+        } else {
+            let cleaned = without_stale(samples);
+            let samples = match &cleaned {
+                Some((ts, values)) => Samples { ts, values },
+                None => samples,
+            };
+            if self.find_windows(fragment, samples.ts, right_ms) {
+                self.measure_windows()?;
+            }
+            add(&fragment.tally.samples_total, self.windows_total);
+            range(fragment, samples, &self.windows, &mut self.row);
+        }
+        if once {
+            self.row.spread_first();
+        }
+        Ok(())
+    }
+
+    /// Finds the windows of a series, unless they are those of the series before. Answers whether
+    /// they are new.
+    fn find_windows(&mut self, fragment: &Fragment, ts: &[i64], right_ms: &[i64]) -> bool {
+        if !self.windows.is_empty() && self.ts == ts {
+            return false;
+        }
+        let (before_ms, after_ms) = fragment.leaf.reach_ms();
+        find(ts, right_ms, Reach { before_ms, after_ms }, &mut self.windows);
+        self.ts.clear();
+        self.ts.extend_from_slice(ts);
+        true
+    }
+
+    /// The widest window counts against the sample limit while series are evaluated.
+    fn measure_windows(&mut self) -> Result<(), Error> {
+        let lengths = self.windows.iter().map(|window| window.len());
+        let (total, widest) =
+            lengths.fold((0, 0), |(total, widest), len| (total + len, len.max(widest)));
+        self.windows_total = total;
+        self.widest.grow(widest.saturating_sub(self.widest.samples()), 0)
     }
 }
 
@@ -269,7 +294,11 @@ impl RowsBuilder {
         self.charge.grow(0, self.steps * 8 + self.steps / 8)?;
         self.positions.push(u32::try_from(position).expect("the evaluator caps a selection"));
         self.values.extend_from_slice(&row.values);
-        self.valid.append_slice(&row.valid);
+        if row.valid.contains(&false) {
+            self.valid.append_slice(&row.valid);
+        } else {
+            self.valid.append_n(self.steps, true);
+        }
         Ok(())
     }
 
@@ -287,25 +316,6 @@ fn list_of(values: Float64Array, steps: usize) -> Result<ArrayRef, Error> {
     let steps = i32::try_from(steps).map_err(unexpected)?;
     let list = FixedSizeListArray::try_new(item, steps, Arc::new(values), None);
     Ok(Arc::new(list.map_err(unexpected)?))
-}
-
-/// The three columns of a scan batch.
-type Columns<'a> = (&'a [u32], &'a [i64], &'a [f64]);
-
-fn columns(batch: &RecordBatch) -> Result<Columns<'_>, Error> {
-    let column = |name: &str| {
-        batch
-            .column_by_name(name)
-            .filter(|column| column.null_count() == 0)
-            .ok_or_else(|| Error::Storage(format!("the scan has no column {name} without nulls")))
-    };
-    let wrong = |name: &str| Error::Storage(format!("the scan's column {name} has a wrong type"));
-    let series =
-        column("series")?.as_primitive_opt::<UInt32Type>().ok_or_else(|| wrong("series"))?;
-    let ts = column("ts")?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong("ts"))?;
-    let values =
-        column("value")?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("value"))?;
-    Ok((series.values(), ts.values(), values.values()))
 }
 
 fn add(counter: &AtomicU64, count: usize) {

@@ -21,7 +21,7 @@ pub fn absent(own: &Evaluator, argument: &Expr) -> Result<Block, Error> {
     let plain = argument.without_parens();
     match &plain.kind {
         ExprKind::Vector(selector) => {
-            let prepared = own.prepare_instant(plain.span, selector)?;
+            let prepared = own.prepare(plain.span, selector, own.instant_leaf(selector)?)?;
             let present = own.any_in_leaf(prepared)?;
             where_missing(own, present, equality_labels(selector))
         }

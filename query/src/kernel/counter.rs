@@ -36,8 +36,10 @@ pub struct Resets {
 impl Resets {
     /// Adds up the resets of a series.
     pub fn of(values: &[f64]) -> Resets {
-        let exact = values.iter().all(|value| value.is_finite());
-        if !exact || !values.windows(2).any(|pair| pair[1] < pair[0]) {
+        // Without an early end, so that several values are looked at in one step.
+        let exact = values.iter().fold(true, |exact, value| exact & value.is_finite());
+        let falls = values.windows(2).fold(false, |falls, pair| falls | (pair[1] < pair[0]));
+        if !exact || !falls {
             return Resets { lost: Vec::new(), exact };
         }
         let mut lost = Vec::with_capacity(values.len());
@@ -66,6 +68,8 @@ impl Resets {
 pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
     let values = input.samples.values;
     let resets = if kind.is_counter() { Some(Resets::of(values)) } else { None };
+    let per = if kind == Kind::Rate { input.frames.range_ms as f64 / 1000.0 } else { 1.0 };
+    let mut shape = Shape::default();
     for (step, window) in input.windows.iter().enumerate() {
         if window.len() < 2 {
             continue;
@@ -85,9 +89,55 @@ pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
             samples: window.len(),
             zero_ms: None,
         };
-        let factor = reach.extrapolation(kind.is_counter().then_some((values[first], change)));
-        let per = if kind == Kind::Rate { input.frames.range_ms as f64 / 1000.0 } else { 1.0 };
-        row.set(step, change * (factor / per));
+        shape.update(reach, per);
+        let counter = kind.is_counter().then_some((values[first], change));
+        let factor = match counter.filter(|own| !shape.is_far_from_zero(*own)) {
+            Some(counter) => reach.extrapolation(Some(counter)) / per,
+            None => shape.factor,
+        };
+        row.set(step, change * factor);
+    }
+}
+
+/// What windows of one shape have in common: regular samples give the same window again and again,
+/// and its divisions are made once.
+#[derive(Debug, Default)]
+struct Shape {
+    to_first_ms: i64,
+    to_last_ms: i64,
+    to_right_ms: i64,
+    samples: usize,
+    /// The extrapolation of a window that no zero cuts short, per unit of time.
+    factor: f64,
+    to_start: f64,
+    sampled: f64,
+}
+
+impl Shape {
+    fn update(&mut self, reach: Reach, per: f64) {
+        let to_first_ms = reach.first_ms - reach.left_ms;
+        let to_last_ms = reach.last_ms - reach.left_ms;
+        let to_right_ms = reach.right_ms - reach.left_ms;
+        let own = (self.to_first_ms, self.to_last_ms, self.to_right_ms, self.samples);
+        if own == (to_first_ms, to_last_ms, to_right_ms, reach.samples) {
+            return;
+        }
+        (self.to_first_ms, self.to_last_ms, self.to_right_ms, self.samples) =
+            (to_first_ms, to_last_ms, to_right_ms, reach.samples);
+        let (sampled, to_start, to_end) = reach.edges();
+        self.factor = (sampled + to_start + to_end) / sampled / per;
+        (self.to_start, self.sampled) = (to_start, sampled);
+    }
+
+    /// Whether a counter that begins with the first number and grows by the second is certain not to
+    /// reach zero before the window's start: then nothing is cut short. By a margin that rounding
+    /// can't cross; in doubt the answer is no.
+    fn is_far_from_zero(&self, (first, increase): (f64, f64)) -> bool {
+        increase <= 0.0
+            || first < 0.0
+            || self.sampled * first > self.to_start * increase * (1.0 + 1e-9)
+                && first.is_finite()
+                && increase >= 1e-280
     }
 }
 
@@ -113,6 +163,16 @@ impl Reach {
     /// window's edges: all the way when the gap is about as long as the usual one, half a usual gap
     /// otherwise, and for a counter (its first value and increase are given) never below zero.
     pub fn extrapolation(self, counter: Option<(f64, f64)>) -> f64 {
+        let (sampled, mut to_start, to_end) = self.edges();
+        let growing = |(first, increase): &(f64, f64)| *increase > 0.0 && *first >= 0.0;
+        if let Some((first, increase)) = counter.filter(growing) {
+            to_start = to_start.min(sampled * (first / increase));
+        }
+        (sampled + to_start + to_end) / sampled
+    }
+
+    /// Seconds between the first and last sample, and how many more it is drawn out to both sides.
+    fn edges(self) -> (f64, f64, f64) {
         let seconds = |from_ms: i64, to_ms: i64| (to_ms - from_ms) as f64 / 1000.0;
         let begin_ms = self.zero_ms.unwrap_or(self.first_ms);
         let mut to_start = seconds(self.left_ms, begin_ms);
@@ -124,14 +184,10 @@ impl Reach {
         if to_start >= threshold {
             to_start = average / 2.0;
         }
-        let growing = |(first, increase): &(f64, f64)| *increase > 0.0 && *first >= 0.0;
-        if let Some((first, increase)) = counter.filter(growing) {
-            to_start = to_start.min(sampled * (first / increase));
-        }
         if to_end >= threshold {
             to_end = average / 2.0;
         }
-        (sampled + to_start + to_end) / sampled
+        (sampled, to_start, to_end)
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Input, Row};
+use super::{Input, Row, Window};
 
 /// Which extremum, and whether its value or its instant is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,15 @@ pub fn extremum(input: &Input, which: Which, row: &mut Row) {
     let values = input.samples.values;
     let is_min = matches!(which, Which::Min | Which::TsOfMin);
     let wants_ts = matches!(which, Which::TsOfMin | Which::TsOfMax);
+    let output = |index: usize| {
+        if wants_ts { input.samples.ts[index] as f64 / 1000.0 } else { values[index] }
+    };
+    if let [window] = input.windows {
+        if !window.is_empty() {
+            row.set(0, output(last_extremum(values, *window, is_min)));
+        }
+        return;
+    }
     // Indices of candidates; the front is the extremum, later ones wait for it to leave.
     let mut queue: VecDeque<usize> = VecDeque::new();
     let mut reached = 0;
@@ -53,7 +62,20 @@ pub fn extremum(input: &Input, which: Which, row: &mut Row) {
             queue.pop_front();
         }
         let index = queue.front().copied().unwrap_or(window.hi - 1);
-        let output = if wants_ts { input.samples.ts[index] as f64 / 1000.0 } else { values[index] };
-        row.set(step, output);
+        row.set(step, output(index));
     }
+}
+
+/// Where the extremum of a single window is, the last one among equals; the last sample when there
+/// is nothing but NaN.
+fn last_extremum(values: &[f64], window: Window, is_min: bool) -> usize {
+    let own = &values[window.lo..window.hi];
+    // `f64::min` leaves NaN out, and needs no decision per sample.
+    let extremum = if is_min {
+        own.iter().fold(f64::NAN, |best, value| best.min(*value))
+    } else {
+        own.iter().fold(f64::NAN, |best, value| best.max(*value))
+    };
+    let found = own.iter().rposition(|value| *value == extremum);
+    found.map_or(window.hi - 1, |at| window.lo + at)
 }

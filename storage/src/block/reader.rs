@@ -1,40 +1,43 @@
 //! Reading rows of chosen series from `samples.parquet`, through the disk door.
 //!
-//! Place in the flow: scan asks for ordinals and a range → **reader** → plain columns.
+//! Place in the flow: a reader of series asks for ordinals and a range → **reader** → plain columns.
 //!
-//! Only pages that hold rows of the series asked for and touch the range are read. Each is checked
-//! by its CRC; a page that fails costs its row group, which is named once and left out from then on.
+//! Only pages that hold rows of the series asked for and touch the range are read, each with one
+//! positioned read, checked by its CRC and decoded straight into columns (`rows`, `page`). What is
+//! standard but not written by this program goes through the Parquet library (`library`).
 //!
-//! Not here: merging with memory and other blocks (`scan`).
+//! Not here: merging with memory and other blocks (`read`).
 
-use std::io::{BufReader, Read};
+/// The header of a page.
+mod header;
+/// The library's way.
+mod library;
+/// Encodings of numbers.
+mod numbers;
+/// Pages of one column.
+mod page;
+/// Rows of series.
+mod rows;
+
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float64Type, Int8Type, Int64Type, TimestampMillisecondType};
-use arrow::record_batch::RecordBatch;
-use bytes::Bytes;
 use journal::disk::DiskFile;
 use model::TimeRange;
-use model::sample::stale_nan;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-};
-use parquet::errors::ParquetError;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::reader::{ChunkReader, Length};
 
 use super::cache::{Entry, Kind};
 use super::meta::{SAMPLES_FILE, checksum_text};
 use super::{Block, schema};
 use crate::Error;
-use crate::encoding::decimal;
 use crate::error::at;
 use crate::index::file::BlockSeries;
+use library::DiskChunks;
+use page::ColumnPlaces;
+
+pub use rows::BlockRows;
 
 /// Instants and values of one series.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -45,65 +48,95 @@ pub struct Columns {
     pub values: Vec<f64>,
 }
 
+impl Columns {
+    /// Keeps the first rows.
+    pub fn truncate(&mut self, rows: usize) {
+        self.instants_ms.truncate(rows);
+        self.values.truncate(rows);
+    }
+
+    /// Forgets all rows, but keeps the memory.
+    pub fn clear(&mut self) {
+        self.truncate(0);
+    }
+}
+
 /// The open samples file and where its pages are.
 #[derive(Debug)]
 pub struct Footer {
-    file: DiskChunks,
+    chunks: DiskChunks,
     metadata: ArrowReaderMetadata,
+    groups: Vec<Group>,
 }
 
-/// A file of the disk door as the Parquet library wants it: positioned reads only.
-#[derive(Debug, Clone)]
-struct DiskChunks {
-    file: Arc<DiskFile>,
-    size_bytes: u64,
-    /// Whether the disk refused to give bytes: that is not damage, it may pass.
-    refused: Arc<AtomicBool>,
+/// Where the pages of one row group are.
+#[derive(Debug)]
+struct Group {
+    first_row: u64,
+    rows: usize,
+    /// Places of the columns that are read; `None` when only the library can.
+    columns: Option<[ColumnPlaces; 4]>,
+    /// The first and last instant in each page of instants; `None` when that is not known.
+    bounds_ms: Option<Vec<Option<(i64, i64)>>>,
 }
 
-/// Reads on from a position.
-struct ReadFrom {
-    file: Arc<DiskFile>,
-    offset: u64,
-}
+impl Group {
+    fn of(metadata: &ParquetMetaData, group: usize, first_row: u64) -> Group {
+        let [ts, wholes, exponents, floats] =
+            rows::READ.map(|column| ColumnPlaces::of(metadata, group, column));
+        let columns = match (ts, wholes, exponents, floats) {
+            (Some(ts), Some(wholes), Some(exponents), Some(floats)) => {
+                Some([ts, wholes, exponents, floats])
+            }
+            _ => None,
+        };
+        let bounds = metadata.column_index().and_then(|all| all.get(group)?.get(schema::TS));
+        let bounds_ms = match bounds {
+            Some(ColumnIndexMetaData::INT64(own)) => {
+                let pages = 0..usize::try_from(own.num_pages()).unwrap_or(0);
+                let bound = |page| own.min_value(page).copied().zip(own.max_value(page).copied());
+                Some(pages.map(bound).collect())
+            }
+            _ => None,
+        };
+        let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
+        Group { first_row, rows, columns, bounds_ms }
+    }
 
-impl Read for ReadFrom {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read_at(self.offset, buffer)?;
-        self.offset += count as u64;
-        Ok(count)
+    /// The rows of a series inside the group.
+    fn rows_of(&self, series: &BlockSeries) -> Option<Range<usize>> {
+        let start = usize::try_from(series.first_row.checked_sub(self.first_row)?).ok()?;
+        let end = start.checked_add(usize::try_from(series.rows).ok()?)?;
+        (end <= self.rows).then_some(start..end)
+    }
+
+    /// Whether a page of instants may hold some of the range.
+    fn touches(&self, page: usize, range: TimeRange) -> bool {
+        let bounds = self.bounds_ms.as_ref().and_then(|bounds| *bounds.get(page)?);
+        bounds.is_none_or(|(min, max)| min < range.end_ms().0 && max >= range.start_ms().0)
     }
 }
 
-impl Length for DiskChunks {
-    fn len(&self) -> u64 {
-        self.size_bytes
-    }
-}
-
-impl ChunkReader for DiskChunks {
-    type T = BufReader<ReadFrom>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(BufReader::new(ReadFrom { file: Arc::clone(&self.file), offset: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.size_bytes) {
-            return Err(ParquetError::EOF("a page reaches beyond the file".to_owned()));
+impl Footer {
+    fn new(chunks: DiskChunks, metadata: ArrowReaderMetadata) -> Footer {
+        let own = metadata.metadata();
+        let mut first_row = 0;
+        let mut groups = Vec::with_capacity(own.num_row_groups());
+        for group in 0..own.num_row_groups() {
+            let group = Group::of(own, group, first_row);
+            first_row += group.rows as u64;
+            groups.push(group);
         }
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(start, &mut bytes).inspect_err(|_| {
-            self.refused.store(true, Ordering::Relaxed);
-        })?;
-        Ok(bytes.into())
+        Footer { chunks, metadata, groups }
     }
-}
 
-/// A run of rows of one row group that belongs to one of the series asked for.
-struct Run {
-    rows: Range<usize>,
-    position: usize,
+    fn group(&self, row_group: u32) -> Option<&Group> {
+        self.groups.get(row_group as usize)
+    }
+
+    fn file(&self) -> &DiskFile {
+        &self.chunks.file
+    }
 }
 
 impl Block {
@@ -125,17 +158,17 @@ impl Block {
         if meta.and_then(|file| file.footer_xxh3.as_deref()) != Some(&checksum_text(&bytes)) {
             return Err(damaged("the checksum of its footer is not the one in meta.json".into()));
         }
-        let file = DiskChunks { file: Arc::new(file), size_bytes, refused: Arc::default() };
+        let chunks = DiskChunks::new(file, size_bytes);
         let metadata = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Required)
-            .parse_and_finish(&file)
+            .parse_and_finish(&chunks)
             .and_then(|metadata| {
                 ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
             })
             .map_err(|error| damaged(error.to_string()))?;
-        let footer = Arc::new(Footer { file, metadata });
-        // The parsed form is about three times the bytes.
-        self.cache.put(key, Entry::Footer(Arc::clone(&footer)), 3 * bytes.len() as u64);
+        let footer = Arc::new(Footer::new(chunks, metadata));
+        // The parsed form is about four times the bytes.
+        self.cache.put(key, Entry::Footer(Arc::clone(&footer)), 4 * bytes.len() as u64);
         Ok(footer)
     }
 
@@ -149,152 +182,21 @@ impl Block {
         out: &mut [Columns],
         warnings: &mut Vec<String>,
     ) -> Result<(), Error> {
-        let footer = self.footer()?;
-        for group in wanted.chunk_by(|one, other| one.0.row_group == other.0.row_group) {
-            let row_group = group[0].0.row_group;
-            if let Some(known) = self.row_group_damage(row_group) {
-                warnings.push(known);
-                continue;
-            }
-            let file = DiskChunks { refused: Arc::default(), ..footer.file.clone() };
-            let Err(reason) = footer.read_group(&file, group, range, out) else { continue };
-            let path = self.dir().join(SAMPLES_FILE);
-            if file.refused.load(Ordering::Relaxed) {
-                warnings.push(format!("can't read {}: {reason}", path.display()));
-            } else {
-                warnings.push(self.set_row_group_aside(row_group, &reason.to_string()));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Footer {
-    fn read_group(
-        &self,
-        file: &DiskChunks,
-        wanted: &[(BlockSeries, usize)],
-        range: TimeRange,
-        out: &mut [Columns],
-    ) -> Result<(), ParquetError> {
-        let metadata = self.metadata.metadata();
-        let row_group = wanted[0].0.row_group as usize;
-        let groups = metadata.row_groups();
-        let wrong = |what: &str| ParquetError::General(what.to_owned());
-        let count_rows = |group: &parquet::file::metadata::RowGroupMetaData| group.num_rows();
-        let rows = groups.get(row_group).map(count_rows).ok_or_else(|| wrong("no row group"))?;
-        let before: i64 = groups[..row_group].iter().map(count_rows).sum();
-        let pages = pages_in_range(metadata, row_group, range);
-        let mut runs = Vec::new();
-        for (series, position) in wanted {
-            let start = (series.first_row as i64 - before) as usize;
-            let end = start + series.rows as usize;
-            if end > rows as usize {
-                return Err(wrong("the index names rows that are not there"));
-            }
-            for page in &pages {
-                let rows = start.max(page.start)..end.min(page.end);
-                if !rows.is_empty() {
-                    runs.push(Run { rows, position: *position });
+        let mut rows = BlockRows::new(self)?;
+        for (index, (series, position)) in wanted.iter().enumerate() {
+            let rest = &wanted[index..];
+            let next = |end: u64| {
+                let count = rest.partition_point(|(series, _)| series.first_row < end);
+                count.checked_sub(1).map_or(0, |last| rest[last].0.first_row + rest[last].0.rows)
+            };
+            let mut found = Vec::new();
+            rows.append(self, series, (range, &next), (&mut out[*position], &mut found));
+            for warning in found {
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
                 }
             }
         }
-        if runs.is_empty() {
-            return Ok(());
-        }
-        let selected: usize = runs.iter().map(|run| run.rows.len()).sum();
-        let ranges = runs.iter().map(|run| run.rows.clone());
-        let selection = RowSelection::from_consecutive_ranges(ranges, rows as usize);
-        let columns = [schema::TS, schema::V_INT, schema::V_EXP, schema::V_FLOAT];
-        let mask = ProjectionMask::leaves(metadata.file_metadata().schema_descr(), columns);
-        let reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), self.metadata.clone())
-                .with_row_groups(vec![row_group])
-                .with_row_selection(selection)
-                .with_projection(mask)
-                .with_batch_size(selected)
-                .build()?;
-        let mut read = Columns::default();
-        for batch in reader {
-            let columns = batch.map_err(|error| ParquetError::General(error.to_string()))?;
-            decode(&columns, &mut read).ok_or_else(|| wrong("columns of another kind"))?;
-        }
-        if read.values.len() != selected {
-            return Err(wrong("rows are missing"));
-        }
-        hand_out(&read, &runs, range, out);
         Ok(())
-    }
-}
-
-/// The rows of the pages that touch the range, neighbours joined.
-fn pages_in_range(
-    metadata: &ParquetMetaData,
-    row_group: usize,
-    range: TimeRange,
-) -> Vec<Range<usize>> {
-    let rows = metadata.row_group(row_group).num_rows() as usize;
-    let bounds = metadata.column_index().and_then(|groups| groups.get(row_group)?.get(schema::TS));
-    let places = metadata.offset_index().and_then(|groups| groups.get(row_group)?.get(schema::TS));
-    let (Some(ColumnIndexMetaData::INT64(bounds)), Some(places)) = (bounds, places) else {
-        return std::iter::once(0..rows).collect();
-    };
-    let places = places.page_locations();
-    let mut kept: Vec<Range<usize>> = Vec::new();
-    for (page, place) in places.iter().enumerate() {
-        let start = place.first_row_index as usize;
-        let end = places.get(page + 1).map_or(rows, |next| next.first_row_index as usize);
-        let touches = match (bounds.min_value(page), bounds.max_value(page)) {
-            (Some(min), Some(max)) => *min < range.end_ms().0 && *max >= range.start_ms().0,
-            _ => true,
-        };
-        match kept.last_mut() {
-            Some(last) if touches && last.end == start => last.end = end,
-            _ if touches => kept.push(start..end),
-            _ => {}
-        }
-    }
-    kept
-}
-
-/// Turns the columns of the file into plain ones.
-fn decode(batch: &RecordBatch, out: &mut Columns) -> Option<()> {
-    let instants = batch.column(0).as_primitive_opt::<TimestampMillisecondType>()?;
-    let wholes = batch.column(1).as_primitive_opt::<Int64Type>()?;
-    let exponents = batch.column(2).as_primitive_opt::<Int8Type>()?.values();
-    let floats = batch.column(3).as_primitive_opt::<Float64Type>()?;
-    if exponents.iter().any(|exponent| !(0..=decimal::EXPONENT_MAX as i8).contains(exponent)) {
-        return None;
-    }
-    out.instants_ms.extend_from_slice(instants.values());
-    if wholes.null_count() == 0 {
-        let pairs = wholes.values().iter().zip(exponents);
-        out.values.extend(pairs.map(|(whole, exponent)| decimal::value(*whole, *exponent as u8)));
-        return Some(());
-    }
-    out.values.extend((0..batch.num_rows()).map(|row| {
-        if wholes.is_valid(row) {
-            decimal::value(wholes.value(row), exponents[row] as u8)
-        } else if floats.is_valid(row) {
-            floats.value(row)
-        } else {
-            stale_nan()
-        }
-    }));
-    Some(())
-}
-
-/// Gives each run of rows to its series, cut to the range.
-fn hand_out(read: &Columns, runs: &[Run], range: TimeRange, out: &mut [Columns]) {
-    let mut start = 0;
-    for run in runs {
-        let end = start + run.rows.len();
-        let instants_ms = &read.instants_ms[start..end];
-        let from = start + instants_ms.partition_point(|at_ms| *at_ms < range.start_ms().0);
-        let to = start + instants_ms.partition_point(|at_ms| *at_ms < range.end_ms().0);
-        let columns = &mut out[run.position];
-        columns.instants_ms.extend_from_slice(&read.instants_ms[from..to]);
-        columns.values.extend_from_slice(&read.values[from..to]);
-        start = end;
     }
 }

@@ -7,10 +7,14 @@ use journal::disk::Disk;
 use model::append::SeriesId;
 use model::sample::stale_nan;
 use model::{Labels, MatchOp, Matcher, TimeRange, TimestampMs};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{WriterProperties, WriterVersion};
 use proptest::prelude::*;
 
 use super::cache::Cache;
-use super::meta::{META_FILE, Meta, SAMPLES_FILE, SERIES_FILE};
+use super::meta::{META_FILE, Meta, SAMPLES_FILE, SERIES_FILE, checksum_text};
 use super::writer::Heading;
 use super::{Block, BlockWriter, Columns, INDEX_FILE};
 use crate::Error;
@@ -101,10 +105,89 @@ fn a_damaged_page_costs_its_row_group() {
     let (all, warnings) = read(&block, 200, TimeRange::ALL);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert_eq!(block.damage(), warnings);
+    for (number, columns) in all.iter().enumerate().filter(|(_, own)| !own.values.is_empty()) {
+        assert_eq!(bits(&columns.values), bits(&series[number].1), "what is read is whole");
+    }
+    // From then on the whole row group is left out.
+    let (all, again) = read(&block, 200, TimeRange::ALL);
+    assert_eq!(again, warnings);
     let whole: Vec<usize> = (0..200).filter(|n| all[*n].values.len() == 2000).collect();
     assert_eq!(whole, (132..200).collect::<Vec<_>>(), "the second row group serves");
-    for number in whole {
-        assert_eq!(bits(&all[number].values), bits(&series[number].1));
+}
+
+/// Writes the samples of a block anew, as another program might.
+fn rewrite(dir: &Path, properties: WriterProperties) {
+    let path = dir.join(SAMPLES_FILE);
+    let file = std::fs::File::open(&path).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let mut out = Vec::new();
+    let mut writer =
+        ArrowWriter::try_new(&mut out, reader.schema().clone(), Some(properties)).unwrap();
+    for batch in reader.build().unwrap() {
+        writer.write(&batch.unwrap()).unwrap();
+    }
+    writer.close().unwrap();
+    std::fs::write(&path, &out).unwrap();
+    let mut meta = Meta::read(&Disk::real(), dir).unwrap();
+    let own = meta.files.iter_mut().find(|file| file.name == SAMPLES_FILE).unwrap();
+    own.size_bytes = out.len() as u64;
+    own.footer_offset_bytes = Some(4);
+    own.footer_xxh3 = Some(checksum_text(&out[4..]));
+    std::fs::write(dir.join(META_FILE), meta.encode()).unwrap();
+}
+
+#[test]
+fn every_standard_encoding_is_read() {
+    let series: Vec<_> = (0..30)
+        .map(|number| {
+            regular(700, |at| match number % 5 {
+                0 => 7.0,
+                1 => (at * number) as f64 / 8.0,
+                2 => (at as f64).sin(),
+                3 if at % 50 < 20 => (at as f64).cos(),
+                3 => at as f64,
+                _ if at % 90 == 89 => stale_nan(),
+                _ => at as f64 * 1.5,
+            })
+        })
+        .collect();
+    let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap());
+    for (version, compression, dictionary, encoding) in [
+        (WriterVersion::PARQUET_1_0, Compression::UNCOMPRESSED, true, Encoding::PLAIN),
+        (WriterVersion::PARQUET_1_0, zstd, false, Encoding::PLAIN),
+        (WriterVersion::PARQUET_1_0, Compression::UNCOMPRESSED, false, Encoding::PLAIN),
+        (WriterVersion::PARQUET_2_0, zstd, true, Encoding::PLAIN),
+        (WriterVersion::PARQUET_2_0, zstd, false, Encoding::DELTA_BINARY_PACKED),
+        (WriterVersion::PARQUET_2_0, Compression::UNCOMPRESSED, false, Encoding::BYTE_STREAM_SPLIT),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &series);
+        let mut properties = WriterProperties::builder()
+            .set_writer_version(version)
+            .set_compression(compression)
+            .set_dictionary_enabled(dictionary)
+            .set_data_page_row_count_limit(1000)
+            .set_write_batch_size(100);
+        if !dictionary {
+            let floats = encoding != Encoding::DELTA_BINARY_PACKED;
+            properties = properties.set_encoding(Encoding::PLAIN);
+            if floats {
+                properties = properties.set_column_encoding("v_float".into(), encoding);
+            } else {
+                for column in ["ts", "v_int", "v_exp"] {
+                    properties = properties.set_column_encoding(column.into(), encoding);
+                }
+            }
+        }
+        rewrite(dir.path(), properties.build());
+        let block = open(dir.path()).unwrap();
+        let (all, warnings) = read(&block, 30, TimeRange::ALL);
+        let what = format!("{version:?}, {compression:?}, {dictionary}, {encoding:?}");
+        assert_eq!(warnings, Vec::<String>::new(), "{what}");
+        for (number, (columns, (instants, values))) in all.iter().zip(&series).enumerate() {
+            assert_eq!(&columns.instants_ms, instants, "{what}, series {number}");
+            assert_eq!(bits(&columns.values), bits(values), "{what}, series {number}");
+        }
     }
 }
 

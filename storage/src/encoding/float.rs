@@ -29,11 +29,13 @@ pub fn decode(reader: &mut Reader<'_>, count: usize, out: &mut Vec<f64>) -> Opti
     let mut previous = 0u64;
     for _ in 0..count {
         let control = reader.u8()?;
-        let (leading, trailing) = (usize::from(control >> 4), usize::from(control & 0x0f));
-        let size = 8usize.checked_sub(leading + trailing)?;
-        let mut different = [0u8; 8];
-        different[leading..leading + size].copy_from_slice(reader.take(size)?);
-        previous ^= u64::from_be_bytes(different);
+        let (leading, trailing) = (u32::from(control >> 4), u32::from(control & 0x0f));
+        let size = 8u32.checked_sub(leading + trailing)?;
+        let bytes = reader.take_padded(size as usize)?;
+        // The bytes stand at the top of the number; none at all is no difference.
+        let top = u64::from_be_bytes(bytes) >> (64 - 8 * size).min(63);
+        let different = if size == 0 { 0 } else { top << (8 * trailing) };
+        previous ^= different;
         out.push(f64::from_bits(previous));
     }
     Some(())

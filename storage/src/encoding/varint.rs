@@ -58,6 +58,11 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes }
     }
 
+    /// How many bytes are left.
+    pub fn left_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Whether everything was read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
@@ -75,6 +80,18 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self.rest.split_at_checked(size)?;
         self.rest = rest;
         Some(taken)
+    }
+
+    /// The next bytes, at most eight, followed by whatever comes after them.
+    #[inline]
+    pub fn take_padded(&mut self, size: usize) -> Option<[u8; 8]> {
+        if let Some((eight, _)) = self.rest.split_first_chunk::<8>() {
+            self.rest = self.rest.get(size..)?;
+            return Some(*eight);
+        }
+        let mut padded = [0u8; 8];
+        padded.get_mut(..size)?.copy_from_slice(self.take(size)?);
+        Some(padded)
     }
 
     /// The next number of [`put_u64`].

@@ -92,6 +92,12 @@ impl SeriesSamples {
         self.run.newest_ms()
     }
 
+    /// The newest sample, if it is still in the open run.
+    pub fn newest(&self) -> Option<Sample> {
+        let at_ms = self.run_newest_ms()?;
+        self.run.at(at_ms).map(|value| Sample { at_ms, value })
+    }
+
     /// The newest instant of the open run; `None` when it is empty.
     #[inline]
     pub fn run_newest_ms(&self) -> Option<i64> {

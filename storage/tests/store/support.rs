@@ -10,7 +10,7 @@ use arrow::datatypes::{Float64Type, Int64Type, UInt32Type};
 use journal::disk::Disk;
 use model::clock::SystemClock;
 use model::{Append, AppendError, Appended, Batch, Labels, Matcher, TimeRange, TimestampMs};
-use storage::{Error, Settings, Store};
+use storage::{Error, Settings, Store, Want};
 
 /// Series by labels, samples by instant, values by bits.
 pub type Content = BTreeMap<Labels, BTreeMap<i64, u64>>;
@@ -85,7 +85,45 @@ pub fn read(store: &Store, range: TimeRange) -> (Content, Vec<String>) {
 pub fn content(store: &Store) -> Content {
     let (content, warnings) = read(store, TimeRange::ALL);
     assert_eq!(warnings, Vec::<String>::new());
+    check_readers(store, &content);
     content
+}
+
+/// Readers of parts give the same together, in whatever order; the newest sample is the last one;
+/// and groups hold the same series.
+fn check_readers(store: &Store, content: &Content) {
+    let everything = [Matcher::new("__name__", model::MatchOp::NotEqual, "").unwrap()];
+    let entries = store.series(&everything, TimeRange::ALL, 0).unwrap();
+    let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
+    let mut found = Content::new();
+    for mut reader in store.read(&ids, TimeRange::ALL, Want::All, 3).unwrap() {
+        while let Some(own) = reader.next_series() {
+            let bits = own.values.iter().map(|value| value.to_bits());
+            let samples = own.instants_ms.iter().copied().zip(bits).collect();
+            let twice = found.insert(entries[own.position].labels.clone(), samples);
+            assert!(twice.is_none() && !own.values.is_empty(), "each series comes once");
+            assert!(own.instants_ms.is_sorted_by(|one, other| one < other), "time ascends");
+        }
+    }
+    assert_eq!(&found, content, "readers and batches");
+    let mut newest = 0;
+    for mut reader in store.read(&ids, TimeRange::ALL, Want::Newest, 2).unwrap() {
+        while let Some(own) = reader.next_series() {
+            let last = own.instants_ms.last().copied().zip(own.values.last().map(|v| v.to_bits()));
+            let samples = &content[&entries[own.position].labels];
+            assert_eq!(last, samples.last_key_value().map(|(at, bits)| (*at, *bits)), "newest");
+            newest += 1;
+        }
+    }
+    assert_eq!(newest, content.len(), "each series has a newest sample");
+    let keep = |name: &str| name == "number";
+    let grouped = store.grouped(&everything, TimeRange::ALL, &[&keep, &|_| false]).unwrap();
+    let mut sorted = grouped.ids.clone();
+    sorted.sort();
+    let mut expected = ids;
+    expected.sort();
+    assert_eq!(sorted, expected, "groups hold the same series");
+    assert!(grouped.ways[1].of.iter().all(|group| *group == 0), "all in one");
 }
 
 /// Waits until a condition holds, which another thread brings about.

@@ -36,7 +36,7 @@ impl Evaluator<'_> {
         let params = if is_ratio { self.cap_ratios(parameter, params) } else { params };
         check_counts(aggregate.op, &params)?;
         let block = self.eval_vector(&aggregate.expr)?;
-        let groups = Groups::new(&aggregate.grouping, block.keys().iter());
+        let groups = Groups::new(&aggregate.grouping, block.keys());
         let mut kept = vec![false; block.len() * block.steps()];
         let by_value = matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk);
         if by_value && block.has_histograms() {

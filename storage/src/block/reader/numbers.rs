@@ -1,0 +1,298 @@
+//! Parquet's encodings of numbers, read into plain vectors.
+//!
+//! Place in the flow: the unpacked body of a page → **numbers** → columns (`page`).
+//!
+//! Reading never panics: bytes that can't be read give `None`.
+//!
+//! Not here: headers, levels' meaning.
+
+use crate::encoding::varint::Reader;
+
+/// Values that are unpacked together.
+const PACK: usize = 32;
+
+/// Unpacks 32 numbers of `W` bits, `W` at most 32, from at least `4 * W` bytes.
+#[inline(always)]
+fn unpack<const W: usize>(bytes: &[u8], out: &mut [u64; PACK]) {
+    let bytes = &bytes[..4 * W];
+    let mut words = [0u32; 34];
+    for (word, four) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+        *word = u32::from_le_bytes(four.try_into().expect("four bytes"));
+    }
+    let mask = (1u64 << W) - 1;
+    for (index, out) in out.iter_mut().enumerate() {
+        let bit = index * W;
+        let pair = u64::from(words[bit / 32]) | u64::from(words[bit / 32 + 1]) << 32;
+        *out = pair >> (bit % 32) & mask;
+    }
+}
+
+/// Unpacks 32 numbers of any width.
+fn unpack_wide(bytes: &[u8], width: usize, out: &mut [u64; PACK]) {
+    let mask = if width >= 64 { u64::MAX } else { (1u64 << width) - 1 };
+    for (index, out) in out.iter_mut().enumerate() {
+        let bit = index * width;
+        let mut window = [0u8; 16];
+        let rest = &bytes[bit / 8..];
+        let count = rest.len().min(16);
+        window[..count].copy_from_slice(&rest[..count]);
+        *out = (u128::from_le_bytes(window) >> (bit % 8)) as u64 & mask;
+    }
+}
+
+fn unpack_any(bytes: &[u8], width: usize, out: &mut [u64; PACK]) {
+    macro_rules! widths {
+        ($($width:literal)*) => {
+            match width {
+                $($width => unpack::<$width>(bytes, out),)*
+                _ => unpack_wide(bytes, width, out),
+            }
+        };
+    }
+    widths!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+}
+
+/// Appends the first `limit` numbers of a DELTA_BINARY_PACKED body; `None` when there are fewer.
+pub fn delta(bytes: &[u8], limit: usize, out: &mut Vec<i64>) -> Option<()> {
+    let mut reader = Reader::new(bytes);
+    let block_values = usize::try_from(reader.u64()?).ok()?;
+    let miniblocks = usize::try_from(reader.u64()?).ok()?;
+    let count = usize::try_from(reader.u64()?).ok()?;
+    let first = reader.i64()?;
+    if miniblocks == 0 || block_values == 0 || !block_values.is_multiple_of(miniblocks) {
+        return None;
+    }
+    let per_miniblock = block_values / miniblocks;
+    if !per_miniblock.is_multiple_of(PACK) || per_miniblock > 1 << 16 || count < limit {
+        return None;
+    }
+    if limit == 0 {
+        return Some(());
+    }
+    let end = out.len() + limit;
+    out.reserve(limit + PACK);
+    out.push(first);
+    let mut last = first;
+    while out.len() < end {
+        let smallest = reader.i64()?;
+        let widths = reader.take(miniblocks)?;
+        for width in widths {
+            if out.len() >= end {
+                break;
+            }
+            let width = usize::from(*width);
+            if width > 64 {
+                return None;
+            }
+            let packed = reader.take(per_miniblock / 8 * width)?;
+            let wanted = per_miniblock.min(end - out.len());
+            last = miniblock(packed, width, (smallest, last), (wanted, out));
+        }
+    }
+    Some(())
+}
+
+/// Appends `wanted` numbers of one miniblock and gives the last one.
+#[inline]
+fn miniblock(
+    packed: &[u8],
+    width: usize,
+    (smallest, mut last): (i64, i64),
+    (wanted, out): (usize, &mut Vec<i64>),
+) -> i64 {
+    if width == 0 {
+        out.extend((0..wanted).map(|_| {
+            last = last.wrapping_add(smallest);
+            last
+        }));
+        return last;
+    }
+    let mut numbers = [0u64; PACK];
+    for (index, packed) in packed.chunks_exact(width * PACK / 8).enumerate() {
+        let left = wanted.saturating_sub(index * PACK);
+        if left == 0 {
+            break;
+        }
+        unpack_any(packed, width, &mut numbers);
+        for number in &mut numbers {
+            *number = number.wrapping_add(smallest as u64);
+        }
+        out.extend(numbers[..left.min(PACK)].iter().map(|delta| {
+            last = last.wrapping_add(*delta as i64);
+            last
+        }));
+    }
+    last
+}
+
+/// Shows runs of numbers of `width` bits: how many, and which number. `None` when there are fewer
+/// than `count` in all.
+pub fn hybrid(
+    bytes: &[u8],
+    (width, count): (usize, usize),
+    mut show: impl FnMut(usize, u64),
+) -> Option<()> {
+    if width > 32 {
+        return None;
+    }
+    let mut reader = Reader::new(bytes);
+    let mut left = count;
+    while left > 0 {
+        let header = usize::try_from(reader.u64()?).ok()?;
+        if header & 1 == 0 {
+            let mut value = 0;
+            for (place, byte) in reader.take(width.div_ceil(8))?.iter().enumerate() {
+                value |= u64::from(*byte) << (8 * place);
+            }
+            let run = (header >> 1).min(left);
+            if run == 0 {
+                return None;
+            }
+            show(run, value);
+            left -= run;
+            continue;
+        }
+        let groups = header >> 1;
+        let packed = reader.take(groups.checked_mul(width)?.min(reader.left_bytes()))?;
+        let held = (packed.len() * 8).checked_div(width).unwrap_or(groups.saturating_mul(8));
+        let values = held.min(groups.checked_mul(8)?).min(left);
+        if values == 0 {
+            return None;
+        }
+        let mask = (1u64 << width) - 1;
+        for index in 0..values {
+            let bit = index * width;
+            let mut window = [0u8; 8];
+            let rest = &packed[bit / 8..];
+            let count = rest.len().min(8);
+            window[..count].copy_from_slice(&rest[..count]);
+            show(1, u64::from_le_bytes(window) >> (bit % 8) & mask);
+        }
+        left -= values;
+    }
+    Some(())
+}
+
+/// Appends `count` whole numbers as they stand.
+pub fn plain_i64(bytes: &[u8], count: usize, out: &mut Vec<i64>) -> Option<()> {
+    let bytes = bytes.get(..count.checked_mul(8)?)?;
+    let number = |eight: &[u8]| i64::from_le_bytes(eight.try_into().expect("eight bytes"));
+    out.extend(bytes.chunks_exact(8).map(number));
+    Some(())
+}
+
+/// Appends `count` whole numbers of 32 bits as they stand.
+pub fn plain_i32(bytes: &[u8], count: usize, out: &mut Vec<i64>) -> Option<()> {
+    let bytes = bytes.get(..count.checked_mul(4)?)?;
+    let number = |four: &[u8]| i32::from_le_bytes(four.try_into().expect("four bytes"));
+    out.extend(bytes.chunks_exact(4).map(number).map(i64::from));
+    Some(())
+}
+
+/// Appends `count` floats as they stand.
+pub fn plain_f64(bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Option<()> {
+    let bytes = bytes.get(..count.checked_mul(8)?)?;
+    let number = |eight: &[u8]| f64::from_le_bytes(eight.try_into().expect("eight bytes"));
+    out.extend(bytes.chunks_exact(8).map(number));
+    Some(())
+}
+
+/// Appends the first `limit` of `count` floats whose bytes stand place by place.
+pub fn split_f64(bytes: &[u8], (count, limit): (usize, usize), out: &mut Vec<f64>) -> Option<()> {
+    if bytes.len() != count.checked_mul(8)? || limit > count {
+        return None;
+    }
+    if count == 0 {
+        return Some(());
+    }
+    let mut places = bytes.chunks_exact(count);
+    let mut next = || places.next().unwrap_or_default();
+    let [a, b, c, d, e, f, g, h] = [(); 8].map(|()| &next()[..limit]);
+    out.extend(
+        (0..limit)
+            .map(|at| f64::from_le_bytes([a[at], b[at], c[at], d[at], e[at], f[at], g[at], h[at]])),
+    );
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Packs as the format says, with the widths that are needed.
+    fn pack_delta(values: &[i64]) -> Vec<u8> {
+        use crate::encoding::varint::{put_i64, put_u64};
+        let mut out = Vec::new();
+        for number in [128, 4, values.len() as u64] {
+            put_u64(&mut out, number);
+        }
+        put_i64(&mut out, values.first().copied().unwrap_or(0));
+        let deltas: Vec<i64> =
+            values.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+        for block in deltas.chunks(128) {
+            let smallest = *block.iter().min().unwrap();
+            put_i64(&mut out, smallest);
+            let numbers: Vec<u64> =
+                block.iter().map(|delta| delta.wrapping_sub(smallest) as u64).collect();
+            let minis: Vec<&[u64]> = numbers.chunks(32).collect();
+            let width = |mini: &&[u64]| 64 - mini.iter().max().unwrap().leading_zeros() as u8;
+            let widths: Vec<u8> =
+                (0..4).map(|at| minis.get(at).map_or(0, |mini| width(mini))).collect();
+            out.extend_from_slice(&widths);
+            for (mini, width) in minis.iter().zip(&widths) {
+                let mut bits = vec![0u8; usize::from(*width) * 4];
+                for (index, number) in mini.iter().enumerate() {
+                    for bit in 0..usize::from(*width) {
+                        let at = index * usize::from(*width) + bit;
+                        bits[at / 8] |= ((number >> bit & 1) as u8) << (at % 8);
+                    }
+                }
+                out.extend_from_slice(&bits);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn runs_and_packed_bits() {
+        // Five times 1, then eight packed: 0 to 7 in three bits.
+        let bytes = [5 << 1, 1, 3, 0b1000_1000, 0b1100_0110, 0b1111_1010];
+        let mut all = Vec::new();
+        hybrid(&bytes, (3, 13), |run, value| all.extend(std::iter::repeat_n(value, run))).unwrap();
+        assert_eq!(all, [1, 1, 1, 1, 1, 0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(hybrid(&bytes, (3, 14), |_, _| {}), None);
+        assert_eq!(hybrid(&[0, 0], (1, 1), |_, _| {}), None);
+    }
+
+    #[test]
+    fn bytes_place_by_place() {
+        let values = [1.5, -2.25, f64::NAN];
+        let mut bytes = Vec::new();
+        for place in 0..8 {
+            bytes.extend(values.iter().map(|value| value.to_le_bytes()[place]));
+        }
+        let mut out = Vec::new();
+        split_f64(&bytes, (3, 2), &mut out).unwrap();
+        assert_eq!(out, [1.5, -2.25]);
+        assert_eq!(split_f64(&bytes, (4, 2), &mut out), None);
+    }
+
+    proptest! {
+        #[test]
+        fn differences(
+            steps in proptest::collection::vec((0u32..64, any::<i64>()), 1..300),
+            limit in 0usize..300,
+        ) {
+            let values: Vec<i64> = steps.iter().map(|(shift, value)| value >> shift).collect();
+            let limit = limit.min(values.len());
+            let bytes = pack_delta(&values);
+            let mut out = Vec::new();
+            delta(&bytes, limit, &mut out).unwrap();
+            prop_assert_eq!(&out[..], &values[..limit]);
+            // Whatever the bytes are, nothing panics.
+            let _ = delta(&bytes[..bytes.len() / 2], values.len(), &mut Vec::new());
+            prop_assert_eq!(delta(&bytes, values.len() + 1, &mut Vec::new()), None);
+        }
+    }
+}

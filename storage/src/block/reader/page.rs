@@ -1,0 +1,459 @@
+//! One column of a row group: finds the page of a row, reads and checks it, and decodes as much of
+//! it as is asked for.
+//!
+//! Place in the flow: rows of a series (`rows`) → **column** → positioned read, CRC32, zstd, numbers.
+//!
+//! Only one page per column is held. A page of a column of few runs may be as long as the row group;
+//! one of numbers is a few thousand rows.
+//!
+//! Not here: which rows (`rows`), encodings (`numbers`).
+
+use std::ops::Range;
+
+use journal::disk::DiskFile;
+use parquet::basic::Compression;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use zstd::bulk::Decompressor;
+
+use super::header::{self, Header, Kind};
+use super::numbers;
+
+/// Why a page can't be had.
+#[derive(Debug)]
+pub enum Fault {
+    /// The disk refused; it may pass.
+    Disk(std::io::Error),
+    /// The page is not what it should be.
+    Damaged(&'static str),
+    /// It is encoded in a way that only the library knows.
+    Unknown,
+}
+
+/// The largest page that is unpacked.
+const PAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Where a page is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    offset: u64,
+    size_bytes: usize,
+    first_row: usize,
+}
+
+/// Where the pages of one column of one row group are.
+#[derive(Debug)]
+pub struct ColumnPlaces {
+    dictionary: Option<(u64, usize)>,
+    pages: Vec<Place>,
+    rows: usize,
+    is_packed: bool,
+}
+
+impl ColumnPlaces {
+    /// Takes them from the footer; `None` when it tells too little or the codec is another one.
+    pub fn of(metadata: &ParquetMetaData, group: usize, column: usize) -> Option<ColumnPlaces> {
+        let own: &RowGroupMetaData = metadata.row_groups().get(group)?;
+        let chunk = own.columns().get(column)?;
+        let is_packed = match chunk.compression() {
+            Compression::UNCOMPRESSED => false,
+            Compression::ZSTD(_) => true,
+            _ => return None,
+        };
+        let places = metadata.offset_index()?.get(group)?.get(column)?.page_locations();
+        let mut pages = Vec::with_capacity(places.len());
+        for place in places {
+            pages.push(Place {
+                offset: u64::try_from(place.offset).ok()?,
+                size_bytes: usize::try_from(place.compressed_page_size).ok()?,
+                first_row: usize::try_from(place.first_row_index).ok()?,
+            });
+        }
+        let ascending = pages.windows(2).all(|pair| pair[0].first_row < pair[1].first_row);
+        let first = pages.first().filter(|first| first.first_row == 0 && ascending)?;
+        let dictionary = match chunk.dictionary_page_offset() {
+            Some(offset) => {
+                let offset = u64::try_from(offset).ok()?;
+                Some((offset, usize::try_from(first.offset.checked_sub(offset)?).ok()?))
+            }
+            None => None,
+        };
+        let rows = usize::try_from(own.num_rows()).ok()?;
+        Some(ColumnPlaces { dictionary, pages, rows, is_packed })
+    }
+
+    /// The page that holds a row.
+    pub fn page_of(&self, row: usize) -> usize {
+        self.pages.partition_point(|page| page.first_row <= row).saturating_sub(1)
+    }
+
+    /// The rows of a page.
+    pub fn rows_of(&self, page: usize) -> Range<usize> {
+        let end = self.pages.get(page + 1).map_or(self.rows, |next| next.first_row);
+        self.pages[page].first_row..end
+    }
+}
+
+/// The body of the page read last, and what unpacks pages.
+pub struct Unpacker {
+    decompressor: Decompressor<'static>,
+    raw: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl Unpacker {
+    /// One that holds nothing.
+    pub fn new() -> std::io::Result<Unpacker> {
+        let decompressor = Decompressor::new()?;
+        Ok(Unpacker { decompressor, raw: Vec::new(), plain: Vec::new() })
+    }
+
+    /// Reads a page and unpacks it.
+    fn load(
+        &mut self,
+        file: &DiskFile,
+        (offset, size_bytes): (u64, usize),
+        is_packed: bool,
+    ) -> Result<(Header, &[u8]), Fault> {
+        if size_bytes > PAGE_BYTES_MAX {
+            return Err(Fault::Damaged("a page is too large"));
+        }
+        self.raw.resize(size_bytes, 0);
+        file.read_exact_at(offset, &mut self.raw).map_err(Fault::Disk)?;
+        let header = Header::read(&self.raw).ok_or(Fault::Unknown)?;
+        let body = self.raw.get(header.header_bytes..);
+        let body = body.and_then(|rest| rest.get(..header.body_bytes));
+        let body = body.ok_or(Fault::Damaged("a page is cut off"))?;
+        if header.crc.is_some_and(|crc| crc != crc32fast::hash(body)) {
+            return Err(Fault::Damaged("the checksum of a page is wrong"));
+        }
+        if header.plain_bytes > PAGE_BYTES_MAX {
+            return Err(Fault::Damaged("a page is too large"));
+        }
+        let levels_bytes = match header.kind {
+            Kind::DataV2 { levels_bytes, is_compressed } if is_packed && is_compressed => {
+                Some(levels_bytes)
+            }
+            Kind::DataV2 { .. } => None,
+            Kind::Data | Kind::Dictionary => is_packed.then_some(0),
+        };
+        let Some(levels_bytes) = levels_bytes else { return Ok((header, body)) };
+        let split = body.split_at_checked(levels_bytes);
+        let (levels, packed) = split.ok_or(Fault::Damaged("a page is cut off"))?;
+        let plain_bytes = header.plain_bytes.checked_sub(levels_bytes);
+        let plain_bytes = plain_bytes.ok_or(Fault::Damaged("sizes of a page contradict"))?;
+        self.plain.resize(header.plain_bytes, 0);
+        self.plain[..levels_bytes].copy_from_slice(levels);
+        let into = &mut self.plain[levels_bytes..];
+        match self.decompressor.decompress_to_buffer(packed, into) {
+            Ok(count) if count == plain_bytes => Ok((header, &self.plain)),
+            _ => Err(Fault::Damaged("a page can't be unpacked")),
+        }
+    }
+}
+
+/// Which rows of a page have a value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Presence {
+    /// All.
+    All,
+    /// None.
+    Nothing,
+    /// Those marked.
+    Some(Vec<bool>),
+}
+
+/// Splits a body into which rows have values, and the values.
+fn levels<'a>(
+    header: &Header,
+    body: &'a [u8],
+    is_optional: bool,
+) -> Result<(Presence, &'a [u8]), Fault> {
+    const CUT: Fault = Fault::Damaged("levels of a page are cut off");
+    let (levels, values) = match header.kind {
+        Kind::DataV2 { levels_bytes, .. } => body.split_at_checked(levels_bytes).ok_or(CUT)?,
+        Kind::Data | Kind::Dictionary if !is_optional => (&body[..0], body),
+        Kind::Data | Kind::Dictionary => {
+            if header.levels_encoding != header::RLE {
+                return Err(Fault::Unknown);
+            }
+            let (size, rest) = body.split_first_chunk::<4>().ok_or(CUT)?;
+            rest.split_at_checked(u32::from_le_bytes(*size) as usize).ok_or(CUT)?
+        }
+    };
+    if !is_optional {
+        return Ok((Presence::All, values));
+    }
+    let mut marks: Vec<bool> = Vec::new();
+    let (mut present, mut seen) = (0, 0);
+    numbers::hybrid(levels, (1, header.count), |run, level| {
+        // Long runs of one level are the rule: marks are only made when levels mix.
+        let uniform = if level == 1 { present == seen } else { present == 0 };
+        if !uniform || !marks.is_empty() {
+            if marks.is_empty() {
+                marks.resize(seen, present == seen);
+            }
+            marks.resize(seen + run, level == 1);
+        }
+        seen += run;
+        present += if level == 1 { run } else { 0 };
+    })
+    .ok_or(CUT)?;
+    let presence = match present {
+        0 => Presence::Nothing,
+        _ if present == seen => Presence::All,
+        _ => Presence::Some(marks),
+    };
+    Ok((presence, values))
+}
+
+/// Puts packed values where their marks are; the others get a default.
+fn spread<T: Copy + Default>(values: &mut Vec<T>, marks: &[bool]) {
+    let mut left = values.len();
+    values.resize(marks.len(), T::default());
+    for row in (0..marks.len()).rev() {
+        values[row] = if marks[row] && left > 0 {
+            left -= 1;
+            values[left]
+        } else {
+            T::default()
+        };
+    }
+}
+
+/// The decoded page of a column of numbers.
+pub struct Numbers<T> {
+    is_optional: bool,
+    page: Option<usize>,
+    /// Its rows; decoded up to `rows.start + values.len()`.
+    pub rows: Range<usize>,
+    /// Which rows have a value.
+    pub presence: Presence,
+    /// One per row, unless none has any.
+    pub values: Vec<T>,
+    /// Up to where it is decoded.
+    until: usize,
+}
+
+/// A type of numbers that a column may have.
+pub trait Number: Copy + Default {
+    /// Appends the first `limit` of `count` numbers.
+    fn decode(
+        encoding: i64,
+        bytes: &[u8],
+        size: (usize, usize),
+        out: &mut Vec<Self>,
+    ) -> Result<(), Fault>;
+}
+
+const SHORT: Fault = Fault::Damaged("values of a page can't be read");
+
+impl Number for i64 {
+    fn decode(
+        encoding: i64,
+        bytes: &[u8],
+        (_, limit): (usize, usize),
+        out: &mut Vec<i64>,
+    ) -> Result<(), Fault> {
+        match encoding {
+            header::PLAIN => numbers::plain_i64(bytes, limit, out).ok_or(SHORT),
+            header::DELTA_BINARY_PACKED => numbers::delta(bytes, limit, out).ok_or(SHORT),
+            _ => Err(Fault::Unknown),
+        }
+    }
+}
+
+impl Number for f64 {
+    fn decode(
+        encoding: i64,
+        bytes: &[u8],
+        size: (usize, usize),
+        out: &mut Vec<f64>,
+    ) -> Result<(), Fault> {
+        match encoding {
+            header::PLAIN => numbers::plain_f64(bytes, size.1, out).ok_or(SHORT),
+            header::BYTE_STREAM_SPLIT => numbers::split_f64(bytes, size, out).ok_or(SHORT),
+            _ => Err(Fault::Unknown),
+        }
+    }
+}
+
+impl<T: Number> Numbers<T> {
+    /// A column whose values may be missing, or not.
+    pub fn new(is_optional: bool) -> Numbers<T> {
+        let presence = Presence::Nothing;
+        Numbers { is_optional, page: None, rows: 0..0, presence, values: Vec::new(), until: 0 }
+    }
+
+    /// Forgets the page, because another row group begins.
+    pub fn clear(&mut self) {
+        (self.page, self.rows) = (None, 0..0);
+    }
+
+    /// Makes sure that the page of `row` is here and decoded at least up to `until`, if it is that
+    /// long. `hint` is how far later calls will want it.
+    pub fn seek(
+        &mut self,
+        (file, unpacker): (&DiskFile, &mut Unpacker),
+        places: &ColumnPlaces,
+        (row, until, hint): (usize, usize, usize),
+    ) -> Result<(), Fault> {
+        let page = places.page_of(row);
+        let rows = places.rows_of(page);
+        if self.page == Some(page) && until.min(rows.end) <= self.until {
+            return Ok(());
+        }
+        // Twice in one page without a good hint: all of it.
+        let until = if self.page == Some(page) { rows.end } else { hint.max(until).min(rows.end) };
+        self.page = None;
+        let place = places.pages[page];
+        let read = (place.offset, place.size_bytes);
+        let (header, body) = unpacker.load(file, read, places.is_packed)?;
+        if header.kind == Kind::Dictionary || header.count != rows.len() {
+            return Err(Fault::Damaged("a page has other rows than the footer says"));
+        }
+        let (presence, values) = levels(&header, body, self.is_optional)?;
+        self.values.clear();
+        match &presence {
+            Presence::All => {
+                let size = (rows.len(), until - rows.start);
+                T::decode(header.encoding, values, size, &mut self.values)?;
+            }
+            Presence::Nothing => {}
+            Presence::Some(marks) => {
+                let marked = |marks: &[bool]| marks.iter().filter(|mark| **mark).count();
+                let size = (marked(marks), marked(&marks[..until - rows.start]));
+                T::decode(header.encoding, values, size, &mut self.values)?;
+                spread(&mut self.values, &marks[..until - rows.start]);
+            }
+        }
+        (self.page, self.rows, self.presence, self.until) = (Some(page), rows, presence, until);
+        Ok(())
+    }
+}
+
+/// The decoded page of the column of exponents, as runs.
+#[derive(Default)]
+pub struct Exponents {
+    page: Option<usize>,
+    dictionary: Option<Vec<i64>>,
+    rows: Range<usize>,
+    /// The row after each run, and the number in it.
+    runs: Vec<(usize, i64)>,
+}
+
+impl Exponents {
+    /// Forgets page and dictionary, because another row group begins.
+    pub fn clear(&mut self) {
+        (self.page, self.dictionary) = (None, None);
+    }
+
+    /// Makes sure that the page of `row` is here. Answers the row after it.
+    pub fn seek(
+        &mut self,
+        (file, unpacker): (&DiskFile, &mut Unpacker),
+        places: &ColumnPlaces,
+        row: usize,
+    ) -> Result<usize, Fault> {
+        let page = places.page_of(row);
+        if self.page == Some(page) {
+            return Ok(self.rows.end);
+        }
+        self.page = None;
+        if let (None, Some(place)) = (&self.dictionary, places.dictionary) {
+            let (header, body) = unpacker.load(file, place, places.is_packed)?;
+            let mut values = Vec::new();
+            if header.kind != Kind::Dictionary || header.count > places.rows {
+                return Err(Fault::Damaged("a dictionary is none"));
+            }
+            numbers::plain_i32(body, header.count, &mut values).ok_or(SHORT)?;
+            self.dictionary = Some(values);
+        }
+        let rows = places.rows_of(page);
+        let place = places.pages[page];
+        let read = (place.offset, place.size_bytes);
+        let (header, body) = unpacker.load(file, read, places.is_packed)?;
+        if header.kind == Kind::Dictionary || header.count != rows.len() {
+            return Err(Fault::Damaged("a page has other rows than the footer says"));
+        }
+        let (_, body) = levels(&header, body, false)?;
+        self.runs.clear();
+        let mut end = rows.start;
+        let runs = &mut self.runs;
+        let mut add = |run: usize, value: i64| {
+            end += run;
+            match runs.last_mut() {
+                Some(last) if last.1 == value => last.0 = end,
+                _ => runs.push((end, value)),
+            }
+        };
+        match header.encoding {
+            header::PLAIN | header::DELTA_BINARY_PACKED => {
+                let mut values = Vec::new();
+                let read = match header.encoding {
+                    header::PLAIN => numbers::plain_i32(body, header.count, &mut values),
+                    _ => numbers::delta(body, header.count, &mut values),
+                };
+                read.ok_or(SHORT)?;
+                values.into_iter().for_each(|value| add(1, value));
+            }
+            header::RLE_DICTIONARY | header::PLAIN_DICTIONARY => {
+                let dictionary = self.dictionary.as_deref().unwrap_or_default();
+                let (width, indexes) = body.split_first().ok_or(SHORT)?;
+                let mut is_known = true;
+                numbers::hybrid(indexes, (usize::from(*width), header.count), |run, index| {
+                    match dictionary.get(index as usize) {
+                        Some(value) => add(run, *value),
+                        None => is_known = false,
+                    }
+                })
+                .filter(|()| is_known)
+                .ok_or(SHORT)?;
+            }
+            _ => return Err(Fault::Unknown),
+        }
+        (self.page, self.rows) = (Some(page), rows);
+        Ok(self.rows.end)
+    }
+
+    /// The exponent at a row of the page, and the row after its run.
+    pub fn at(&self, row: usize) -> (i64, usize) {
+        let run = self.runs.partition_point(|(end, _)| *end <= row);
+        self.runs.get(run).map_or((i64::MAX, self.rows.end), |(end, value)| (*value, *end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_where_their_marks_are() {
+        let mut values = vec![1, 2, 3];
+        spread(&mut values, &[false, true, true, false, true, false]);
+        assert_eq!(values, [0, 1, 2, 0, 3, 0]);
+    }
+
+    #[test]
+    fn levels_in_runs() {
+        let header = |count| Header {
+            kind: Kind::Data,
+            header_bytes: 0,
+            plain_bytes: 0,
+            body_bytes: 0,
+            crc: None,
+            count,
+            encoding: header::PLAIN,
+            levels_encoding: header::RLE,
+        };
+        for (bytes, count, expected) in [
+            (vec![2u8, 0, 0, 0, 10, 1, 9], 5, Presence::All),
+            (vec![2, 0, 0, 0, 10, 0, 9], 5, Presence::Nothing),
+            (vec![4, 0, 0, 0, 4, 0, 4, 1, 9], 4, Presence::Some(vec![false, false, true, true])),
+            (vec![4, 0, 0, 0, 2, 1, 2, 0, 9], 2, Presence::Some(vec![true, false])),
+        ] {
+            let (presence, rest) = levels(&header(count), &bytes, true).unwrap();
+            assert_eq!((presence, rest), (expected, &[9u8][..]), "{bytes:?}");
+        }
+        assert!(levels(&header(6), &[2, 0, 0, 0, 10, 1], true).is_err());
+    }
+}

@@ -96,6 +96,18 @@ impl Server {
     }
 }
 
+/// What changes or merges the stored samples; off unless allowed.
+fn deletions() -> Router<Gate> {
+    let delete = post(api::admin::delete_series).put(api::admin::delete_series);
+    let clean = post(api::admin::clean_tombstones).put(api::admin::clean_tombstones);
+    Router::new()
+        .route("/admin/tsdb/delete_series", delete)
+        .route("/admin/tsdb/clean_tombstones", clean)
+        .route("/admin/tsdb/tombstones", get(api::admin::tombstones))
+        .route("/admin/tsdb/undelete", post(api::admin::undelete))
+        .route("/admin/tsdb/compact", post(api::admin::compact))
+}
+
 /// All routes.
 pub fn router(gate: Gate) -> Router {
     let push = Router::new()
@@ -124,6 +136,7 @@ pub fn router(gate: Gate) -> Router {
         .route("/status/flags", get(api::status::flags))
         .route("/status/tsdb", get(api::status::tsdb))
         .route("/admin/tsdb/snapshot", post(api::admin::snapshot).put(api::admin::snapshot))
+        .merge(deletions())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method);
     let alerts = Router::new()

@@ -581,3 +581,47 @@ async fn the_admin_api_is_off_unless_allowed() {
     }
     api.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_are_deleted_restored_and_cleaned() {
+    let api = Api::open().await;
+    assert_eq!(api.post("/api/v1/admin/tsdb/delete_series", "match[]=up").await.status, 403);
+    assert_eq!(api.get("/api/v1/admin/tsdb/tombstones").await.status, 403);
+    api.stop().await;
+
+    let api = Api::open_with(Some(Arc::new(Snapshots))).await;
+    let lines = "gone{job=\"a\"} 1 50\ngone{job=\"b\"} 2 50\n";
+    let import = api.send("POST", "/api/v1/import/prometheus", "", lines.as_bytes()).await;
+    assert_eq!(import.status, 204, "{}", import.body);
+    let count = async || {
+        let json = api.get("/api/v1/query?query=count(gone)&time=0.05").await.json();
+        json["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
+    };
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let admin = async |path: &str, body: &str| {
+        api.send("POST", &format!("/api/v1/admin/tsdb/{path}"), form, body.as_bytes()).await
+    };
+    assert_eq!(count().await.as_deref(), Some("2"));
+    let reply = admin("delete_series", "").await;
+    assert_eq!((reply.status, reply.json()["errorType"].as_str()), (400, Some("bad_data")));
+    assert_eq!(admin("delete_series", "match[]=gone{job=\"a\"}").await.status, 204);
+    assert_eq!(count().await.as_deref(), Some("1"));
+
+    let listed = api.get("/api/v1/admin/tsdb/tombstones").await.json();
+    let all = listed["data"].as_array().expect("a list");
+    assert_eq!(all.len(), 1, "{listed}");
+    assert!(all[0]["selector"].as_str().is_some_and(|text| text.contains("job=\"a\"")), "{listed}");
+    let reply = admin("undelete", &format!("id={}", all[0]["id"])).await;
+    assert_eq!(reply.json()["data"]["undone"], "whole", "{}", reply.body);
+    assert_eq!(count().await.as_deref(), Some("2"));
+    assert_eq!(admin("undelete", "id=77").await.status, 404);
+    assert_eq!(admin("undelete", "id=x").await.status, 400);
+
+    assert_eq!(admin("delete_series", "match[]=gone{job=\"b\"}&start=0&end=1").await.status, 204);
+    assert_eq!(admin("clean_tombstones", "").await.status, 204);
+    assert_eq!(admin("compact", "").await.status, 204);
+    let listed = api.get("/api/v1/admin/tsdb/tombstones").await.json();
+    assert_eq!(listed["data"], serde_json::json!([]), "{listed}");
+    assert_eq!(count().await.as_deref(), Some("1"));
+    api.stop().await;
+}

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tree;
 
 /// The rooms in flow order, each with the rooms it may use.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("journal", &["model"]),
     ("collector", &["model", "journal"]),

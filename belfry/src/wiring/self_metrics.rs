@@ -52,8 +52,10 @@ pub fn config_families(status: &dashboards::parts::Status) -> Vec<Family> {
 }
 
 fn store_families(stats: &storage::Stats) -> Vec<Family> {
-    let refused = stats.refused.iter().map(|(reason, count)| (reason.as_str(), *count));
-    let unavailable = f64::from(u8::from(stats.unavailable.is_some()));
+    [store_memory(stats), store_blocks(stats), store_state(stats), store_counts(stats)].concat()
+}
+
+fn store_memory(stats: &storage::Stats) -> Vec<Family> {
     vec![
         gauge("belfry_store_series", "Series the store knows.", stats.series as f64),
         gauge(
@@ -74,6 +76,11 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
         ),
         gauge("belfry_store_exemplars", "Exemplars in memory.", stats.exemplars as f64),
         gauge("belfry_store_memtable_bytes", "Memory of those.", stats.memtable_bytes as f64),
+    ]
+}
+
+fn store_blocks(stats: &storage::Stats) -> Vec<Family> {
+    vec![
         gauge("belfry_store_blocks", "Blocks on disk.", stats.blocks as f64),
         gauge("belfry_store_block_bytes", "Bytes of all blocks.", stats.block_bytes as f64),
         gauge(
@@ -110,9 +117,21 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
                 ("size", stats.blocks_dropped_by_size_count),
             ],
         ),
+    ]
+}
+
+fn store_state(stats: &storage::Stats) -> Vec<Family> {
+    let unavailable = f64::from(u8::from(stats.unavailable.is_some()));
+    vec![
         gauge("belfry_store_journal_bytes", "Bytes of the journal.", stats.journal_bytes as f64),
         gauge("belfry_store_damaged", "Damaged files set aside.", stats.damaged.len() as f64),
         gauge("belfry_store_unavailable", "1 while the store takes no samples.", unavailable),
+    ]
+}
+
+fn store_counts(stats: &storage::Stats) -> Vec<Family> {
+    let refused = stats.refused.iter().map(|(reason, count)| (reason.as_str(), *count));
+    vec![
         counter(
             "belfry_store_samples_accepted_total",
             "Samples that are durable.",
@@ -219,7 +238,7 @@ fn push_families(stats: &collector::push::Stats) -> Vec<Family> {
     for ((column, reason), count) in &stats.refused {
         refused.sample(&[("column", *column), ("reason", *reason)], *count as f64);
     }
-    vec![
+    let mut all = vec![
         requests,
         refused,
         counter(
@@ -248,6 +267,13 @@ fn push_families(stats: &collector::push::Stats) -> Vec<Family> {
             "Metric families whose type, unit and help the store was told.",
             stats.families_told,
         ),
+    ];
+    all.extend(push_outcome(stats));
+    all
+}
+
+fn push_outcome(stats: &collector::push::Stats) -> Vec<Family> {
+    vec![
         counter("belfry_push_samples_stored_total", "Pushed samples stored.", stats.samples),
         counter(
             "belfry_push_histograms_stored_total",

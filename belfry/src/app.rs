@@ -3,21 +3,22 @@
 //! Place in the flow: command line → **`run`** → wiring. `main` is short because all of it can be
 //! called from a test.
 
-use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dashboards::parts::Status;
-use dashboards::{Control, Gate, Server, ServerError};
+use dashboards::{Admin, Control, Gate, Server, ServerError};
+use journal::disk::Disk;
 use model::clock::SystemClock;
 use model::{BoxFuture, Clock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::cli::{self, RunArguments, VERSION};
-use crate::config::Config;
+use crate::config::{Config, Web as WebConfig};
+use crate::data_folder;
 use crate::roles::{Roles, Service};
 use crate::signals::{Asked, Signals};
 use crate::wiring::{self, Rooms};
@@ -32,8 +33,8 @@ type Reloads = mpsc::Receiver<oneshot::Sender<Result<(), String>>>;
 pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> Result<(), String> {
     let mut signals = Signals::listen().map_err(|error| format!("listen to signals: {error}"))?;
     let config = cli::load(&arguments)?;
-    let data = prepare_data(&config.data)?;
-    let _lock = lock(&data)?;
+    let data = data_folder::prepare(&config.data)?;
+    let _lock = data_folder::lock(&Disk::real(), &data)?;
     let server = if roles.has(Service::Web) {
         Some(Server::bind(&config.listen).await.map_err(|error| error.to_string())?)
     } else {
@@ -55,7 +56,9 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
     let outcome = match opened {
         Some(Ok(rooms)) => {
             rooms.show_config(Arc::clone(&shared) as Arc<dyn Control>);
-            gate.open(rooms.parts(Arc::clone(&shared) as Arc<dyn Control>));
+            let admin = shared.fixed.web.enable_admin_api.then(|| rooms.snapshots(&data));
+            let admin = admin.map(|own| Arc::new(own) as Arc<dyn Admin>);
+            gate.open(rooms.parts(Arc::clone(&shared) as Arc<dyn Control>, admin));
             rooms.start().await;
             shared.ready.store(true, Ordering::SeqCst);
             tracing::info!(services = roles.names(), "started");
@@ -188,6 +191,7 @@ struct Fixed {
     data: PathBuf,
     store: storage::Settings,
     query: query::Settings,
+    web: WebConfig,
 }
 
 impl Fixed {
@@ -197,6 +201,7 @@ impl Fixed {
             data: config.data.clone(),
             store: config.store.clone(),
             query: config.query.clone(),
+            web: config.web.clone(),
         }
     }
 
@@ -207,34 +212,10 @@ impl Fixed {
             ("data", self.data != config.data),
             ("store", self.store != config.store),
             ("query", self.query != config.query),
+            ("web", self.web != config.web),
         ];
         keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
     }
-}
-
-fn prepare_data(data: &Path) -> Result<PathBuf, String> {
-    std::fs::create_dir_all(data)
-        .map_err(|error| format!("create the data folder {}: {error}", data.display()))?;
-    data.canonicalize().map_err(|error| format!("find the data folder {}: {error}", data.display()))
-}
-
-/// Two processes on one folder would damage it: the first holds this lock as long as it lives.
-fn lock(data: &Path) -> Result<std::fs::File, String> {
-    let path = data.join("lock");
-    let file = std::fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| format!("open {}: {error}", path.display()))?;
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => format!(
-            "{} is in use by another Belfry; stop it or choose another --data",
-            data.display()
-        ),
-        TryLockError::Error(error) => format!("lock {}: {error}", path.display()),
-    })?;
-    Ok(file)
 }
 
 /// What the web server asks of the whole.

@@ -1,10 +1,13 @@
-//! The command line: `run`, `check config`, `version`.
+//! The command line: `run`, `backup`, `restore`, `check config`, `version`.
 //!
 //! Place in the flow: arguments → **here** → [`crate::app::App`]. Parsing touches nothing.
 
+/// `backup`, `backup list`, `backup verify`, `restore`.
+mod backups;
+
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,6 +37,10 @@ struct Arguments {
 enum Command {
     /// Run services until told to stop (SIGTERM, SIGINT); SIGHUP reads the configuration again.
     Run(RunArguments),
+    /// Copy everything durable of a data folder, of a running server too, to a folder or an S3 bucket.
+    Backup(backups::BackupArguments),
+    /// Make a data folder from a backup.
+    Restore(backups::RestoreArguments),
     /// Look at files without starting anything.
     Check {
         #[command(subcommand)]
@@ -75,6 +82,9 @@ pub struct RunArguments {
     /// Log lines as JSON.
     #[arg(long)]
     pub log_json: bool,
+    /// Answer under /api/v1/admin too: snapshots, deletion. Whoever reaches the port may then use it.
+    #[arg(long = "web.enable-admin-api")]
+    pub enable_admin_api: bool,
 }
 
 /// Does what the arguments say.
@@ -90,6 +100,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match parsed.command {
         Command::Run(arguments) => run(arguments),
         Command::Check { what: Check::Config { files } } => check_config(&files),
+        Command::Backup(arguments) => backups::backup(arguments),
+        Command::Restore(arguments) => backups::restore(arguments),
         Command::Version => say(&format!("belfry {VERSION}")),
     }
 }
@@ -131,14 +143,7 @@ fn check_config(files: &[PathBuf]) -> ExitCode {
 
 /// The configuration that arguments name, with what the arguments override.
 pub fn load(arguments: &RunArguments) -> Result<Config, String> {
-    let loaded = match &arguments.config {
-        Some(file) => config::load(file, &environment),
-        None => config::embedded(),
-    };
-    let mut config = loaded.map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })?;
+    let mut config = load_file(arguments.config.as_deref())?;
     if let Some(listen) = &arguments.listen {
         config.listen =
             config::listen_address(listen).map_err(|message| format!("--listen: {message}"))?;
@@ -146,7 +151,20 @@ pub fn load(arguments: &RunArguments) -> Result<Config, String> {
     if let Some(data) = &arguments.data {
         config.data.clone_from(data);
     }
+    config.web.enable_admin_api |= arguments.enable_admin_api;
     Ok(config)
+}
+
+/// The configuration in a file; the built-in one without a file.
+fn load_file(file: Option<&Path>) -> Result<Config, String> {
+    let loaded = match file {
+        Some(file) => config::load(file, &environment),
+        None => config::embedded(),
+    };
+    loaded.map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })
 }
 
 /// The variables that configuration files may name.

@@ -13,6 +13,8 @@ mod expand;
 mod redact;
 /// What the named files brought.
 mod gathered;
+/// The sections `web` and `backup`.
+mod operating;
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,8 @@ use model::yaml::Node;
 use rules::config::GroupConfig;
 
 pub use expand::Environment;
-use gathered::{Gathered, Tree};
+use gathered::{Gathered, Retention, Tree};
+pub use operating::{Backup, Web};
 
 /// Everything an operator wrote, and the defaults for the rest.
 #[derive(Debug)]
@@ -48,6 +51,10 @@ pub struct Config {
     pub store: storage::Settings,
     /// PromQL.
     pub query: query::Settings,
+    /// What the web server may do.
+    pub web: Web,
+    /// How buckets for backups are reached.
+    pub backup: Backup,
     /// The text of all files, secrets replaced.
     pub text: String,
     /// What was accepted and has no effect.
@@ -143,8 +150,10 @@ fn read_root(
     let section = fields.fields("exporters");
     let section = section.unwrap_or_else(|| Fields::new(&nothing, "exporters", &problems));
     let exporters = exporters::config::read(section);
-    let store = read_store(&mut fields);
+    let store = read_store(&mut fields, gathered.retention);
     let query = read_query(&mut fields);
+    let web = operating::read_web(&mut fields);
+    let backup = operating::read_backup(&mut fields, folder);
     fields.finish();
     gathered.take(problems);
     let gathered = gathered.finish()?;
@@ -160,6 +169,8 @@ fn read_root(
         notifies,
         store,
         query,
+        web,
+        backup,
         text: gathered.text,
         warnings: gathered.warnings,
     })
@@ -209,11 +220,26 @@ fn read_packs(fields: &mut Fields<'_>, gathered: &mut Gathered<'_>) -> Vec<Strin
     names
 }
 
-fn read_store(fields: &mut Fields<'_>) -> storage::Settings {
+fn read_store(fields: &mut Fields<'_>, retention: Retention) -> storage::Settings {
     let mut settings = storage::Settings::default();
+    let time_ms = |milliseconds: u64| i64::try_from(milliseconds).unwrap_or(i64::MAX);
+    settings.retention_ms = retention.time_ms.map_or(settings.retention_ms, time_ms);
+    settings.retention_bytes_max = retention.bytes_max.unwrap_or(0);
     let Some(mut store) = fields.fields("store") else { return settings };
     if let Some(bytes) = store.bytes("memtable_size") {
         settings.memtable_bytes_max = bytes;
+    }
+    if let Some(mut retention) = store.fields("retention") {
+        if let Some(milliseconds) = retention.duration_ms("time") {
+            settings.retention_ms = time_ms(milliseconds);
+        }
+        if let Some(bytes) = retention.bytes("size") {
+            settings.retention_bytes_max = bytes;
+        }
+        retention.finish();
+    }
+    if let Some(milliseconds) = store.duration_ms("deletion_undo") {
+        settings.deletion_undo_ms = time_ms(milliseconds);
     }
     if let Some(mut limits) = store.fields("limits") {
         if let Some(series) = limits.unsigned("series_max") {
@@ -225,6 +251,9 @@ fn read_store(fields: &mut Fields<'_>) -> storage::Settings {
     }
     if let Some(bytes) = store.bytes("reserve_size") {
         settings.reserve_bytes = bytes;
+    }
+    if let Some(ms) = store.duration_ms("out_of_order_window") {
+        settings.out_of_order_window_ms = i64::try_from(ms).unwrap_or(i64::MAX);
     }
     store.finish();
     settings

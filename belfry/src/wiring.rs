@@ -20,7 +20,7 @@ use alertmanager::Alertmanager;
 use alertmanager::config::IntegrationKind;
 use collector::push::{Receiver, ReceiverParts};
 use collector::{Collector, HttpClient};
-use dashboards::{Control, Parts};
+use dashboards::{Admin, Control, Parts};
 use journal::disk::Disk;
 use model::http_door::HttpDoor;
 use model::{Alert, AlertSink, AlertSinkError, Append, BoxFuture, Clock};
@@ -33,6 +33,7 @@ use scrapes::Scrapes;
 
 use crate::config::Config;
 use crate::roles::{Roles, Service};
+use crate::snapshots::Snapshots;
 use crate::telemetry::SelfMetrics;
 
 /// How long running scrapes may take at the stop.
@@ -184,7 +185,7 @@ impl Rooms {
     }
 
     /// What the web server serves from.
-    pub fn parts(&self, control: Arc<dyn Control>) -> Parts {
+    pub fn parts(&self, control: Arc<dyn Control>, admin: Option<Arc<dyn Admin>>) -> Parts {
         Parts {
             clock: Arc::clone(&self.clock),
             control,
@@ -196,7 +197,14 @@ impl Rooms {
             collector: self.collector.clone(),
             rules: self.rules.clone(),
             alertmanager: self.alertmanager.clone(),
+            admin,
         }
+    }
+
+    /// Pictures of everything durable of this process.
+    pub fn snapshots(&self, data: &Path) -> Snapshots {
+        let (rules, alertmanager) = (self.rules.clone(), self.alertmanager.clone());
+        Snapshots::new(data, Arc::clone(&self.clock), (self.store.clone(), rules, alertmanager))
     }
 
     /// Begins to deliver, to evaluate, to scrape.

@@ -30,3 +30,26 @@ fn version_and_help() {
     assert!(belfry(&["--help"], folder.path()).status.success());
     assert!(!belfry(&["nonsense"], folder.path()).status.success());
 }
+
+#[test]
+fn backups_are_named_made_and_found_again() {
+    let folder = tempfile::tempdir().expect("folder");
+    let missing = belfry(&["backup"], folder.path());
+    assert!(stderr(&missing).contains("DEST"), "{}", stderr(&missing));
+    assert!(!missing.status.success());
+    std::fs::create_dir_all(folder.path().join("d/store")).expect("create");
+    std::fs::write(folder.path().join("d/store/anything"), "here").expect("write");
+    let both = belfry(&["backup", "to", "list"], folder.path());
+    assert!(!both.status.success(), "one thing at a time");
+    let damaged = belfry(&["backup", "to", "--data", "d"], folder.path());
+    assert!(stderr(&damaged).contains("damaged before"), "no manifest: {}", stderr(&damaged));
+    let listed = belfry(&["backup", "list", "to"], folder.path());
+    let shown = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.status.success() && shown.contains("1 files"), "{shown}");
+    let verified = belfry(&["backup", "verify", "to"], folder.path());
+    assert!(!verified.status.success());
+    let restored = belfry(&["restore", "to", "--data", "new"], folder.path());
+    assert!(restored.status.success(), "{}", stderr(&restored));
+    let back = std::fs::read_to_string(folder.path().join("new/store/anything")).expect("read");
+    assert_eq!(back, "here");
+}

@@ -195,5 +195,7 @@ fn size_of_batch(batch: &Batch) -> usize {
             SeriesKey::Labels { text, ends } => 24 + text.len() + 4 * ends.len(),
         })
         .sum();
-    keys + 24 * batch.samples().len()
+    let exemplars = batch.exemplars().iter().map(|one| 64 + one.labels.text().len());
+    let families = batch.families().iter().map(|(name, own)| 64 + name.len() + own.help.len());
+    keys + 24 * batch.samples().len() + exemplars.chain(families).sum::<usize>()
 }

@@ -11,23 +11,26 @@
 //! Not here: fetching (`scrape`), committing (`deliver`), when (`worker`).
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 
-use model::append::{Appended, RefusedReason, SeriesId};
+use model::append::{Appended, BatchExemplar, Metadata, RefusedReason, SeriesId};
 use model::labels::METRIC_NAME;
 use model::sample::stale_nan;
-use model::{Batch, Labels, LabelsBuilder, SeriesIx, TimestampMs};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use model::{Batch, Labels, LabelsBuilder, MetricKind, SeriesIx, TimestampMs};
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::config::job::{Job, Names};
 use crate::exposition::Format;
 use crate::exposition::series::{self, Pair};
-use crate::exposition::text::{Line, Lines};
+use crate::exposition::text::{Line, Lines, RawExemplar, RawFamily};
 use crate::relabel;
 use crate::report::{self, Report};
 use crate::staleness::{Entry, Key, Tracker};
 
 /// What a label is called when the target's own label has its name.
 const EXPORTED_PREFIX: &str = "exported_";
+/// Families and exemplars that are remembered per target; beyond it they are told again.
+const TOLD_MAX: usize = 50_000;
 
 /// How the pages of a target are read.
 #[derive(Clone, Copy)]
@@ -100,6 +103,10 @@ pub(crate) struct Session {
     /// Live series of the time before the job's settings changed; they end unless seen again.
     orphans: Vec<SeriesId>,
     last_at: Option<TimestampMs>,
+    /// Hashes of what was told of families.
+    told: HashSet<u64>,
+    /// Hashes of exemplars without a time of their own, so that none is news twice.
+    shown: HashMap<Key, u64>,
 }
 
 impl Session {
@@ -163,12 +170,57 @@ impl Session {
                 Seen::Dropped | Seen::Twice => continue,
             };
             let own_time = line.at.filter(|_| reading.job.honor_timestamps);
-            sheet.batch.sample(series, own_time.unwrap_or(at), line.value);
+            let sample_at = own_time.unwrap_or(at);
+            sheet.batch.sample(series, sample_at, line.value);
+            if let Some(exemplar) = line.exemplar {
+                self.add_exemplar((key, &exemplar), (series, sample_at), sheet);
+            }
         }
         if samples_max > 0 && sheet.kept > samples_max as u64 {
             return Err(format!("sample limit exceeded: {} of {samples_max} samples", sheet.kept));
         }
+        self.tell(lines.families(), sheet);
         Ok(())
+    }
+
+    fn add_exemplar(
+        &mut self,
+        (key, exemplar): (Key, &RawExemplar<'_>),
+        (series, sample_at): (SeriesIx, TimestampMs),
+        sheet: &mut Sheet,
+    ) {
+        if exemplar.at.is_none() {
+            let seed = exemplar.value.to_bits();
+            let hash = xxh3_64_with_seed(exemplar.labels, seed);
+            if self.shown.insert(key, hash) == Some(hash) {
+                return;
+            }
+        }
+        let Some(labels) = series::exemplar_labels(exemplar.labels) else { return };
+        let at = exemplar.at.unwrap_or(sample_at);
+        sheet.batch.exemplar(BatchExemplar { series, at, value: exemplar.value, labels });
+    }
+
+    /// Hands on what is new about families.
+    fn tell(&mut self, families: &[RawFamily<'_>], sheet: &mut Sheet) {
+        for family in families {
+            let mut hasher = Xxh3Default::new();
+            family.hash(&mut hasher);
+            if !self.told.insert(hasher.finish()) {
+                continue;
+            }
+            let name = String::from_utf8_lossy(family.name);
+            let kind = family.kind.unwrap_or(MetricKind::Unknown);
+            let unit = String::from_utf8_lossy(family.unit).into_owned();
+            let metadata = Metadata { kind, unit, help: series::help(family.help) };
+            sheet.batch.metadata(&name, metadata);
+        }
+        if self.told.len() > TOLD_MAX {
+            self.told.clear();
+        }
+        if self.shown.len() > TOLD_MAX {
+            self.shown.clear();
+        }
     }
 
     /// Finds or makes the entry of a line's series.

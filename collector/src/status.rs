@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use model::append::Column;
 use model::{Appended, Labels, TimestampMs};
 
 /// How a target did at its last scrape.
@@ -117,7 +118,8 @@ impl Counters {
     /// Counts what became of a batch, and tells an operator what was refused.
     pub(crate) fn note_appended(&self, target: &str, appended: &Appended) {
         let mut refused: BTreeMap<_, u64> = BTreeMap::new();
-        for one in &appended.refused {
+        // An exemplar that comes late is no sample that is missing.
+        for one in appended.refused.iter().filter(|one| one.column != Column::Exemplars) {
             *refused.entry(one.reason).or_default() += 1;
         }
         self.with(|stats| {

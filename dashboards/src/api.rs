@@ -14,6 +14,8 @@ pub mod query;
 pub mod running;
 /// `/series`, `/labels`, `/label/<name>/values`.
 pub mod series;
+/// `/metadata`, `/query_exemplars`.
+pub mod beside;
 /// `/sql`.
 pub mod sql;
 /// `/rules`, `/alerts`.
@@ -22,6 +24,8 @@ pub mod rules;
 pub mod targets;
 /// `/status/…` and the small answers that clients probe for.
 pub mod status;
+/// `/admin/tsdb/…`: what acts on the data as a whole.
+pub mod admin;
 /// `/write`: remote write.
 pub mod write;
 /// Text import.

@@ -16,5 +16,5 @@ pub mod lifecycle;
 /// The page at `/`.
 pub mod ui;
 
-pub use parts::{Control, Gate, Parts};
+pub use parts::{Admin, Control, Gate, Parts};
 pub use server::{Server, ServerError};

@@ -32,6 +32,15 @@ pub struct Parts {
     pub rules: Option<Arc<rules::Rules>>,
     /// Notifications.
     pub alertmanager: Option<Arc<alertmanager::Alertmanager>>,
+    /// What acts on the data as a whole; `None` when the operator has not allowed it.
+    pub admin: Option<Arc<dyn Admin>>,
+}
+
+/// What acts on the data as a whole.
+pub trait Admin: Send + Sync + 'static {
+    /// Makes a picture of everything durable; answers the name of its folder below `snapshots/` in
+    /// the data folder. The error says what went wrong.
+    fn snapshot(&self, skip_head: bool) -> BoxFuture<'_, Result<String, String>>;
 }
 
 /// What requests are answered from: nothing but the handle on the whole at first, the rooms as soon
@@ -56,6 +65,7 @@ impl Gate {
             collector: None,
             rules: None,
             alertmanager: None,
+            admin: None,
         };
         Gate { starting, rooms: Arc::default() }
     }

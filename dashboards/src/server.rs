@@ -111,8 +111,8 @@ pub fn router(gate: Gate) -> Router {
         .route("/series", get(api::series::series).post(api::series::series))
         .route("/labels", get(api::series::labels).post(api::series::labels))
         .route("/label/{name}/values", get(api::series::label_values))
-        .route("/metadata", get(api::status::metadata))
-        .route("/query_exemplars", get(api::status::exemplars).post(api::status::exemplars))
+        .route("/metadata", get(api::beside::metadata))
+        .route("/query_exemplars", get(api::beside::exemplars).post(api::beside::exemplars))
         .route("/rules", get(api::rules::rules))
         .route("/alerts", get(api::rules::alerts))
         .route("/alertmanagers", get(api::status::alertmanagers))
@@ -123,6 +123,7 @@ pub fn router(gate: Gate) -> Router {
         .route("/status/config", get(api::status::config))
         .route("/status/flags", get(api::status::flags))
         .route("/status/tsdb", get(api::status::tsdb))
+        .route("/admin/tsdb/snapshot", post(api::admin::snapshot).put(api::admin::snapshot))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method);
     let alerts = Router::new()

@@ -8,8 +8,9 @@ use collector::push::{Receiver, ReceiverParts};
 use dashboards::parts::Status;
 use dashboards::{Control, Gate, Parts, Server};
 use journal::disk::SimulatedDisk;
+use model::append::{BatchExemplar, Metadata};
 use model::clock::SystemClock;
-use model::{Append, Batch, BoxFuture, Clock, Labels, TimestampMs};
+use model::{Append, Batch, BoxFuture, Clock, Labels, MetricKind, TimestampMs};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -31,9 +32,20 @@ impl Control for Whole {
     }
 }
 
+struct Snapshots;
+
+impl dashboards::Admin for Snapshots {
+    fn snapshot(&self, skip_head: bool) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move {
+            if skip_head { Err("no space left".to_owned()) } else { Ok("picture".to_owned()) }
+        })
+    }
+}
+
 struct Api {
     address: std::net::SocketAddr,
     gate: Gate,
+    store: Option<Arc<storage::Store>>,
     stop: oneshot::Sender<()>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -64,12 +76,16 @@ impl Api {
             let stopped = async { _ = stopped.await };
             server.run(own, stopped).await.expect("serves");
         });
-        Api { address, gate, stop, serving }
+        Api { address, gate, store: None, stop, serving }
     }
 
     /// A server over a store with one series, without rules and scrapes.
     async fn open() -> Api {
-        let api = Api::closed().await;
+        Api::open_with(None).await
+    }
+
+    async fn open_with(admin: Option<Arc<dyn dashboards::Admin>>) -> Api {
+        let mut api = Api::closed().await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let disk = SimulatedDisk::new(1);
         let settings = storage::Settings::default();
@@ -83,6 +99,7 @@ impl Api {
         let other = batch.series(&Labels::from_pairs([("__name__", "m"), ("a", "2")]));
         batch.sample(other, TimestampMs(1_009_000), f64::INFINITY);
         store.append(batch).await.expect("durable");
+        api.store = Some(Arc::clone(&store));
         let source = Arc::clone(&store) as Arc<dyn query::Source>;
         let engine = query::Engine::new(source, clock.clone(), query::Settings::default());
         let parts = alertmanager::Parts {
@@ -112,6 +129,7 @@ impl Api {
             collector: None,
             rules: None,
             alertmanager: Some(alerts.expect("opens")),
+            admin,
         });
         api
     }
@@ -261,6 +279,60 @@ async fn queries_in_every_spelling() {
     assert_eq!(api.post("/api/v1/query_range", edge).await.status, 200);
     let none = api.post("/api/v1/query_range", "query=nothing&start=1&end=2&step=1").await;
     assert!(none.body.contains(r#""resultType":"matrix","result":[]"#), "{}", none.body);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_known_beside_samples() {
+    let api = Api::open().await;
+    let store = api.store.clone().expect("it is open");
+    let mut batch = Batch::new();
+    let told = |kind, help: &str| Metadata { kind, unit: String::new(), help: help.to_owned() };
+    batch.metadata("m", told(MetricKind::Gauge, "old"));
+    batch.metadata("m", told(MetricKind::Counter, "new \"one\""));
+    batch.metadata("other", told(MetricKind::Unknown, ""));
+    for (a, at_ms) in [("1", 5_000), ("2", 6_500)] {
+        let series = batch.series(&Labels::from_pairs([("__name__", "m"), ("a", a)]));
+        let labels = Labels::from_pairs([("trace_id", "x")]);
+        batch.exemplar(BatchExemplar { series, at: TimestampMs(at_ms), value: 0.5, labels });
+    }
+    store.append(batch).await.expect("durable");
+    let new = r#"{"help":"new \"one\"","type":"counter","unit":""}"#;
+    let old = r#"{"help":"old","type":"gauge","unit":""}"#;
+    let other = r#""other":[{"help":"","type":"unknown","unit":""}]"#;
+    let row = |a: &str, seconds: &str| {
+        format!(
+            r#"{{"exemplars":[{{"labels":{{"trace_id":"x"}},"timestamp":{seconds},"value":"0.5"}}],"seriesLabels":{{"__name__":"m","a":"{a}"}}}}"#
+        )
+    };
+    let (one, two) = (row("1", "5"), row("2", "6.5"));
+    for (path, expected) in [
+        ("metadata", format!(r#"{{"m":[{new},{old}],{other}}}"#)),
+        ("metadata?limit_per_metric=1", format!(r#"{{"m":[{new}],{other}}}"#)),
+        ("metadata?limit=1", format!(r#"{{"m":[{new},{old}]}}"#)),
+        ("metadata?limit=0", "{}".to_owned()),
+        ("metadata?limit=-1&metric=other", format!("{{{other}}}")),
+        ("metadata?metric=none", "{}".to_owned()),
+        ("query_exemplars?query=rate(m[5m])", format!("[{one},{two}]")),
+        ("query_exemplars?query=m&start=6&end=7", format!("[{two}]")),
+        ("query_exemplars?query=m%7Ba=%221%22%7D%2Bsum(none)", format!("[{one}]")),
+        ("query_exemplars?query=1", "[]".to_owned()),
+    ] {
+        let reply = api.get(&format!("/api/v1/{path}")).await;
+        assert_eq!(reply.body, format!(r#"{{"status":"success","data":{expected}}}"#), "{path}");
+    }
+    let posted = api.post("/api/v1/query_exemplars", "query=m&start=5&end=5").await;
+    assert_eq!(posted.json()["data"].as_array().map(Vec::len), Some(1));
+    for path in [
+        "metadata?limit=x",
+        "metadata?limit_per_metric=x",
+        "query_exemplars",
+        "query_exemplars?query=m%7B",
+        "query_exemplars?query=m&start=7&end=6",
+    ] {
+        let reply = api.get(&format!("/api/v1/{path}")).await;
+        assert_eq!((reply.status, reply.json()["errorType"].as_str()), (400, Some("bad_data")));
+    }
     api.stop().await;
 }
 
@@ -479,6 +551,33 @@ async fn where_series_come_from() {
         let list = data[list].as_array().expect("a list");
         assert_eq!(list.len(), 1, "{json}");
         assert!(list[0]["name"].is_string() && list[0]["value"].is_u64(), "{json}");
+    }
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_api_is_off_unless_allowed() {
+    let api = Api::open().await;
+    let path = "/api/v1/admin/tsdb/snapshot";
+    let reply = api.post(path, "").await;
+    assert_eq!(reply.status, 403);
+    assert_eq!(reply.json()["errorType"], "unavailable");
+    assert_eq!(reply.json()["error"], "admin APIs disabled");
+    api.stop().await;
+
+    let api = Api::open_with(Some(Arc::new(Snapshots))).await;
+    assert_eq!(api.get(path).await.status, 405, "reading changes nothing");
+    for (method, target, form, status, expected) in [
+        ("POST", "", "", 200, r#"{"data":{"name":"picture"},"status":"success"}"#),
+        ("PUT", "?skip_head=false", "", 200, r#""name":"picture""#),
+        ("POST", "", "skip_head=1", 500, "no space left"),
+        ("POST", "?skip_head=maybe", "", 400, "skip_head"),
+    ] {
+        let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let reply = api.send(method, &format!("{path}{target}"), kind, form.as_bytes()).await;
+        assert_eq!(reply.status, status, "{method} {target} {form}: {}", reply.body);
+        let text = reply.json().to_string();
+        assert!(text.contains(expected), "{method} {target} {form}: {text}");
     }
     api.stop().await;
 }

@@ -7,5 +7,9 @@
 
 /// Numbers from a seed.
 pub mod random;
+/// Valid bytes become nearly valid ones.
+pub mod mutate;
+/// Decoders under hostile bytes.
+pub mod target;
 /// The store under power cuts, kills, faults and flipped bits.
 pub mod store;

@@ -117,7 +117,9 @@ pub(crate) fn parse_fragment(bytes: &[u8], segment: u64, offset: u64) -> Option<
     }
     let payload = &bytes[FRAGMENT_HEADER_BYTES..end];
     let checksum = crc32c::crc32c_append(place_checksum(segment, offset), &bytes[..12]);
-    if crc32c::crc32c_append(checksum, payload) != u32_at(bytes, 12) {
+    let is_right = crc32c::crc32c_append(checksum, payload) == u32_at(bytes, 12);
+    // The planted bug shows that the tests would notice.
+    if !is_right && !cfg!(feature = "planted") {
         return None;
     }
     let header = FragmentHeader {
@@ -129,6 +131,47 @@ pub(crate) fn parse_fragment(bytes: &[u8], segment: u64, offset: u64) -> Option<
         sequence: u32_at(bytes, 8),
     };
     Some(Fragment { header, payload })
+}
+
+/// Whether turning one bit around would make a good fragment of the bytes: then they are no torn tail,
+/// which a power cut leaves of a write that nobody was told of.
+pub(crate) fn is_one_bit_off(bytes: &[u8], segment: u64, offset: u64) -> bool {
+    if bytes.len() < FRAGMENT_HEADER_BYTES {
+        return false;
+    }
+    let mut tried = bytes.to_vec();
+    for bit in 0..FRAGMENT_HEADER_BYTES * 8 {
+        tried[bit / 8] ^= 1 << (bit % 8);
+        if parse_fragment(&tried, segment, offset).is_some() {
+            return true;
+        }
+        tried[bit / 8] ^= 1 << (bit % 8);
+    }
+    // In the payload the checksum itself tells: it is linear, so every single bit changes it in a
+    // way of its own.
+    let length = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
+    let Some(payload) = bytes.get(FRAGMENT_HEADER_BYTES..FRAGMENT_HEADER_BYTES + length) else {
+        return false;
+    };
+    let checksum = crc32c::crc32c_append(place_checksum(segment, offset), &bytes[..12]);
+    let difference = crc32c::crc32c_append(checksum, payload) ^ u32_at(bytes, 12);
+    let mut changes = [0, 1, 2, 3, 4, 5, 6, 7].map(|bit| shift_byte(1 << bit));
+    (0..length).any(|_| {
+        let found = changes.contains(&difference);
+        changes = changes.map(shift_byte);
+        found
+    })
+}
+
+/// What a change of the checksum becomes one byte later.
+fn shift_byte(change: u32) -> u32 {
+    const POLYNOMIAL: u32 = 0x82f6_3b78;
+    (0..8).fold(
+        change,
+        |change, _| {
+            if change & 1 == 1 { change >> 1 ^ POLYNOMIAL } else { change >> 1 }
+        },
+    )
 }
 
 /// Turns records into the bytes that follow `offset` in a segment.

@@ -14,8 +14,8 @@ use crate::Error;
 use crate::disk::{Disk, DiskFile};
 use crate::frame::{
     FRAGMENT_HEADER_BYTES, FRAGMENT_MAGIC, FragmentHeader, HeaderState, PAGE_BYTES,
-    PAGE_REST_BYTES_MIN, RECORD_BYTES_MAX, SEGMENT_HEADER_BYTES, check_segment_header, page_rest,
-    parse_fragment,
+    PAGE_REST_BYTES_MIN, RECORD_BYTES_MAX, SEGMENT_HEADER_BYTES, check_segment_header,
+    is_one_bit_off, page_rest, parse_fragment,
 };
 use crate::replay::{Damage, DamageKind};
 use std::path::{Path, PathBuf};
@@ -75,6 +75,8 @@ pub(crate) struct SegmentReader {
     unfinished: Option<Unfinished>,
     /// Where the damage began that is being skipped, and of what kind it is.
     skipping: Option<(u64, DamageKind)>,
+    /// Whether that damage is one flipped bit.
+    is_one_bit: bool,
     unreadable_pages: u32,
     /// The first byte behind the last whole record.
     good_end: u64,
@@ -94,6 +96,7 @@ impl SegmentReader {
             page_start: None,
             unfinished: None,
             skipping: None,
+            is_one_bit: false,
             unreadable_pages: 0,
             good_end: 0,
         })
@@ -169,6 +172,9 @@ impl SegmentReader {
     fn read_fragment(&mut self, damage: &mut impl FnMut(Damage)) -> Option<RawRecord> {
         let start = (self.offset % PAGE_BYTES as u64) as usize;
         let Some(fragment) = parse_fragment(&self.page[start..], self.segment, self.offset) else {
+            if self.skipping.is_none() {
+                self.is_one_bit = is_one_bit_off(&self.page[start..], self.segment, self.offset);
+            }
             let next = self.next_candidate(start + 1);
             self.skip_to(next, DamageKind::Damaged);
             return None;
@@ -243,12 +249,13 @@ impl SegmentReader {
         }
     }
 
-    /// Damage that reaches the end of the file is a torn tail.
+    /// Damage that reaches the end of the file is a torn tail, but for a single flipped bit.
     fn end_tail(&mut self, damage: &mut impl FnMut(Damage)) {
         let open = self.unfinished.take().map(|open| (open.offset, DamageKind::TornTail));
         let Some((start, what)) = self.skipping.take().or(open) else { return };
         let what = match what {
             DamageKind::Unreadable => DamageKind::Unreadable,
+            DamageKind::Damaged if self.is_one_bit => DamageKind::Damaged,
             _ => DamageKind::TornTail,
         };
         damage(self.damage(start, self.size_bytes, what));

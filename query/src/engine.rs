@@ -46,6 +46,7 @@ pub struct Engine {
     reserved: Arc<Semaphore>,
     pool: Arc<Pool>,
     list: Arc<List>,
+    threads: usize,
     runtime: RuntimeEnv,
     session: SessionConfig,
 }
@@ -74,6 +75,8 @@ impl Engine {
             source,
             clock,
             pool: Arc::new(Pool::new(&settings)),
+            // It reads files: a small query would take half its time for it.
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
             list: Arc::default(),
             settings: Arc::new(settings),
             shared: Arc::new(Semaphore::new(shared)),
@@ -303,7 +306,7 @@ impl Engine {
             notes: Notes::default(),
             task: Arc::new(task),
             runtime: tokio::runtime::Handle::current(),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: self.threads,
             nodes: std::sync::Mutex::default(),
             samples_total: 0.into(),
             series_total: 0.into(),

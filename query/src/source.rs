@@ -66,12 +66,22 @@ pub trait Source: Send + Sync + 'static {
     /// What these series have beside their numbers inside the range, by position. A source that
     /// holds nothing but numbers leaves this as it is, and its queries pay nothing for it.
     fn beside(&self, _ids: &[SeriesId], _range: TimeRange) -> Result<BesideIter, Error> {
-        Ok(Box::new(std::iter::empty()))
+        Ok(Box::new(Vec::new().into_iter()))
     }
 }
 
 /// One entry per series that has anything beside its numbers, positions ascending.
-pub type BesideIter = Box<dyn Iterator<Item = Result<Beside, Error>> + Send>;
+pub type BesideIter = Box<dyn Besides>;
+
+/// What is beside the numbers of series, one after the other.
+pub trait Besides: Iterator<Item = Result<Beside, Error>> + Send {
+    /// What could not be read so far; empty when the answer is whole.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Besides for std::vec::IntoIter<Result<Beside, Error>> {}
 
 /// What one series has beside its numbers.
 #[derive(Debug, Clone, Default)]
@@ -206,6 +216,31 @@ impl Source for storage::Store {
         let readers = storage::Store::read(self, ids, range, want, parts).map_err(unreadable)?;
         let boxed = |reader| Box::new(reader) as Box<dyn SeriesReader>;
         Ok(readers.into_iter().map(boxed).collect())
+    }
+
+    fn beside(&self, ids: &[SeriesId], range: TimeRange) -> Result<BesideIter, Error> {
+        let scan = storage::Store::beside(self, ids, range).map_err(unreadable)?;
+        Ok(Box::new(StoreBesides(scan)))
+    }
+}
+
+struct StoreBesides(storage::BesideScan);
+
+impl Iterator for StoreBesides {
+    type Item = Result<Beside, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let beside = self.0.next()?;
+        Some(beside.map_err(unreadable).map(|own| {
+            let storage::Beside { position, histograms, starts } = own;
+            Beside { position, histograms, starts }
+        }))
+    }
+}
+
+impl Besides for StoreBesides {
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings().to_vec()
     }
 }
 

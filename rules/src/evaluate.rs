@@ -4,7 +4,9 @@
 //!
 //! Not here: the engine, deadlines of queries (query).
 
-use model::{BoxFuture, Labels, TimestampMs};
+use std::sync::Arc;
+
+use model::{BoxFuture, Histogram, Labels, TimestampMs};
 use query::QueryOptions;
 
 /// One row of an answer.
@@ -12,8 +14,17 @@ use query::QueryOptions;
 pub struct Row {
     /// Whose value; empty for a scalar.
     pub labels: Labels,
-    /// The value.
+    /// The value; 0 when it is a histogram, as upstream has it.
     pub value: f64,
+    /// The native histogram, if it is one.
+    pub histogram: Option<Arc<Histogram>>,
+}
+
+impl Row {
+    /// A number.
+    pub fn number(labels: Labels, value: f64) -> Row {
+        Row { labels, value, histogram: None }
+    }
 }
 
 /// Answers instant queries.
@@ -38,18 +49,15 @@ impl Evaluate for query::Engine {
                 .await
                 .map_err(|error| error.to_string())?;
             match answer.value {
-                query::Value::Vector(samples)
-                    if samples.iter().any(|sample| sample.histogram.is_some()) =>
-                {
-                    Err("rule result holds native histograms, which are not stored yet".to_owned())
-                }
                 query::Value::Vector(samples) => Ok(samples
                     .into_iter()
-                    .map(|sample| Row { labels: sample.labels, value: sample.value })
+                    .map(|sample| Row {
+                        labels: sample.labels,
+                        value: if sample.histogram.is_some() { 0.0 } else { sample.value },
+                        histogram: sample.histogram,
+                    })
                     .collect()),
-                query::Value::Scalar { value, .. } => {
-                    Ok(vec![Row { labels: Labels::empty(), value }])
-                }
+                query::Value::Scalar { value, .. } => Ok(vec![Row::number(Labels::empty(), value)]),
                 other => Err(format!("rule result is not a vector or scalar but {}", other.kind())),
             }
         })

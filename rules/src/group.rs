@@ -15,6 +15,7 @@ use model::{Labels, TimestampMs};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::GroupConfig;
+use crate::recording::Recorded;
 use crate::rule::{self, Context, Round, Rule};
 use crate::schedule::Schedule;
 use crate::status::{self, GroupStatus};
@@ -125,11 +126,11 @@ impl Group {
             return;
         }
         let alive: HashSet<&Labels> = self.rules.iter().flat_map(|rule| &rule.series).collect();
-        let ended: Vec<(Labels, f64)> = self
+        let ended: Vec<(Labels, Recorded)> = self
             .orphans
             .iter()
             .filter(|labels| !alive.contains(labels))
-            .map(|labels| (labels.clone(), stale_nan()))
+            .map(|labels| (labels.clone(), Recorded::Number(stale_nan())))
             .collect();
         if rule::write(context, ended.iter(), at).await.is_ok() {
             self.orphans.clear();

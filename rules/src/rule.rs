@@ -25,7 +25,7 @@ use crate::config::{GroupConfig, RuleConfig, RuleKind};
 use crate::error::Error;
 use crate::evaluate::Row;
 use crate::expand::{self, RuleTexts, Surroundings};
-use crate::recording;
+use crate::recording::{self, Recorded};
 use crate::rules::Parts;
 use crate::state::StateLog;
 use crate::status::{self, AlertStatus, AlertingStatus, Counters, Health, RuleStatus};
@@ -261,7 +261,8 @@ impl Rule {
                 return Err(error);
             }
         }
-        let series = alerting::series(&alerting.alerts);
+        let series = alerting::series(&alerting.alerts).into_iter();
+        let series = series.map(|(labels, value)| (labels, Recorded::Number(value))).collect();
         let saved = context.state.save(self.key, &alerting.alerts, round.at).await;
         count_failure(context, saved.is_err());
         let sent = self.send(context, round).await;
@@ -320,11 +321,12 @@ impl Rule {
         &mut self,
         context: &Context,
         round: Round<'_>,
-        series: Vec<(Labels, f64)>,
+        series: Vec<(Labels, Recorded)>,
     ) -> Result<(), Error> {
         let now: HashSet<Labels> = series.iter().map(|(labels, _)| labels.clone()).collect();
         let vanished = self.series.iter().filter(|labels| !now.contains(*labels)).cloned();
-        let ended: Vec<(Labels, f64)> = vanished.map(|labels| (labels, stale_nan())).collect();
+        let ended = vanished.map(|labels| (labels, Recorded::Number(stale_nan())));
+        let ended: Vec<(Labels, Recorded)> = ended.collect();
         write(context, series.iter().chain(&ended), round.sample_at()).await?;
         self.series = now;
         Ok(())
@@ -380,13 +382,13 @@ fn count_failure(context: &Context, failed: bool) {
 /// Commits values at one instant.
 pub(crate) async fn write<'a>(
     context: &Context,
-    values: impl Iterator<Item = &'a (Labels, f64)>,
+    values: impl Iterator<Item = &'a (Labels, Recorded)>,
     at: TimestampMs,
 ) -> Result<(), Error> {
     let mut batch = Batch::new();
     for (labels, value) in values {
         let series = batch.series(labels);
-        batch.sample(series, at, *value);
+        value.add_to(&mut batch, series, at);
     }
     if batch.is_empty() {
         return Ok(());
@@ -399,7 +401,10 @@ pub(crate) async fn write<'a>(
             return Err(Error::Append(format!("no answer within {seconds} s")));
         }
     };
-    status::add(&context.counters.samples_written, appended.accepted);
+    status::add(
+        &context.counters.samples_written,
+        appended.accepted + appended.histograms_accepted,
+    );
     let refused: Vec<RefusedReason> = appended.refused.iter().map(|one| one.reason).collect();
     status::add(&context.counters.samples_refused, refused.len() as u64);
     if let Some(reason) = refused.first() {

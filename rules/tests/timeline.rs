@@ -29,9 +29,8 @@ impl FakeEngine {
     fn set(&self, expression: &str, rows: &[(&str, f64)]) {
         let rows = rows
             .iter()
-            .map(|(name, value)| Row {
-                labels: Labels::from_pairs([("__name__", "m"), ("i", *name)]),
-                value: *value,
+            .map(|(name, value)| {
+                Row::number(Labels::from_pairs([("__name__", "m"), ("i", *name)]), *value)
             })
             .collect();
         self.0.lock().expect("lock").insert(expression.to_owned(), Ok(rows));

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use journal::disk::SimulatedDisk;
 use model::clock::ManualClock;
+use model::histogram::{Buckets, Histogram};
 use model::{
     Alert, AlertSink, AlertSinkError, Append, Batch, BoxFuture, Clock, Labels, TimestampMs,
 };
@@ -43,8 +44,15 @@ const TEXT: &str = "groups:
       text: 'after {{ .Labels.alertname }}: {{ with query \"load\" }}{{ . | len }}{{ end }}'
 ";
 
-#[tokio::test]
-async fn the_next_rule_sees_what_the_one_before_made() {
+struct Open {
+    clock: ManualClock,
+    store: Arc<Store>,
+    engine: Engine,
+    sink: Arc<Sink>,
+    rules: Rules,
+}
+
+fn open(text: &str) -> Open {
     let disk = SimulatedDisk::new(5);
     let clock = ManualClock::new(TimestampMs(START_MS));
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -60,9 +68,52 @@ async fn the_next_rule_sees_what_the_one_before_made() {
         clock: shared,
         seed: 0,
     };
-    let groups = config::parse(TEXT, "r.yml").expect("the rules are fine");
+    let groups = config::parse(text, "r.yml").expect("the rules are fine");
     let rules = Rules::open(disk.disk(), Path::new("/rules"), parts, &Settings::default(), groups)
         .expect("the rules open");
+    Open { clock, store, engine, sink, rules }
+}
+
+#[tokio::test]
+async fn histograms_are_recorded() {
+    let text = "groups:\n- name: g\n  interval: 1m\n  rules:\n  \
+                - {record: 'all:latency:sum', expr: sum(latency)}\n";
+    let Open { clock, store, engine, rules, .. } = open(text);
+    let at = TimestampMs(START_MS);
+    clock.set(at);
+    let own = Histogram {
+        count: 3.0,
+        sum: 5.0,
+        positive: Buckets::dense(0, vec![1.0, 2.0]),
+        ..Histogram::default()
+    };
+    let mut batch = Batch::new();
+    for job in ["a", "b"] {
+        let series = batch.series(&Labels::from_pairs([("__name__", "latency"), ("job", job)]));
+        batch.histogram(series, at, Arc::new(own.clone()));
+    }
+    store.append(batch).await.expect("the store takes histograms");
+    for (minute, expected) in [(0, 1), (6, 0)] {
+        let at = TimestampMs(START_MS + minute * 60_000);
+        clock.set(at);
+        rules.evaluate_all(at).await;
+        let answer = engine.instant("all:latency:sum", at, &QueryOptions::default()).await;
+        let Value::Vector(samples) = answer.expect("the engine answers").value else {
+            panic!("a vector")
+        };
+        assert_eq!(samples.len(), expected, "after {minute} minutes");
+        for sample in samples {
+            let sum = sample.histogram.expect("a histogram");
+            assert!(sum.same(&own.scaled(2.0)), "{sum}");
+        }
+    }
+    rules.stop().await;
+    store.close().expect("the store closes");
+}
+
+#[tokio::test]
+async fn the_next_rule_sees_what_the_one_before_made() {
+    let Open { clock, store, engine, sink, rules } = open(TEXT);
 
     for (minute, loads) in [(0, &[3.0, 4.0][..]), (1, &[])] {
         let at = TimestampMs(START_MS + minute * 360_000);

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 
 use crate::block::Block;
 use crate::error::chain;
-use crate::flush::sort_blocks;
 use crate::manifest::BlockEntry;
 use crate::open::open_block;
 use crate::shared::{Shared, lock};
+use crate::tombstone::of_block;
 
 /// One such block.
 #[derive(Debug, Clone)]
@@ -42,6 +42,13 @@ impl Absent {
     }
 }
 
+impl Absent {
+    /// Their names.
+    pub fn block_ids(&self) -> Vec<String> {
+        lock(&self.0).iter().map(|block| block.entry.block_id.clone()).collect()
+    }
+}
+
 /// Tries them again.
 pub fn retry(shared: &Shared) {
     if lock(&shared.absent.0).is_empty() {
@@ -54,7 +61,11 @@ pub fn retry(shared: &Shared) {
     let tried = std::mem::take(&mut *absent);
     for mut block in tried.into_iter().filter(is_named) {
         match open_block(&shared.disk, &shared.dir, &block.entry, &shared.cache) {
-            Ok(found) => serve(shared, found),
+            Ok((found, repaired)) => {
+                lock(&shared.counters).damaged.extend(repaired);
+                let tombstones = of_block(&flushing.manifest, &block.entry.block_id);
+                serve(shared, found.with_tombstones(tombstones));
+            }
             Err(error) => {
                 block.reason = format!("block {}: {}", block.entry.block_id, chain(&error));
                 absent.push(block);
@@ -65,9 +76,5 @@ pub fn retry(shared: &Shared) {
 
 fn serve(shared: &Shared, block: Block) {
     tracing::info!(block = %block.meta().block_id, "the block can be read again");
-    let mut blocks = shared.blocks.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut all = blocks.as_ref().clone();
-    all.push(Arc::new(block));
-    sort_blocks(&mut all);
-    *blocks = Arc::new(all);
+    shared.change_blocks(|blocks| blocks.push(Arc::new(block)));
 }

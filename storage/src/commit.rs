@@ -19,13 +19,15 @@ use model::{AppendError, Appended};
 
 use crate::limits;
 use crate::memtable::Sample;
-use crate::plan::{Finished, Plan, Present};
+use crate::plan::{Plan, Planned, Present, Work};
 use crate::queue::Waiting;
-use crate::record::{NumberedSample, encode_samples, groups};
+use crate::record::{NumberedSample, arrange, encode_samples, groups};
 use crate::series_record::encode_series;
 use crate::shared::{Era, Shared, lock};
 use crate::source::NewestInBlocks;
 
+/// Samples that become visible in one step, unless a batch has more: so long a reader may wait.
+const APPLY_SAMPLES_MAX: usize = 16 * 1024;
 /// Bytes after which the journal's part is closed, so that it can be removed on its own.
 const ERA_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
@@ -38,6 +40,7 @@ pub struct Committer {
     generation: u64,
     /// The records of the series that the group before this one brought.
     repeated: Vec<(u8, Vec<u8>)>,
+    work: Work,
 }
 
 /// Ends the queue when the committer ends, however it ends: nobody waits for an answer in vain.
@@ -63,6 +66,7 @@ impl Committer {
             in_blocks: NewestInBlocks::default(),
             generation: 0,
             repeated: Vec::new(),
+            work: Work::default(),
         }
     }
 
@@ -90,6 +94,8 @@ impl Committer {
             // Whoever asked may have gone; the samples are stored all the same.
             let _ = waiting.answer.send(answer);
         }
+        self.work.clear();
+        self.wake_flusher_if_due();
     }
 
     fn try_commit(&mut self, group: &[Waiting]) -> Result<Vec<Appended>, String> {
@@ -97,48 +103,56 @@ impl Committer {
         self.shared.space.shortage().map_or(Ok(()), Err)?;
         let shared = Arc::clone(&self.shared);
         let mut eras = lock(&shared.eras);
-        let (plan, answers) = {
-            // Memory first, blocks second: a flush moves samples from there to here.
-            let head = shared.head();
-            let blocks = shared.blocks();
-            if std::mem::replace(&mut self.generation, head.generation) != head.generation {
-                // Blocks have gone too.
-                self.in_blocks = NewestInBlocks::default();
-            }
-            let mut plan = Plan::new(Present {
-                head: &head,
-                blocks: &blocks,
-                in_blocks: &mut self.in_blocks,
-                now_ms: self.shared.clock.now().0,
-                settings: &self.shared.settings,
-                next_series_id: self.next_series_id,
-            });
-            let answers: Vec<Appended> = group.iter().map(|one| plan.add(&one.batch)).collect();
-            (plan.finish(), answers)
-        };
-        self.next_series_id += plan.new_series.len() as u64;
-
-        if !plan.samples.is_empty() {
+        let (answers, ends, known) = self.plan(group);
+        self.next_series_id += self.work.new_series.len() as u64;
+        if !self.work.samples.is_empty() || !self.work.beside.is_empty() {
             let mut series_records = Vec::new();
-            let new = plan.new_series.iter().map(|(id, labels)| (*id, labels));
+            let new = self.work.new_series.iter().map(|new| (new.id, &new.labels));
             encode_series(new, &mut series_records);
-            let mut records = self.repeated.clone();
-            records.extend(series_records.iter().cloned());
-            let mut numbered: Vec<NumberedSample> = plan.samples.iter().map(|s| s.1).collect();
-            encode_samples(&mut numbered, &mut records);
-            let bytes: usize = records.iter().map(|record| record.1.len()).sum();
-            self.shared
-                .journal
-                .append_groups_blocking(groups(records))
-                .map_err(|error| self.refusal(&error))?;
+            let mut all = self.repeated.clone();
+            all.extend(series_records.iter().cloned());
+            add_records(&mut self.work, &ends, &mut all);
+            let bytes: usize = all.iter().map(|record| record.1.len()).sum();
+            if let Err(error) = self.shared.journal.append_groups_blocking(groups(all)) {
+                self.work.forget(known);
+                return Err(self.refusal(&error));
+            }
             self.repeated = series_records;
-            let newest_ms = numbered.iter().map(|sample| sample.at_ms).max();
+            let newest_ms = self.work.samples.iter().map(|planned| planned.numbered.at_ms).max();
+            let newest_ms = newest_ms.max(self.work.beside.newest_ms());
             self.note_era(&mut eras, newest_ms, bytes as u64);
         }
-        self.apply(plan, &answers);
+        self.apply(&ends);
         drop(eras);
-        self.wake_flusher_if_due();
+        self.count(&answers);
         Ok(answers)
+    }
+
+    /// Plans the batches; answers where the samples of each end, and how many series were known.
+    fn plan(&mut self, group: &[Waiting]) -> (Vec<Appended>, Vec<usize>, usize) {
+        // Memory first, blocks second: a flush moves samples from there to here.
+        let head = self.shared.head();
+        let blocks = self.shared.blocks();
+        if std::mem::replace(&mut self.generation, head.generation) != head.generation {
+            // Slots mean other series now, and blocks have gone too.
+            self.in_blocks = NewestInBlocks::default();
+            self.work.forget_slots();
+        }
+        let present = Present {
+            head: &head,
+            blocks: &blocks,
+            in_blocks: &mut self.in_blocks,
+            now_ms: self.shared.clock.now().0,
+            settings: &self.shared.settings,
+            next_series_id: self.next_series_id,
+        };
+        let mut plan = Plan::new(present, &mut self.work);
+        let (mut answers, mut ends) = (Vec::with_capacity(group.len()), Vec::new());
+        for one in group {
+            answers.push(plan.add(&one.batch));
+            ends.push(plan.samples_count());
+        }
+        (answers, ends, head.registry.len())
     }
 
     /// Why the journal took nothing. A full disk is more than that: room must be made.
@@ -152,7 +166,7 @@ impl Committer {
 
     fn check_memory(&self) -> Result<(), String> {
         let (bytes, bytes_max) =
-            (self.shared.head().memtable.bytes(), self.shared.settings.memtable_bytes_max);
+            (self.shared.head().bytes(), self.shared.settings.memtable_bytes_max);
         if bytes < bytes_max {
             return Ok(());
         }
@@ -174,30 +188,45 @@ impl Committer {
         }
     }
 
-    fn apply(&self, plan: Finished, answers: &[Appended]) {
-        let series_created = plan.new_series.len() as u64;
-        {
+    /// Makes the plan visible, some whole batches at a time.
+    fn apply(&mut self, ends: &[usize]) {
+        let (mut start, mut series_added) = (0, 0);
+        for (index, &end) in ends.iter().enumerate() {
+            let is_last = index + 1 == ends.len();
+            let is_small = !is_last && ends[index + 1] - start <= APPLY_SAMPLES_MAX;
+            if !is_last && (is_small || !self.work.beside.is_empty()) {
+                continue;
+            }
             let mut head = self.shared.head_mut();
-            for (id, labels) in plan.new_series {
-                head.insert(id, labels);
+            for new in &self.work.new_series[series_added..] {
+                head.insert(new.id, new.labels.clone());
             }
-            for (slot, newest) in plan.looked_up {
-                if head.memtable.get(slot).is_none_or(|series| series.count() == 0) {
-                    head.memtable.set_newest(slot, newest);
+            series_added = self.work.new_series.len();
+            for Planned { numbered, slot, .. } in &self.work.samples[start..end] {
+                let sample = Sample { at_ms: numbered.at_ms, value: numbered.value };
+                head.memtable.put(*slot, sample);
+            }
+            start = end;
+            if is_last {
+                for (slot, one) in &self.work.beside.histograms {
+                    head.memtable.raise_newest(*slot, one.at_ms);
                 }
-            }
-            for (slot, sample) in plan.samples {
-                let sample = Sample { at_ms: sample.at_ms, value: sample.value };
-                head.memtable.append(slot, sample);
+                head.beside.apply(std::mem::take(&mut self.work.beside));
             }
         }
+    }
+
+    fn count(&mut self, answers: &[Appended]) {
+        let culprits = std::mem::take(&mut self.work.tally).into_refused();
         let mut counters = lock(&self.shared.counters);
         counters.commits += 1;
-        counters.series_created += series_created;
+        counters.series_created += self.work.new_series.len() as u64;
         counters.unavailable = None;
-        limits::count(&mut counters.culprits, plan.culprits);
+        limits::count(&mut counters.culprits, culprits);
         for answer in answers {
             counters.accepted += answer.accepted;
+            counters.histograms_accepted += answer.histograms_accepted;
+            counters.exemplars_accepted += answer.exemplars_accepted;
             for refused in &answer.refused {
                 *counters.refused.entry(refused.reason).or_default() += 1;
             }
@@ -209,4 +238,16 @@ impl Committer {
             self.shared.wake_flusher();
         }
     }
+}
+
+/// Appends the records of what is planned. Each batch's samples stay together.
+fn add_records(work: &mut Work, ends: &[usize], records: &mut Vec<(u8, Vec<u8>)>) {
+    let numbered: fn(&Planned) -> &NumberedSample = |planned| &planned.numbered;
+    let mut start = 0;
+    for &end in ends {
+        arrange(&mut work.samples[start..end], numbered);
+        start = end;
+    }
+    encode_samples(&work.samples, numbered, records);
+    work.beside.encode(records);
 }

@@ -63,6 +63,12 @@ pub enum Error {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// Blocks could not be rewritten now. Make what it names possible and try again.
+    #[error("can't rewrite blocks now: {reason}")]
+    NotNow {
+        /// What is in the way.
+        reason: String,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -81,7 +87,7 @@ impl Error {
     /// The only thing callers may branch on.
     pub fn next_step(&self) -> NextStep {
         match self {
-            Error::Io { .. } | Error::Journal(_) => NextStep::Retry,
+            Error::Io { .. } | Error::Journal(_) | Error::NotNow { .. } => NextStep::Retry,
             Error::Damaged { .. }
             | Error::NewerFormat { .. }
             | Error::Columns { .. }

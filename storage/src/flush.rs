@@ -14,26 +14,28 @@
 //! Before step 5 a failure or a restart removes the folders; the restart replays the journal. After it the manifest tells
 //! which of the journal's samples are in blocks already.
 //!
-//! Invariant: only what was written is dropped. Late samples that come while a flush runs stay.
+//! Samples are taken from memory some series at a time, under short locks: a flush needs little memory
+//! and keeps no append waiting.
+//!
+//! Invariant: only what was written is dropped. What comes while a flush runs stays.
 //!
 //! Not here: the files of a block (`block::writer`), when a restart skips samples (`open`).
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::append::SeriesId;
-use model::{TimeRange, TimestampMs};
-use xxhash_rust::xxh3::xxh3_128;
+use model::{Labels, TimeRange, TimestampMs};
 
-use crate::block::meta::{Meta, checksum_text};
-use crate::block::name::ulid;
-use crate::block::writer::Heading;
-use crate::block::{Block, BlockWriter};
+use crate::beside::exemplars::Numbered;
+use crate::beside::{self, Rows, hooks};
+use crate::block::Block;
 use crate::error::at;
-use crate::manifest::{BlockEntry, FlushEntry, Found, Manifest};
+use crate::head::Head;
+use crate::manifest::{FlushEntry, Manifest};
 use crate::memtable::{Piece, Taken};
+use crate::new_block::{NewBlock, Written, discard};
 use crate::shared::{Era, Flushing, Shared, lock};
 use crate::{Error, series_log};
 
@@ -41,6 +43,10 @@ use crate::{Error, series_log};
 pub const BLOCKS_DIR: &str = "blocks";
 /// Blocks of one flush at most; data spread over more ranges gets wider ones.
 const FLUSH_BLOCKS_MAX: usize = 64;
+/// A series whose samples lie in no more ranges than these is taken to have some in each.
+const NARROW_RANGES_MAX: i64 = 4;
+/// Series whose samples are taken from memory under one lock.
+const WINDOW_SERIES: usize = 512;
 
 /// How much is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +61,7 @@ pub enum Reach {
 }
 
 /// The end of the last range that is closed when this is the newest instant.
-fn closed_before(shared: &Shared, newest_ms: i64) -> i64 {
+pub fn closed_before(shared: &Shared, newest_ms: i64) -> i64 {
     let range_ms = shared.settings.block_range_ms;
     let late_ms = newest_ms.saturating_sub(shared.settings.flush_margin_ms);
     late_ms.div_euclid(range_ms).saturating_mul(range_ms)
@@ -64,8 +70,8 @@ fn closed_before(shared: &Shared, newest_ms: i64) -> i64 {
 /// Whether a flush is due, and how far.
 pub fn due(shared: &Shared) -> Option<Reach> {
     let head = shared.head();
-    let (oldest_ms, newest_ms) = (head.memtable.oldest_ms()?, head.memtable.newest_ms()?);
-    let bytes = head.memtable.bytes();
+    let (oldest_ms, newest_ms) = (head.oldest_ms()?, head.newest_ms()?);
+    let bytes = head.bytes();
     drop(head);
     let soft_bytes_max = shared.settings.memtable_bytes_max / 4 * 3;
     if bytes > soft_bytes_max || shared.journal.size_bytes() > shared.settings.journal_bytes_max {
@@ -76,17 +82,56 @@ pub fn due(shared: &Shared) -> Option<Reach> {
     (is_new && oldest_ms < before_ms).then_some(Reach::Closed { before_ms })
 }
 
-/// One series on its way to a block.
+/// One series on its way to a block: its samples up to an instant, itself included.
+#[derive(Debug, Clone, Copy)]
 struct Leaving {
     slot: u32,
-    id: SeriesId,
-    piece: Piece,
+    last_ms: i64,
 }
 
-/// A block whose folder is in place.
-struct Written {
-    dir: PathBuf,
-    meta: Meta,
+/// What leaves memory beside numbers.
+struct LeavingBeside {
+    pieces: BTreeMap<u32, (beside::Piece, beside::Taken)>,
+    exemplars: Vec<Numbered>,
+    exemplars_end: u64,
+}
+
+impl LeavingBeside {
+    fn new(shared: &Shared) -> LeavingBeside {
+        let (exemplars, exemplars_end) = shared.head().beside.exemplars.unflushed();
+        LeavingBeside { pieces: BTreeMap::new(), exemplars, exemplars_end }
+    }
+
+    /// Notes what a series has before an instant, and shows the instants; whether it has anything.
+    fn collect(
+        &mut self,
+        head: &Head,
+        slot: u32,
+        before_ms: i64,
+        mut show: impl FnMut(i64),
+    ) -> bool {
+        let before = TimeRange::new(TimestampMs::MIN, TimestampMs(before_ms));
+        let Some(mut piece) = before.and_then(|before| head.beside.piece(slot, before)) else {
+            return false;
+        };
+        piece.cut(before_ms);
+        piece.each_instant(1, &mut show);
+        let taken = beside::Taken { slot, ..beside::Taken::default() };
+        self.pieces.insert(slot, (piece, taken));
+        true
+    }
+
+    fn has(&self, slot: u32) -> bool {
+        self.pieces.contains_key(&slot)
+    }
+
+    /// The rows of a series in a range, which are in a block from now on.
+    fn take(&mut self, slot: u32, range: TimeRange) -> Rows {
+        let Some((piece, taken)) = self.pieces.get_mut(&slot) else { return Rows::default() };
+        let rows = piece.rows(range);
+        taken.extend(&rows);
+        rows
+    }
 }
 
 /// Where a flush cuts.
@@ -100,16 +145,18 @@ struct Boundary {
 pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let mut flushing = lock(&shared.flushing);
     let Some(boundary) = begin(shared, reach)? else { return Ok(()) };
-    let leaving = collect(shared, boundary.before_ms);
+    let (leaving, ranges, mut beside) = collect(shared, boundary.before_ms);
     let mut written = Vec::new();
-    let recorded = write_blocks(shared, &mut flushing, &leaving, &mut written)
-        .and_then(|()| series_log::write_all(shared))
-        .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
+    let recorded =
+        write_blocks(shared, &mut flushing, (&leaving, &ranges, &mut beside), &mut written)
+            .and_then(|()| hooks::save_families(shared, &mut flushing))
+            .and_then(|()| series_log::write_all(shared))
+            .and_then(|logged| record(shared, &mut flushing, (boundary, logged), &written));
     if let Err(error) = recorded {
         discard(shared, &written);
         return Err(error);
     }
-    publish(shared, boundary, &leaving, written);
+    publish(shared, boundary, (leaving, beside), written);
     trim_journal(shared, boundary);
     Ok(())
 }
@@ -118,7 +165,7 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
     let mut eras = lock(&shared.eras);
     let (oldest_ms, newest_ms) = {
         let head = shared.head();
-        (head.memtable.oldest_ms(), head.memtable.newest_ms())
+        (head.oldest_ms(), head.newest_ms())
     };
     let (Some(oldest_ms), Some(newest_ms)) = (oldest_ms, newest_ms) else { return Ok(None) };
     let before_ms = match reach {
@@ -130,43 +177,68 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
     }
     let segment = shared.journal.rotate()?;
     eras.push(Era { segment, newest_ms: None, bytes: 0 });
+    shared.head_mut().memtable.begin_flush();
     Ok(Some(Boundary { segment, before_ms }))
 }
 
-/// The samples before an instant, by series in label order.
-fn collect(shared: &Shared, before_ms: i64) -> Vec<Leaving> {
-    let range = TimeRange::new(TimestampMs::MIN, TimestampMs(before_ms))
-        .expect("a flush begins only when a sample is before its end");
-    let mut leaving: Vec<Leaving> = Vec::new();
+/// The series with samples before an instant, in the order of blocks, and the aligned ranges that
+/// may hold some. No sample is copied here: those of a million series would not fit twice.
+fn collect(shared: &Shared, before_ms: i64) -> (Vec<Leaving>, Vec<TimeRange>, LeavingBeside) {
+    let mut beside = LeavingBeside::new(shared);
+    let range_ms = shared.settings.block_range_ms;
+    let (mut leaving, mut indexes, mut wide) = (Vec::new(), BTreeSet::new(), Vec::new());
     {
         let head = shared.head();
-        let mut slots: Vec<u32> = head.memtable.active().iter().collect();
-        head.registry.sort_by_labels(&mut slots);
+        let mut slots: Vec<u32> = (head.memtable.active() | head.beside.slots()).iter().collect();
+        head.registry.sort_for_blocks(&mut slots);
         for slot in slots {
-            let piece = head.memtable.get(slot).and_then(|series| series.piece(range));
-            let Some(piece) = piece else { continue };
-            leaving.push(Leaving { slot, id: head.registry.get(slot).id, piece });
+            let has_beside = beside.collect(&head, slot, before_ms, |at_ms| {
+                indexes.insert(at_ms.div_euclid(range_ms));
+            });
+            let span = head.memtable.get(slot).and_then(|series| series.span_ms());
+            let Some((first_ms, newest_ms)) = span.filter(|span| span.0 < before_ms) else {
+                if has_beside {
+                    leaving.push(Leaving { slot, last_ms: i64::MIN });
+                }
+                continue;
+            };
+            let last_ms = newest_ms.min(before_ms - 1);
+            let (first, last) = (first_ms.div_euclid(range_ms), last_ms.div_euclid(range_ms));
+            if last.saturating_sub(first) <= NARROW_RANGES_MAX {
+                indexes.extend(first..=last);
+            } else {
+                wide.push(Leaving { slot, last_ms });
+            }
+            leaving.push(Leaving { slot, last_ms });
         }
     }
-    for series in &mut leaving {
-        series.piece.cut(before_ms);
-    }
-    leaving.retain(|series| series.piece.count() > 0);
-    leaving
+    note_wide(shared, &wide, &mut indexes);
+    (leaving, ranges(indexes, range_ms), beside)
 }
 
-/// The aligned ranges that hold samples.
-fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
-    let mut indexes: BTreeSet<i64> = BTreeSet::new();
-    for series in leaving {
+/// Notes the ranges of series with long pauses, sample by sample.
+fn note_wide(shared: &Shared, wide: &[Leaving], indexes: &mut BTreeSet<i64>) {
+    let range_ms = shared.settings.block_range_ms;
+    for series in wide {
+        let piece = {
+            let head = shared.head();
+            head.memtable.get(series.slot).and_then(|stored| stored.piece(TimeRange::ALL))
+        };
         let mut last = None;
-        series.piece.each_instant(|at_ms| {
+        let mut note = |at_ms: i64| {
             let index = at_ms.div_euclid(range_ms);
-            if last.replace(index) != Some(index) {
+            if at_ms <= series.last_ms && last.replace(index) != Some(index) {
                 indexes.insert(index);
             }
-        });
+        };
+        if let Some(piece) = piece {
+            piece.each_instant(&mut note);
+        }
     }
+}
+
+/// Ranges that hold all of those of `indexes`: not more than a flush may write.
+fn ranges(mut indexes: BTreeSet<i64>, range_ms: i64) -> Vec<TimeRange> {
     let mut width_ms = range_ms;
     while indexes.len() > FLUSH_BLOCKS_MAX {
         indexes = indexes.iter().map(|index| index.div_euclid(2)).collect();
@@ -184,75 +256,68 @@ fn ranges(leaving: &[Leaving], range_ms: i64) -> Vec<TimeRange> {
 fn write_blocks(
     shared: &Shared,
     flushing: &mut Flushing,
-    leaving: &[Leaving],
+    (leaving, ranges, beside): (&[Leaving], &[TimeRange], &mut LeavingBeside),
     written: &mut Vec<Written>,
 ) -> Result<(), Error> {
-    let blocks_dir = shared.dir.join(BLOCKS_DIR);
-    for range in ranges(leaving, shared.settings.block_range_ms) {
+    for (index, range) in ranges.iter().enumerate() {
         // Counted also when it fails: no name is tried twice.
         flushing.manifest.blocks_created += 1;
-        let number = flushing.manifest.blocks_created;
-        let noise = xxh3_128(&[shared.settings.seed.to_le_bytes(), number.to_le_bytes()].concat());
-        let block_id = ulid(shared.clock.now(), noise);
-        let temporary = blocks_dir.join(format!("{block_id}.tmp"));
-        let dir = blocks_dir.join(&block_id);
-        let in_place =
-            write_block(shared, &temporary, &block_id, (range, leaving)).and_then(|meta| {
-                shared
-                    .disk
-                    .rename(&temporary, &dir)
-                    .map(|()| meta)
-                    .map_err(at("rename", &temporary))
-            });
-        match in_place {
-            Ok(meta) => written.push(Written { dir, meta }),
+        let mut block = NewBlock::new(shared, flushing.manifest.blocks_created);
+        let placed = write_block(shared, &mut block, (*range, leaving), beside).and_then(|()| {
+            // They go with the newest block: their own instants may be far in the past.
+            if index + 1 == ranges.len() {
+                block.add_exemplars(std::mem::take(&mut beside.exemplars))?;
+            }
+            block.place(0, Vec::new(), Vec::new())
+        });
+        match placed {
+            Ok(placed) => written.extend(placed),
             Err(error) => {
-                // Only space is lost when this fails; the next start removes the rest.
-                let _ = shared.disk.remove_dir_all(&temporary);
+                block.abandon();
                 return Err(error);
             }
         }
     }
+    let blocks_dir = shared.dir.join(BLOCKS_DIR);
     shared.disk.sync_dir(&blocks_dir).map_err(at("sync", &blocks_dir))
 }
 
-/// Removes the blocks of a flush that failed: tried again and again, they would fill the disk. A
-/// manifest whose last sync failed may name them all the same; then they stay.
-fn discard(shared: &Shared, written: &[Written]) {
-    let Ok(Found::Whole(manifest)) = Manifest::read(&shared.disk, &shared.dir) else { return };
-    for Written { dir, meta } in written {
-        if manifest.blocks.iter().any(|entry| entry.block_id == meta.block_id) {
-            continue;
-        }
-        if let Err(error) = shared.disk.remove_dir_all(dir) {
-            tracing::warn!(%error, path = %dir.display(), "can't remove a block of a failed flush");
-        }
-    }
-}
-
+/// Writes the samples of the range, some series at a time.
 fn write_block(
     shared: &Shared,
-    dir: &Path,
-    block_id: &str,
+    block: &mut NewBlock<'_>,
     (range, leaving): (TimeRange, &[Leaving]),
-) -> Result<Meta, Error> {
-    let mut writer = BlockWriter::create(&shared.disk, dir)?;
+    beside: &mut LeavingBeside,
+) -> Result<(), Error> {
     let (mut instants_ms, mut values) = (Vec::new(), Vec::new());
-    for series in leaving {
-        instants_ms.clear();
-        values.clear();
-        series.piece.decode(range, &mut instants_ms, &mut values);
-        if !values.is_empty() {
-            let labels = shared.head().registry.labels(series.slot);
-            writer.add(series.id, &labels, &instants_ms, &values)?;
+    for some in leaving.chunks(WINDOW_SERIES) {
+        let mut pieces: Vec<(u32, SeriesId, Labels, Option<(TimeRange, Piece)>)> = Vec::new();
+        {
+            let head = shared.head();
+            for series in some {
+                let end_ms = series.last_ms.saturating_add(1).min(range.end_ms().0);
+                let own = TimeRange::new(range.start_ms(), TimestampMs(end_ms));
+                let stored = head.memtable.get(series.slot);
+                let piece = own.zip(own.and_then(|own| stored?.piece(own)));
+                if piece.is_some() || beside.has(series.slot) {
+                    let id = head.registry.get(series.slot).id;
+                    pieces.push((series.slot, id, head.registry.labels(series.slot), piece));
+                }
+            }
+        }
+        for (slot, id, labels, piece) in pieces {
+            instants_ms.clear();
+            values.clear();
+            if let Some((own, piece)) = piece {
+                piece.decode(own, &mut instants_ms, &mut values);
+            }
+            let rows = beside.take(slot, range);
+            if !values.is_empty() || !rows.is_empty() {
+                block.add_with(id, &labels, (&instants_ms, &values), &rows)?;
+            }
         }
     }
-    writer.finish(Heading {
-        block_id: block_id.to_owned(),
-        level: 0,
-        created: shared.clock.now(),
-        sources: Vec::new(),
-    })
+    Ok(())
 }
 
 fn record(
@@ -264,12 +329,9 @@ fn record(
     let mut manifest: Manifest = flushing.manifest.clone();
     let first_segment = lock(&shared.eras).first().map_or(0, |era| era.segment);
     manifest.forget_flushes(first_segment);
-    for Written { meta, .. } in written {
-        manifest.blocks.push(BlockEntry {
-            block_id: meta.block_id.clone(),
-            meta_xxh3: checksum_text(&meta.encode()),
-        });
-        manifest.next_series_id = manifest.next_series_id.max(meta.series_id_max + 1);
+    for block in written {
+        manifest.blocks.push(block.entry());
+        manifest.next_series_id = manifest.next_series_id.max(block.meta.series_id_max + 1);
     }
     manifest.flushes.push(FlushEntry {
         before_segment: boundary.segment,
@@ -282,26 +344,29 @@ fn record(
     Ok(())
 }
 
-fn publish(shared: &Shared, boundary: Boundary, leaving: &[Leaving], written: Vec<Written>) {
+fn publish(
+    shared: &Shared,
+    boundary: Boundary,
+    (leaving, beside): (Vec<Leaving>, LeavingBeside),
+    written: Vec<Written>,
+) {
     let count = written.len() as u64;
-    {
-        let mut blocks = shared.blocks.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut all = blocks.as_ref().clone();
+    shared.change_blocks(|blocks| {
         for Written { dir, meta } in written {
-            all.push(Arc::new(Block::written(meta, &shared.disk, &dir, &shared.cache)));
+            let block = Block::written(meta, &shared.disk, &dir, &shared.cache);
+            blocks.push(Arc::new(block));
         }
-        sort_blocks(&mut all);
-        *blocks = Arc::new(all);
-    }
-    let last = |series: &Leaving| {
-        let last_ms = series.piece.last_ms().expect("a leaving series has samples");
-        Taken { slot: series.slot, last_ms }
-    };
+    });
+    let last = |series: &Leaving| Taken { slot: series.slot, last_ms: series.last_ms };
     let taken: Vec<Taken> = leaving.iter().map(last).collect();
     let newest_ms = {
         let mut head = shared.head_mut();
-        let newest_ms = head.memtable.newest_ms().unwrap_or(boundary.before_ms);
+        let newest_ms = head.newest_ms().unwrap_or(boundary.before_ms);
         head.memtable.drop_taken(&taken);
+        let taken: Vec<beside::Taken> =
+            beside.pieces.into_values().map(|(_, taken)| taken).collect();
+        head.beside.remove(&taken);
+        head.beside.exemplars.set_flushed(beside.exemplars_end);
         newest_ms
     };
     shared.cut_ms.fetch_max(closed_before(shared, newest_ms), Ordering::Relaxed);

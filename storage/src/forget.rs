@@ -103,16 +103,20 @@ fn only(registry: &Registry, kept: &RoaringBitmap) -> Registry {
 impl Head {
     /// Series that have samples in memory.
     fn with_samples(&self) -> RoaringBitmap {
-        self.memtable.active().clone()
+        let exemplars = self.beside.exemplars.series();
+        let exemplars: RoaringBitmap =
+            exemplars.filter_map(|id| self.registry.slot_of(id)).collect();
+        self.memtable.active() | self.beside.slots() | exemplars
     }
 
     /// Takes a registry of only the series in `kept`, whose slots change.
     fn renumber(&mut self, registry: Registry, kept: &RoaringBitmap) {
         assert_eq!(registry.len() as u64, kept.len(), "a slot for each that is kept");
         // Whoever adds a part by slots renumbers it here.
-        let Head { registry: own, memtable, generation } = self;
+        let Head { registry: own, memtable, beside, generation } = self;
         *own = registry;
         memtable.renumber(kept);
+        beside.renumber(kept);
         *generation += 1;
     }
 }

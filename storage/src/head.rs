@@ -11,6 +11,7 @@ use model::append::SeriesId;
 use model::{Labels, TimeRange};
 use roaring::RoaringBitmap;
 
+use crate::beside::Memory;
 use crate::memtable::Memtable;
 use crate::series::Registry;
 
@@ -24,6 +25,8 @@ pub struct Head {
     /// How often slots were given anew (`forget`): who keeps slots from one lock to the next keeps
     /// this with them, or holds what keeps slots as they are: `flushing` or `eras`.
     pub generation: u64,
+    /// What series have beside their numbers.
+    pub beside: Memory,
 }
 
 impl Head {
@@ -32,8 +35,34 @@ impl Head {
         self.registry.insert(id, &labels)
     }
 
-    /// Which of the series have samples in memory in the range.
-    pub fn active_in(&self, range: TimeRange, mut among: RoaringBitmap) -> RoaringBitmap {
+    /// Memory of all that a flush lets go of.
+    pub fn bytes(&self) -> u64 {
+        self.memtable.bytes() + self.beside.bytes()
+    }
+
+    /// The oldest instant in memory, of numbers and histograms.
+    pub fn oldest_ms(&self) -> Option<i64> {
+        let both = [self.memtable.oldest_ms(), self.beside.oldest_ms()];
+        both.into_iter().flatten().min()
+    }
+
+    /// The newest instant in memory, of numbers and histograms.
+    pub fn newest_ms(&self) -> Option<i64> {
+        self.memtable.newest_ms().max(self.beside.newest_ms())
+    }
+
+    /// Which of the series have samples in memory in the range, numbers or histograms.
+    pub fn active_in(&self, range: TimeRange, among: RoaringBitmap) -> RoaringBitmap {
+        if self.beside.active().is_empty() {
+            return self.numbers_in(range, among);
+        }
+        let histograms = &among & self.beside.active();
+        let histograms: RoaringBitmap =
+            histograms.iter().filter(|slot| self.beside.touches(*slot, range)).collect();
+        self.numbers_in(range, among) | histograms
+    }
+
+    fn numbers_in(&self, range: TimeRange, mut among: RoaringBitmap) -> RoaringBitmap {
         among &= self.memtable.active();
         let inside = |at_ms: Option<i64>| {
             at_ms.is_some_and(|at_ms| range.start_ms().0 <= at_ms && at_ms < range.end_ms().0)

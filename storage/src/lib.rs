@@ -23,6 +23,8 @@ mod queue;
 mod commit;
 /// What of a group of batches is taken.
 mod plan;
+/// What becomes of late samples and duplicates.
+mod judge;
 /// The records of the journal.
 mod record;
 /// The record of new series.
@@ -39,8 +41,14 @@ pub mod limits;
 mod memtable;
 /// How numbers become few bytes, exactly.
 mod encoding;
+/// A block that is being written.
+mod new_block;
 /// From memory to blocks.
 mod flush;
+/// Fewer and larger blocks.
+mod compact;
+/// What is dropped for its age or size.
+mod retention;
 /// A full disk: refuse, make room, resume.
 mod space;
 /// Blocks that the disk refuses for now.
@@ -51,6 +59,10 @@ mod forget;
 mod block;
 /// Which blocks there are.
 mod manifest;
+/// A flipped bit turned back.
+mod repair;
+/// Deletions, and what they hide.
+pub mod tombstone;
 /// Which series match.
 mod index;
 /// Questions about labels.
@@ -61,6 +73,8 @@ pub mod grouped;
 mod source;
 /// A picture of the running store in another folder.
 pub mod snapshot;
+/// What series have beside their numbers.
+mod beside;
 /// Reading samples series by series.
 pub mod read;
 /// Reading samples as one stream of columns.
@@ -70,6 +84,10 @@ pub mod stats;
 /// Where series come from.
 pub mod cardinality;
 
+pub use beside::Beside;
+pub use beside::exemplars::Exemplar;
+pub use beside::hooks::SeriesExemplars;
+pub use beside::scan::BesideScan;
 pub use cardinality::Cardinality;
 pub use error::Error;
 pub use read::{Reader, SeriesSlice, Want};
@@ -77,3 +95,4 @@ pub use scan::Scan;
 pub use settings::Settings;
 pub use stats::Stats;
 pub use store::{SeriesEntry, Store};
+pub use tombstone::{DeletionId, Tombstone, Undone};

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::block::meta::checksum_text;
 use crate::error::at;
+use crate::repair::single_bit;
 
 /// The name of the file in the store's folder.
 pub const MANIFEST_FILE: &str = "manifest";
@@ -47,6 +48,37 @@ pub struct FlushEntry {
     pub block_ids: Vec<String>,
 }
 
+/// A condition on one label, as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatcherEntry {
+    /// The label.
+    pub name: String,
+    /// `=`, `!=`, `=~` or `!~`.
+    pub op: String,
+    /// The value or expression.
+    pub value: String,
+}
+
+/// One deletion that is not carried out everywhere yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TombstoneEntry {
+    /// Its number.
+    pub id: u64,
+    /// Which series.
+    pub matchers: Vec<MatcherEntry>,
+    /// From this instant on …
+    pub start_ms: i64,
+    /// … and before this one.
+    pub end_ms: i64,
+    /// When it was ordered.
+    pub created_ms: i64,
+    /// The blocks in which it hides samples.
+    pub block_ids: Vec<String>,
+    /// Whether it was carried out in other blocks already.
+    #[serde(default)]
+    pub is_partly_done: bool,
+}
+
 /// The content of the manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -60,6 +92,12 @@ pub struct Manifest {
     pub blocks: Vec<BlockEntry>,
     /// Flushes whose journal segments may not be removed yet.
     pub flushes: Vec<FlushEntry>,
+    /// Deletions ever ordered; makes their numbers differ.
+    #[serde(default)]
+    pub deletions_created: u64,
+    /// Deletions that hide samples of blocks.
+    #[serde(default)]
+    pub tombstones: Vec<TombstoneEntry>,
 }
 
 /// What was found in place of a manifest.
@@ -68,6 +106,8 @@ pub enum Found {
     Whole(Manifest),
     /// There is none.
     Nothing,
+    /// One bit of it was flipped at this byte, and is right again here.
+    Repaired(Manifest, usize),
     /// Its bytes are not what was written.
     Damaged(String),
 }
@@ -85,7 +125,17 @@ impl Manifest {
             return Ok(Found::Nothing);
         }
         let bytes = disk.read(&path, BYTES_MAX).map_err(at("read", &path))?;
-        decode(&bytes, &path)
+        let found = decode(&bytes, &path)?;
+        if !matches!(found, Found::Damaged(_)) {
+            return Ok(found);
+        }
+        let is_right = |bytes: &[u8]| matches!(split(bytes), Ok((_, _, true)));
+        let repaired = single_bit(&bytes, is_right);
+        let decoded = repaired.map(|(bytes, place)| (decode(&bytes, &path), place));
+        match decoded {
+            Some((Ok(Found::Whole(manifest)), place)) => Ok(Found::Repaired(manifest, place)),
+            _ => Ok(found),
+        }
     }
 
     /// Replaces it; the new one is durable when this returns.
@@ -97,13 +147,43 @@ impl Manifest {
     fn encode(&self) -> Vec<u8> {
         let mut body = serde_json::to_vec_pretty(self).expect("plain fields become JSON");
         body.push(b'\n');
-        let head = format!("{MAGIC} {FORMAT_VERSION} {}\n", checksum_text(&body));
+        let version = FORMAT_VERSION.to_string();
+        let head = format!("{MAGIC} {version} {}\n", checksum(&version, &body));
         [head.as_bytes(), &body].concat()
     }
 
     /// Takes out flushes that say nothing any more: no segment before theirs is left.
     pub fn forget_flushes(&mut self, first_segment: u64) {
         self.flushes.retain(|flush| flush.before_segment > first_segment);
+    }
+
+    /// Forgets blocks that are damaged. Flushes go on naming them: their samples come from the
+    /// journal again, as far as it still has them.
+    pub fn forget_blocks(&mut self, lost: &[String]) {
+        self.blocks.retain(|block| !lost.contains(&block.block_id));
+        for tombstone in &mut self.tombstones {
+            tombstone.block_ids.retain(|block_id| !lost.contains(block_id));
+        }
+        self.tombstones.retain(|tombstone| !tombstone.block_ids.is_empty());
+    }
+
+    /// Puts blocks in place of others everywhere. Deletions were carried out in the new ones.
+    pub fn replace_blocks(&mut self, old: &[String], new: &[BlockEntry]) {
+        self.blocks.retain(|block| !old.contains(&block.block_id));
+        self.blocks.extend_from_slice(new);
+        for flush in &mut self.flushes {
+            let before = flush.block_ids.len();
+            flush.block_ids.retain(|block_id| !old.contains(block_id));
+            if flush.block_ids.len() < before {
+                flush.block_ids.extend(new.iter().map(|block| block.block_id.clone()));
+            }
+        }
+        for tombstone in &mut self.tombstones {
+            let before = tombstone.block_ids.len();
+            tombstone.block_ids.retain(|block_id| !old.contains(block_id));
+            tombstone.is_partly_done |= tombstone.block_ids.len() < before;
+        }
+        self.tombstones.retain(|tombstone| !tombstone.block_ids.is_empty());
     }
 
     /// Samples of a journal segment before this instant are in blocks that serve.
@@ -117,20 +197,30 @@ impl Manifest {
     }
 }
 
+/// Version, body, and whether the checksum fits; or what is wrong with the first line.
+fn split(bytes: &[u8]) -> Result<(&str, &[u8], bool), &'static str> {
+    let line_end = bytes.iter().position(|byte| *byte == b'\n').ok_or("it has no first line")?;
+    let (head, body) = (&bytes[..line_end], &bytes[line_end + 1..]);
+    let words: Vec<&str> = std::str::from_utf8(head).unwrap_or("").split(' ').collect();
+    let [MAGIC, version, _] = words[..] else {
+        return Err("its first line is not that of a manifest");
+    };
+    Ok((version, body, words[2] == checksum(version, body)))
+}
+
+/// The version is covered too: a flipped bit must not look like a newer release.
+fn checksum(version: &str, body: &[u8]) -> String {
+    checksum_text(&[version.as_bytes(), b"\n", body].concat())
+}
+
 /// What the bytes of the file say.
 pub fn decode(bytes: &[u8], path: &Path) -> Result<Found, Error> {
     let damaged = |what: &str| Ok(Found::Damaged(what.to_owned()));
-    let Some(line_end) = bytes.iter().position(|byte| *byte == b'\n') else {
-        return damaged("it has no first line");
+    let (version, body) = match split(bytes) {
+        Ok((version, body, true)) => (version, body),
+        Ok(_) => return damaged("its checksum does not fit"),
+        Err(what) => return damaged(what),
     };
-    let (head, body) = (&bytes[..line_end], &bytes[line_end + 1..]);
-    let words: Vec<&str> = std::str::from_utf8(head).unwrap_or("").split(' ').collect();
-    let [MAGIC, version, checksum] = words[..] else {
-        return damaged("its first line is not that of a manifest");
-    };
-    if checksum != checksum_text(body) {
-        return damaged("its checksum does not fit");
-    }
     match version.parse() {
         Ok(FORMAT_VERSION) => {}
         Ok(found_version) => {

@@ -21,9 +21,10 @@ use model::append::SeriesId;
 use model::labels::hash_parts;
 
 use crate::absent::AbsentBlock;
+use crate::beside::{hooks, records};
 use crate::block::Block;
 use crate::block::cache::Cache;
-use crate::block::meta::{META_FILE, checksum_text};
+use crate::block::meta::{META_FILE, Meta, checksum_text};
 use crate::block::name::is_ulid;
 use crate::error::{at, chain};
 use crate::flush::{BLOCKS_DIR, sort_blocks};
@@ -31,6 +32,7 @@ use crate::head::Head;
 use crate::manifest::{BlockEntry, Found, Manifest};
 use crate::memtable::Sample;
 use crate::record::{KIND_SAMPLES, NumberedSample, decode_samples};
+use crate::repair::single_bit;
 use crate::series_log::{self, SERIES_LOG_DIR};
 use crate::series_record::{KIND_SERIES, each_series};
 use crate::shared::{Era, Flushing};
@@ -41,6 +43,8 @@ pub const QUARANTINE_DIR: &str = "quarantine";
 /// The folder of the journal.
 pub const JOURNAL_DIR: &str = "journal";
 const META_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// No store gives so many numbers; a larger one is damage that a checksum missed.
+const SERIES_ID_MAX: u64 = 1 << 62;
 
 /// What opening found.
 pub struct Opened {
@@ -90,6 +94,8 @@ pub fn open(
         memory.repair_series(&blocks, &series_log, &mut damaged)?;
     }
     let mut logged_slots = memory.head.registry.len() as u32;
+    damaged.extend(memory.head.beside.families.read(disk, dir)?);
+    hooks::load_exemplars(&mut memory.head, &blocks);
 
     let (journal, replay) = Journal::open(disk.clone(), &dir.join(JOURNAL_DIR), options(settings))?;
     let serving = blocks.iter().map(|block| block.meta().block_id.clone()).collect();
@@ -107,7 +113,7 @@ pub fn open(
     Ok(Opened {
         head: memory.head,
         blocks,
-        flushing: Flushing { manifest, looked_at: None },
+        flushing: Flushing { manifest, looked_at: None, families_saved: 0 },
         logged_slots,
         eras: memory.eras,
         journal,
@@ -197,6 +203,13 @@ impl Folder<'_> {
                 return Ok(manifest);
             }
             Found::Nothing => "it is missing".to_owned(),
+            Found::Repaired(manifest, at) => {
+                let text = format!("manifest: a flipped bit at byte {at}, turned back");
+                tracing::error!(damage = %text, "manifest damaged");
+                self.damaged.push(text);
+                manifest.write(self.disk, self.dir)?;
+                return Ok(manifest);
+            }
             Found::Damaged(what) => what,
         };
         let text = format!("manifest: {what}; made again from {} blocks", whole.len());
@@ -205,12 +218,17 @@ impl Folder<'_> {
         let mut manifest = Manifest { next_series_id: 1, ..Manifest::default() };
         // Names made from this count must not meet those of blocks that are gone.
         manifest.blocks_created = 1 << 32;
+        // A crash may have left the sources of a merge beside its result.
+        let mut merged: BTreeSet<String> = BTreeSet::new();
         for block_id in whole {
             let path = self.blocks_dir().join(&block_id).join(META_FILE);
-            if let Ok(bytes) = self.disk.read(&path, META_BYTES_MAX) {
-                manifest.blocks.push(BlockEntry { block_id, meta_xxh3: checksum_text(&bytes) });
+            let Ok(bytes) = self.disk.read(&path, META_BYTES_MAX) else { continue };
+            manifest.blocks.push(BlockEntry { block_id, meta_xxh3: checksum_text(&bytes) });
+            if let Ok(meta) = Meta::decode(&bytes, &path) {
+                merged.extend(meta.sources);
             }
         }
+        manifest.blocks.retain(|entry| !merged.contains(&entry.block_id));
         manifest.write(self.disk, self.dir)?;
         Ok(manifest)
     }
@@ -225,9 +243,10 @@ impl Folder<'_> {
         let mut kept = Vec::new();
         for entry in &manifest.blocks {
             match open_block(self.disk, self.dir, entry, cache) {
-                Ok(block) => {
+                Ok((block, repaired)) => {
+                    self.damaged.extend(repaired);
                     manifest.next_series_id =
-                        manifest.next_series_id.max(block.meta().series_id_max + 1);
+                        manifest.next_series_id.max(block.meta().series_id_max.saturating_add(1));
                     blocks.push(Arc::new(block));
                     kept.push(entry.clone());
                 }
@@ -247,7 +266,14 @@ impl Folder<'_> {
             }
         }
         if kept.len() < manifest.blocks.len() {
-            manifest.blocks = kept;
+            let is_lost = |entry: &&BlockEntry| !kept.contains(entry);
+            let lost: Vec<String> = manifest
+                .blocks
+                .iter()
+                .filter(is_lost)
+                .map(|entry| entry.block_id.clone())
+                .collect();
+            manifest.forget_blocks(&lost);
             manifest.write(self.disk, self.dir)?;
         }
         let named: BTreeSet<&str> =
@@ -258,6 +284,7 @@ impl Folder<'_> {
                 tracing::warn!(%error, path = %path.display(), "can't remove what no manifest names");
             }
         }
+        crate::tombstone::show(manifest, &mut blocks);
         sort_blocks(&mut blocks);
         Ok(blocks)
     }
@@ -265,7 +292,12 @@ impl Folder<'_> {
     fn is_missing(&self, block_id: &str) -> bool {
         let dir = self.blocks_dir().join(block_id);
         let files = [META_FILE, crate::block::meta::SAMPLES_FILE, crate::block::meta::SERIES_FILE];
-        files.iter().any(|file| self.disk.exists(&dir.join(file)).is_ok_and(|exists| !exists))
+        let meta = Meta::read(self.disk, &dir).ok();
+        let named = meta.iter().flat_map(|meta| meta.files.iter().map(|file| file.name.as_str()));
+        files
+            .into_iter()
+            .chain(named)
+            .any(|file| self.disk.exists(&dir.join(file)).is_ok_and(|exists| !exists))
     }
 
     fn quarantine(&self, block_id: &str) -> Result<(), Error> {
@@ -282,21 +314,28 @@ impl Folder<'_> {
     }
 }
 
-/// Opens a block of the manifest.
+/// Opens a block of the manifest; tells what was repaired for that.
 pub fn open_block(
     disk: &Disk,
     dir: &Path,
     entry: &BlockEntry,
     cache: &Arc<Cache>,
-) -> Result<Block, Error> {
+) -> Result<(Block, Option<String>), Error> {
     let dir = dir.join(BLOCKS_DIR).join(&entry.block_id);
     let path = dir.join(META_FILE);
     let bytes = disk.read(&path, META_BYTES_MAX).map_err(at("read", &path))?;
-    if checksum_text(&bytes) != entry.meta_xxh3 {
+    let is_right = |bytes: &[u8]| checksum_text(bytes) == entry.meta_xxh3;
+    if is_right(&bytes) {
+        return Ok((Block::open(disk, &dir, cache)?, None));
+    }
+    let Some((right, place)) = single_bit(&bytes, is_right) else {
         let what = "its checksum is not the one in the manifest".to_owned();
         return Err(Error::Damaged { path, what });
-    }
-    Block::open(disk, &dir, cache)
+    };
+    let text = format!("{}: a flipped bit at byte {place}, turned back", path.display());
+    tracing::error!(damage = %text, "block damaged");
+    disk.write_atomic(&path, &right).map_err(at("write", &path))?;
+    Ok((Block::open(disk, &dir, cache)?, Some(text)))
 }
 
 /// Memory while it is filled.
@@ -314,18 +353,23 @@ impl Memory {
         Memory {
             head: Head::default(),
             eras: Vec::new(),
-            next_series_id: manifest.next_series_id.max(1),
+            next_series_id: manifest.next_series_id.clamp(1, SERIES_ID_MAX),
             aliases: HashMap::new(),
             logged_slots: 0,
         }
     }
 
     fn see(&mut self, id: SeriesId) {
-        self.next_series_id = self.next_series_id.max(id.0.saturating_add(1));
+        let next = id.0.saturating_add(1).min(SERIES_ID_MAX);
+        self.next_series_id = self.next_series_id.max(next);
     }
 
-    /// Adds a series. `false` when its number is that of another label set, which can't be.
+    /// Adds a series. `false` when its number is that of another label set, or larger than any,
+    /// which can't be.
     fn add_series(&mut self, id: SeriesId, text: &str, ends: &[u32]) -> bool {
+        if id.0 >= SERIES_ID_MAX {
+            return false;
+        }
         self.see(id);
         let registry = &mut self.head.registry;
         let hash = hash_parts(text, ends);
@@ -421,13 +465,23 @@ impl Memory {
         let mut flushed_before_ms = i64::MIN;
         for record in replay.by_ref() {
             let record = record?;
-            check_kind(record.kind, &[KIND_SERIES, KIND_SAMPLES], JOURNAL_DIR)?;
+            check_kind(record.kind, &JOURNAL_KINDS, JOURNAL_DIR)?;
             if self.eras.last().is_none_or(|era| era.segment < record.segment) {
                 self.eras.push(Era { segment: record.segment, newest_ms: None, bytes: 0 });
                 flushed_before_ms = manifest.flushed_before_ms(record.segment, serving);
             }
             if record.kind == KIND_SERIES {
                 self.add_record(&record.payload, JOURNAL_DIR, damaged);
+                continue;
+            }
+            if records::KINDS.contains(&record.kind) {
+                match records::decode(record.kind, &record.payload) {
+                    Some(found) => {
+                        nameless_samples +=
+                            self.read_beside(found, record.segment, (manifest, serving));
+                    }
+                    None => damaged.push(format!("{JOURNAL_DIR}: a record that can't be read")),
+                }
                 continue;
             }
             let Some(samples) = decode_samples(&record.payload) else {
@@ -442,8 +496,37 @@ impl Memory {
         }
         Ok(())
     }
+
+    /// Puts what stands beside numbers into memory; gives how much of it belongs to lost series.
+    fn read_beside(
+        &mut self,
+        found: records::Record,
+        segment: u64,
+        (manifest, serving): (&Manifest, &BTreeSet<String>),
+    ) -> u64 {
+        let flushed_before_ms = manifest.flushed_before_ms(segment, serving);
+        let is_flushed = |at_ms: i64| at_ms < flushed_before_ms;
+        // A flush takes all exemplars of the segments before it, whatever their instants.
+        let flushed = hooks::Flushed { instant: &is_flushed, exemplars: is_flushed(i64::MIN) };
+        let replayed = hooks::replay(&mut self.head, found, &self.aliases, &flushed);
+        if let Some(id) = replayed.id_max {
+            self.see(id);
+        }
+        if let Some(era) = self.eras.last_mut() {
+            era.newest_ms = era.newest_ms.max(replayed.newest_ms);
+        }
+        replayed.nameless
+    }
 }
 
+const JOURNAL_KINDS: [u8; 6] = [
+    KIND_SERIES,
+    KIND_SAMPLES,
+    records::KIND_HISTOGRAMS,
+    records::KIND_STARTS,
+    records::KIND_EXEMPLARS,
+    records::KIND_METADATA,
+];
 impl Memory {
     /// Adds the samples of a record that are not in a block; answers how many belong to no series.
     fn add_samples(&mut self, samples: &[NumberedSample], flushed_before_ms: i64) -> u64 {
@@ -460,6 +543,9 @@ impl Memory {
             };
             let value = Sample { at_ms: sample.at_ms, value: sample.value };
             self.head.memtable.insert(slot, value);
+            if !self.head.beside.is_empty() {
+                self.head.beside.give_way(slot, sample.at_ms);
+            }
             newest.0 = newest.0.max(Some(sample.at_ms));
         }
         if !samples.is_empty() {
@@ -488,6 +574,6 @@ fn check_kind(kind: u8, known: &[u8], dir: &str) -> Result<(), Error> {
     if known.contains(&kind) {
         return Ok(());
     }
-    let known_version = u32::from(KIND_SERIES.max(KIND_SAMPLES));
+    let known_version = u32::from(known.iter().copied().max().unwrap_or(0));
     Err(Error::NewerFormat { path: dir.into(), found_version: u32::from(kind), known_version })
 }

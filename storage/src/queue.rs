@@ -113,6 +113,11 @@ fn batch_bytes(batch: &Batch) -> u32 {
             SeriesKey::Known(_) => 16,
             SeriesKey::Labels { text, ends } => 16 + text.len() + 4 * ends.len(),
         });
-    let bytes = series.sum::<usize>() + 24 * batch.samples().len();
+    let histograms = batch.histograms().iter().map(|one| one.histogram.bytes());
+    let exemplars = batch.exemplars().iter().map(|one| 48 + one.labels.text().len());
+    let families = batch.families().iter().map(|(name, own)| name.len() + own.help.len() + 64);
+    let beside = histograms.chain(exemplars).chain(families).sum::<usize>();
+    let bytes =
+        series.sum::<usize>() + 24 * (batch.samples().len() + batch.starts().len()) + beside;
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -20,7 +20,7 @@ use model::append::SeriesId;
 
 use crate::block::{Block, BlockRows, Columns};
 use crate::index::BlockIndex;
-use crate::memtable::{Newest, Piece, Sample};
+use crate::memtable::{Piece, Sample};
 use crate::shared::Shared;
 use crate::source::{index_or_set_aside, merge};
 
@@ -100,7 +100,8 @@ pub struct Reader {
 fn ordinals(index: &BlockIndex, ids: &[SeriesId], range: TimeRange) -> Vec<u32> {
     let touches = |sid: &u32| {
         let series = &index.series()[*sid as usize];
-        series.min_ms < range.end_ms().0 && series.max_ms >= range.start_ms().0
+        // Without rows: it has nothing but what lies beside numbers.
+        series.rows > 0 && series.min_ms < range.end_ms().0 && series.max_ms >= range.start_ms().0
     };
     ids.iter().map(|id| index.sid_of(*id).filter(touches).unwrap_or(ABSENT)).collect()
 }
@@ -230,7 +231,11 @@ impl Reader {
                 continue;
             }
             self.starts.push(self.columns.values.len());
+            let start = self.columns.values.len();
             from.append(visit, self.range, (&mut self.columns, &mut self.warnings));
+            if let Some(hidden) = from.block.hidden(&from.index) {
+                hidden.hide_from(start, from.sids[visit], &mut self.columns);
+            }
         }
         let in_memory = &mut self.visits[visit].in_memory;
         if let InMemory::Piece(piece) = std::mem::replace(in_memory, InMemory::Nothing) {
@@ -312,7 +317,8 @@ fn look_into_memory(
     let look = |id: &SeriesId| {
         let slot = head.registry.slot_of(*id)?;
         let series = head.memtable.get(slot)?;
-        if let (Want::Newest, Newest::At(sample)) = (want, series.newest())
+        // What stands in memory is hidden by no deletion: those flush first.
+        if let (Want::Newest, Some(sample)) = (want, series.newest())
             && range.start_ms().0 <= sample.at_ms
             && sample.at_ms < range.end_ms().0
         {

@@ -10,7 +10,7 @@
 
 use model::append::SeriesId;
 
-use crate::encoding::float::{put_single, single};
+use crate::encoding::float::{put_singles, single};
 use crate::encoding::varint::{Reader, put_i64, put_u64};
 
 /// Samples of series by number.
@@ -18,9 +18,11 @@ pub const KIND_SAMPLES: u8 = 2;
 
 /// Bytes of records that survive all or not at all, beyond which the next group begins: damage in
 /// the journal costs one group.
-const GROUP_BYTES_MAX: usize = 1 << 20;
-/// Samples of one record at most.
-const RECORD_SAMPLES_MAX: usize = 64 * 1024;
+const GROUP_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a record with samples, beyond which the next begins.
+const RECORD_BYTES_MAX: usize = 24 << 10;
+/// Samples that stand under one instant at most, so that a record is never much longer.
+const PART_SAMPLES_MAX: usize = 2048;
 
 /// One sample of a series by number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,32 +35,55 @@ pub struct NumberedSample {
     pub value: f64,
 }
 
-/// Appends records with samples. They are sorted by instant and series first: then one instant
-/// stands for all series of a scrape, and a run of neighbouring numbers for its series.
-pub fn encode_samples(samples: &mut [NumberedSample], records: &mut Vec<(u8, Vec<u8>)>) {
-    samples.sort_by_key(|sample| (sample.at_ms, sample.id));
-    for part in samples.chunks(RECORD_SAMPLES_MAX) {
-        let mut body = Vec::with_capacity(part.len() * 4);
-        let mut previous_ms = 0i64;
-        for same_instant in part.chunk_by(|one, other| one.at_ms == other.at_ms) {
-            let at_ms = same_instant[0].at_ms;
-            put_i64(&mut body, at_ms.wrapping_sub(previous_ms));
-            previous_ms = at_ms;
-            put_u64(&mut body, same_instant.len() as u64);
-            let mut expected = 0u64;
-            let neighbours = |one: &NumberedSample, other: &NumberedSample| {
-                other.id.0 == one.id.0.wrapping_add(1)
-            };
-            for run in same_instant.chunk_by(neighbours) {
-                put_i64(&mut body, run[0].id.0.wrapping_sub(expected) as i64);
-                put_u64(&mut body, run.len() as u64 - 1);
-                expected = run[run.len() - 1].id.0.wrapping_add(1);
-            }
-            for sample in same_instant {
-                put_single(&mut body, sample.value);
-            }
+/// Appends records with samples, in their order; `numbered` shows the sample in each of them. One
+/// instant stands for all neighbours that share it, and a run of neighbouring numbers for its series.
+pub fn encode_samples<T>(
+    samples: &[T],
+    numbered: impl Fn(&T) -> &NumberedSample,
+    records: &mut Vec<(u8, Vec<u8>)>,
+) {
+    let mut body = Vec::new();
+    let mut previous_ms = 0i64;
+    let same = |one: &T, other: &T| numbered(one).at_ms == numbered(other).at_ms;
+    let parts = samples.chunk_by(same).flat_map(|part| part.chunks(PART_SAMPLES_MAX));
+    for part in parts {
+        if body.len() >= RECORD_BYTES_MAX {
+            records.push((KIND_SAMPLES, std::mem::take(&mut body)));
+            previous_ms = 0;
         }
+        let at_ms = numbered(&part[0]).at_ms;
+        put_i64(&mut body, at_ms.wrapping_sub(previous_ms));
+        previous_ms = at_ms;
+        put_u64(&mut body, part.len() as u64);
+        let mut expected = 0u64;
+        let neighbours =
+            |one: &T, other: &T| numbered(other).id.0 == numbered(one).id.0.wrapping_add(1);
+        for run in part.chunk_by(neighbours) {
+            let first = numbered(&run[0]).id.0;
+            put_i64(&mut body, first.wrapping_sub(expected) as i64);
+            put_u64(&mut body, run.len() as u64 - 1);
+            expected = first.wrapping_add(run.len() as u64);
+        }
+        put_singles(&mut body, part.iter().map(|sample| numbered(sample).value));
+    }
+    if !body.is_empty() {
         records.push((KIND_SAMPLES, body));
+    }
+}
+
+/// Brings samples into the order in which [`encode_samples`] makes few bytes of them, unless they
+/// stand in about that order. The samples of a series keep theirs where instants ascend.
+pub fn arrange<T>(samples: &mut [T], numbered: impl Fn(&T) -> &NumberedSample) {
+    let breaks = samples
+        .windows(2)
+        .filter(|pair| {
+            let (one, other) = (numbered(&pair[0]), numbered(&pair[1]));
+            one.at_ms != other.at_ms || other.id.0 != one.id.0.wrapping_add(1)
+        })
+        .count();
+    // A break costs about three bytes, a sample as much.
+    if breaks > samples.len() / 32 {
+        samples.sort_by_key(|sample| (numbered(sample).at_ms, numbered(sample).id));
     }
 }
 
@@ -119,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_scrape_costs_about_three_bytes_a_sample() {
-        let mut samples: Vec<_> = (0..1000u64)
+        let samples: Vec<_> = (0..1000u64)
             .map(|id| NumberedSample {
                 id: SeriesId(5000 + id),
                 at_ms: 1_700_000_000_000,
@@ -127,7 +152,7 @@ mod tests {
             })
             .collect();
         let mut records = Vec::new();
-        encode_samples(&mut samples, &mut records);
+        encode_samples(&samples, |sample| sample, &mut records);
         assert_eq!(records.len(), 1);
         assert!(records[0].1.len() < 3000, "{} bytes", records[0].1.len());
     }
@@ -138,7 +163,8 @@ mod tests {
     fn the_bytes_of_version_1() {
         let mut records = Vec::new();
         let sample = |id, value| NumberedSample { id: SeriesId(id), at_ms: 1000, value };
-        encode_samples(&mut [sample(2, f64::INFINITY), sample(1, 2.5)], &mut records);
+        let samples = [sample(1, 2.5), sample(2, f64::INFINITY)];
+        encode_samples(&samples, |sample| sample, &mut records);
         let samples_bytes = [0xd0, 0x0f, 2, 2, 1, 0x91, 0x03, 7, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f];
         assert_eq!(records, [(KIND_SAMPLES, samples_bytes.to_vec())]);
         assert_eq!(decode_samples(&samples_bytes).unwrap()[0], sample(1, 2.5));
@@ -157,10 +183,11 @@ mod tests {
                     value: if bits % 3 == 0 { f64::from_bits(*bits) } else { (bits % 999) as f64 },
                 })
                 .collect();
-            let expected = bits(&samples);
             samples.reverse();
+            arrange(&mut samples, |sample| sample);
+            let expected = bits(&samples);
             let mut records = Vec::new();
-            encode_samples(&mut samples, &mut records);
+            encode_samples(&samples, |sample| sample, &mut records);
             let back: Vec<_> =
                 records.iter().flat_map(|record| decode_samples(&record.1).unwrap()).collect();
             prop_assert_eq!(bits(&back), expected);

@@ -37,6 +37,15 @@ fn in_blocks(shared: &Shared, matchers: &[Matcher], range: TimeRange) -> Vec<InB
             };
             sids = sids.iter().filter(touches).collect();
         }
+        if let Some(hidden) = block.hidden(&index) {
+            let shows = |sid: &u32| {
+                let series = &index.series()[*sid as usize];
+                let first_ms = series.min_ms.max(range.start_ms().0);
+                let last_ms = series.max_ms.min(range.end_ms().0.saturating_sub(1));
+                !hidden.hides_all(*sid, first_ms, last_ms)
+            };
+            sids = sids.iter().filter(shows).collect();
+        }
         if !sids.is_empty() {
             found.push(InBlock { index, sids });
         }

@@ -21,7 +21,9 @@ use crate::shared::{Shared, lock};
 /// The log's folder in the store's.
 pub const SERIES_LOG_DIR: &str = "series";
 /// Series whose labels are built at a time.
-const PART_SERIES: u32 = 16 * 1024;
+const PART_SERIES: usize = 16 * 1024;
+/// Records written with one sync, in bytes: a million usual series.
+const WRITE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Writes the series that are not there yet; answers how many are there now.
 pub fn write_all(shared: &Shared) -> Result<u32, Error> {
@@ -32,12 +34,12 @@ pub fn write_all(shared: &Shared) -> Result<u32, Error> {
 
 fn write_from(shared: &Shared, logged_slots: &mut u32) -> Result<(), Error> {
     loop {
-        let part = part(&shared.head().registry, *logged_slots);
-        if part.is_empty() {
+        let (records, end) = encode_from(&shared.head().registry, *logged_slots);
+        if records.is_empty() {
             return Ok(());
         }
-        append(&shared.series_log, &part)?;
-        *logged_slots += part.len() as u32;
+        shared.series_log.append_groups_blocking(groups(records))?;
+        *logged_slots = end;
     }
 }
 
@@ -58,23 +60,25 @@ pub fn rewrite(
 /// Writes the series of a registry from a slot on; answers how many are there now.
 pub fn append_from(log: &Journal, registry: &Registry, mut slot: u32) -> Result<u32, Error> {
     loop {
-        let part = part(registry, slot);
-        if part.is_empty() {
+        let (records, end) = encode_from(registry, slot);
+        if records.is_empty() {
             return Ok(slot);
         }
-        append(log, &part)?;
-        slot += part.len() as u32;
+        log.append_groups_blocking(groups(records))?;
+        slot = end;
     }
 }
 
-fn part(registry: &Registry, slot: u32) -> Vec<(SeriesId, Labels)> {
-    let known = registry.since_slot(slot).take(PART_SERIES as usize);
-    known.map(|known| (known.id, known.labels())).collect()
-}
-
-fn append(log: &Journal, series: &[(SeriesId, Labels)]) -> Result<(), Error> {
-    let mut records = Vec::new();
-    encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
-    log.append_groups_blocking(groups(records))?;
-    Ok(())
+/// Records of series from a slot on, until there is enough for one write; and the slot behind them.
+fn encode_from(registry: &Registry, slot: u32) -> (Vec<(u8, Vec<u8>)>, u32) {
+    let (mut records, mut bytes, mut end) = (Vec::new(), 0, slot);
+    while (end as usize) < registry.len() && bytes < WRITE_BYTES {
+        let part = registry.since_slot(end).take(PART_SERIES);
+        let part: Vec<(SeriesId, Labels)> = part.map(|known| (known.id, known.labels())).collect();
+        let before = records.len();
+        encode_series(part.iter().map(|(id, labels)| (*id, labels)), &mut records);
+        bytes += records[before..].iter().map(|record| record.1.len()).sum::<usize>();
+        end += part.len() as u32;
+    }
+    (records, end)
 }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub block_range_ms: i64,
     /// How long after its end a range stays in memory for stragglers before it is flushed.
     pub flush_margin_ms: i64,
+    /// How much older than the newest sample of its series a sample may be; 0 takes only newer ones.
+    pub out_of_order_window_ms: i64,
     /// Memory that batches waiting for the committer may take; further ones wait.
     pub queue_bytes_max: u64,
     /// Series the store knows at most; samples of further ones are refused.
@@ -31,6 +33,13 @@ pub struct Settings {
     /// Space on the disk that is set aside once there are blocks, and given away when the disk is
     /// full, so that a flush and the manifest still can be written; 0 for none.
     pub reserve_bytes: u64,
+    /// How far before the newest data (and the clock) a block may end and still be kept; 0: for ever.
+    pub retention_ms: i64,
+    /// Space for blocks, journal, series log and what is being written; the oldest blocks go; 0: no
+    /// limit.
+    pub retention_bytes_max: u64,
+    /// How long a deletion can be taken back before a merge carries it out.
+    pub deletion_undo_ms: i64,
     /// Makes block names differ between nodes; the same seed gives the same names.
     pub seed: u64,
 }
@@ -41,6 +50,7 @@ impl Default for Settings {
             memtable_bytes_max: 1024 * MIB,
             block_range_ms: 2 * HOUR_MS,
             flush_margin_ms: HOUR_MS / 2,
+            out_of_order_window_ms: HOUR_MS,
             queue_bytes_max: 64 * MIB,
             series_max: 5_000_000,
             series_per_job_max: 0,
@@ -48,6 +58,9 @@ impl Default for Settings {
             journal_bytes_max: 2048 * MIB,
             cache_bytes_max: 256 * MIB,
             reserve_bytes: 8 * MIB,
+            retention_ms: 15 * DAY_MS,
+            retention_bytes_max: 0,
+            deletion_undo_ms: DAY_MS,
             seed: 0,
         }
     }
@@ -55,6 +68,7 @@ impl Default for Settings {
 
 const MIB: u64 = 1024 * 1024;
 const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl Settings {
     /// Says what can't work. Touches nothing.
@@ -68,6 +82,15 @@ impl Settings {
         }
         if self.flush_margin_ms < 0 {
             return wrong("flush_margin_ms", "must not be negative");
+        }
+        if self.out_of_order_window_ms < 0 {
+            return wrong("out_of_order_window_ms", "must not be negative");
+        }
+        if self.retention_ms < 0 {
+            return wrong("retention_ms", "must be 0 (for ever) or more");
+        }
+        if self.deletion_undo_ms < 0 {
+            return wrong("deletion_undo_ms", "must not be negative");
         }
         if self.queue_bytes_max < 4096 || self.queue_bytes_max > u64::from(u32::MAX) {
             return wrong("queue_bytes_max", "must be 4096 to 4294967295 bytes");

@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: the committer, the flusher and every question hold it by counted reference.
 //!
-//! Locks are taken in the order they stand in here; none but `flushing`, `logged_slots` and `eras` is
+//! Locks are taken in the order they stand in here; none but `compacting`, `flushing` and `eras` is
 //! held while waiting for the disk.
 //!
 //! Not here: what is done with it (`commit`, `flush`, `select`, `scan`).
@@ -49,6 +49,8 @@ pub struct Flushing {
     pub manifest: Manifest,
     /// The oldest block when we looked for series without samples; `None`: never.
     pub looked_at: Option<Option<String>>,
+    /// Changes of families that are in their file.
+    pub families_saved: u64,
 }
 
 /// Figures since the start.
@@ -56,6 +58,10 @@ pub struct Flushing {
 pub struct Counters {
     /// Samples accepted.
     pub accepted: u64,
+    /// Native histograms accepted.
+    pub histograms_accepted: u64,
+    /// Exemplars accepted.
+    pub exemplars_accepted: u64,
     /// Groups committed.
     pub commits: u64,
     /// Series created.
@@ -68,6 +74,18 @@ pub struct Counters {
     pub blocks_written: u64,
     /// Flushes that failed.
     pub flush_failures: u64,
+    /// Merges of blocks, rewritings for deletions included.
+    pub compactions: u64,
+    /// Bytes those wrote.
+    pub compacted_bytes: u64,
+    /// Merges that failed.
+    pub compaction_failures: u64,
+    /// Blocks dropped because of their age.
+    pub dropped_by_age: u64,
+    /// Blocks dropped because of the space they took.
+    pub dropped_by_size: u64,
+    /// What the flusher could not do last, and why; cleared when it works again.
+    pub upkeep_failure: Option<String>,
     /// Why appends are unavailable.
     pub unavailable: Option<String>,
     /// Damage found while opening.
@@ -101,7 +119,9 @@ pub struct Shared {
     pub queue: Queue,
     /// Footers and indexes.
     pub cache: Arc<Cache>,
-    /// One flush at a time.
+    /// One merge or retention at a time. Held while waiting for the disk.
+    pub compacting: Mutex<()>,
+    /// The manifest; one flush at a time.
     pub flushing: Mutex<Flushing>,
     /// Series up to this slot are in the series log. Held while they are written there.
     pub logged_slots: Mutex<u32>,
@@ -152,6 +172,20 @@ impl Shared {
     /// The blocks that serve now. Ask memory first: samples go from there to here.
     pub fn blocks(&self) -> Blocks {
         Arc::clone(&self.blocks.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other blocks in place of those that serve.
+    pub fn change_blocks(&self, change: impl FnOnce(&mut Vec<Arc<Block>>)) {
+        let mut blocks = self.blocks.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = blocks.as_ref().clone();
+        change(&mut all);
+        crate::flush::sort_blocks(&mut all);
+        *blocks = Arc::new(all);
+    }
+
+    /// Whether the store closes.
+    pub fn is_closing(&self) -> bool {
+        lock(&self.wakeup).stop
     }
 
     /// Asks the flusher to look.

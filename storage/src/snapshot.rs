@@ -16,6 +16,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::beside::metadata::METADATA_FILE;
 use crate::block::meta::Meta;
 use crate::error::at;
 use crate::flush::BLOCKS_DIR;
@@ -24,6 +25,7 @@ use crate::open::JOURNAL_DIR;
 use crate::series_log::SERIES_LOG_DIR;
 use crate::shared::{Era, Shared, lock};
 
+pub use crate::beside::metadata::METADATA_FILE as FAMILIES_FILE;
 pub use crate::block::meta::META_FILE as BLOCK_META_FILE;
 pub use crate::flush::BLOCKS_DIR as BLOCKS_FOLDER;
 pub use crate::manifest::MANIFEST_FILE;
@@ -58,7 +60,7 @@ pub fn manifest_blocks(bytes: &[u8], path: &Path) -> Result<Vec<BlockName>, Erro
             .map(|entry| BlockName { block_id: entry.block_id, meta_xxh3: entry.meta_xxh3 })
             .collect()),
         Found::Damaged(what) => Err(Error::Damaged { path: path.to_owned(), what }),
-        Found::Nothing => Ok(Vec::new()),
+        Found::Nothing | Found::Repaired(..) => Ok(Vec::new()),
     }
 }
 
@@ -119,6 +121,12 @@ fn fill(shared: &Shared, dir: &Path, include_head: bool) -> Result<(), Error> {
     for entry in &manifest.blocks {
         let from = shared.dir.join(BLOCKS_DIR).join(&entry.block_id);
         link_folder(shared, &from, &blocks_dir.join(&entry.block_id))?;
+    }
+    let metadata = shared.dir.join(METADATA_FILE);
+    if disk.exists(&metadata).map_err(at("look for", &metadata))? {
+        // Replaced as a whole, never changed.
+        let to = dir.join(METADATA_FILE);
+        disk.link_or_copy(&metadata, &to).map_err(at("link", &metadata))?;
     }
     drop(flushing);
     disk.sync_dir(&blocks_dir).map_err(at("sync", &blocks_dir))?;

@@ -1,7 +1,7 @@
 //! The rows of chosen series out of all blocks, and of one series as one.
 //!
 //! Place in the flow: a compaction reads windows of series here, a reader merges what it found; the
-//! committer asks for single samples.
+//! committer asks for the neighbours of late samples.
 //!
 //! Invariants: instants of a merged series ascend and are unique; memory wins over blocks, a later
 //! block over an earlier one (they only differ when a write that failed came back after a restart).
@@ -15,7 +15,6 @@ use model::{TimeRange, TimestampMs};
 
 use crate::block::{Block, Columns};
 use crate::index::file::BlockSeries;
-use crate::memtable::Newest;
 use crate::series::NumberMap;
 
 /// The newest instant each series has in any block, looked up once for all of them: after a restart
@@ -24,8 +23,8 @@ use crate::series::NumberMap;
 pub struct NewestInBlocks(Option<NumberMap<i64>>);
 
 impl NewestInBlocks {
-    /// The newest sample of a series that has had none in memory since the start.
-    pub fn of(&mut self, blocks: &[Arc<Block>], id: SeriesId) -> Newest {
+    /// The newest instant of a series that has had no sample in memory since the start.
+    pub fn of(&mut self, blocks: &[Arc<Block>], id: SeriesId) -> Option<i64> {
         let newest = self.0.get_or_insert_with(|| {
             let mut newest = NumberMap::default();
             for block in blocks {
@@ -37,18 +36,44 @@ impl NewestInBlocks {
             }
             newest
         });
-        newest.get(&id.0).map_or(Newest::None, |at_ms| Newest::InBlock(*at_ms))
+        newest.get(&id.0).copied()
     }
+}
+
+/// How many rows the blocks have of a series, in all.
+pub fn block_rows(blocks: &[Arc<Block>], id: SeriesId) -> u64 {
+    let rows = |block: &Arc<Block>| {
+        let index = index_or_set_aside(block, &mut Vec::new())?;
+        Some(index.series()[index.sid_of(id)? as usize].rows)
+    };
+    blocks.iter().filter_map(rows).sum()
+}
+
+/// What the blocks have of each series in a range. `ids` are distinct.
+pub fn columns_in_blocks(
+    blocks: &[Arc<Block>],
+    ids: &[SeriesId],
+    range: TimeRange,
+) -> Vec<Columns> {
+    let touched: Vec<_> =
+        blocks.iter().filter(|block| block.range().overlaps(range)).cloned().collect();
+    let mut sources = vec![Vec::new(); ids.len()];
+    read_blocks(&touched, ids, range, &mut sources, &mut Vec::new());
+    let one = |mut sources: Vec<Columns>| {
+        if sources.len() == 1 {
+            return sources.remove(0);
+        }
+        let mut all = Columns::default();
+        merge(&sources, &mut all.instants_ms, &mut all.values);
+        all
+    };
+    sources.into_iter().map(one).collect()
 }
 
 /// The value of a series at an instant in any block.
 pub fn value_in_blocks(blocks: &[Arc<Block>], id: SeriesId, at_ms: i64) -> Option<f64> {
     let range = TimeRange::closed(TimestampMs(at_ms), TimestampMs(at_ms))?;
-    let touched: Vec<_> =
-        blocks.iter().filter(|block| block.range().overlaps(range)).cloned().collect();
-    let mut sources = vec![Vec::new()];
-    read_blocks(&touched, &[id], range, &mut sources, &mut Vec::new());
-    sources[0].last().and_then(|columns: &Columns| columns.values.last().copied())
+    columns_in_blocks(blocks, &[id], range).pop()?.values.last().copied()
 }
 
 /// The index of a block; `None` when it is damaged, which is then named.
@@ -83,7 +108,10 @@ pub fn read_blocks(
         for (position, id) in ids.iter().enumerate() {
             let Some(sid) = index.sid_of(*id) else { continue };
             let series = index.series()[sid as usize];
-            if series.min_ms < range.end_ms().0 && series.max_ms >= range.start_ms().0 {
+            if series.rows > 0
+                && series.min_ms < range.end_ms().0
+                && series.max_ms >= range.start_ms().0
+            {
                 wanted.push((series, position));
             }
         }
@@ -96,7 +124,11 @@ pub fn read_blocks(
             warnings.push(block.set_aside(&error));
             continue;
         }
-        for (position, columns) in columns.into_iter().enumerate() {
+        let hidden = block.hidden(&index);
+        for (position, mut columns) in columns.into_iter().enumerate() {
+            if let (Some(hidden), Some(sid)) = (hidden, index.sid_of(ids[position])) {
+                hidden.hide(sid, &mut columns);
+            }
             if !columns.values.is_empty() {
                 sources[position].push(columns);
             }

@@ -25,7 +25,11 @@ pub struct Stats {
     pub index_bytes: u64,
     /// Samples that are not in a block yet.
     pub samples_in_memtable: u64,
-    /// Memory those take.
+    /// Native histograms that are not in a block yet.
+    pub histograms_in_memory: u64,
+    /// Exemplars in memory.
+    pub exemplars: u64,
+    /// Memory of samples and histograms that are not in a block yet.
     pub memtable_bytes: u64,
     /// Batches waiting for the committer, in bytes.
     pub queue_bytes: u64,
@@ -43,6 +47,10 @@ pub struct Stats {
     pub newest_ms: Option<TimestampMs>,
     /// Samples accepted since the start.
     pub samples_accepted_count: u64,
+    /// Native histograms accepted since the start.
+    pub histograms_accepted_count: u64,
+    /// Exemplars accepted since the start.
+    pub exemplars_accepted_count: u64,
     /// Groups of batches made durable together since the start.
     pub commits_count: u64,
     /// Series created since the start.
@@ -55,6 +63,22 @@ pub struct Stats {
     pub blocks_written_count: u64,
     /// Flushes that failed since the start.
     pub flush_failures_count: u64,
+    /// Blocks that serve, by how often their samples were merged.
+    pub blocks_by_level: BTreeMap<u32, u64>,
+    /// Merges of blocks since the start, rewritings for deletions included.
+    pub compactions_count: u64,
+    /// Bytes those wrote.
+    pub compacted_bytes: u64,
+    /// Merges and retentions that failed since the start.
+    pub compaction_failures_count: u64,
+    /// Blocks dropped because of their age since the start.
+    pub blocks_dropped_by_age_count: u64,
+    /// Blocks dropped because of the space they took since the start.
+    pub blocks_dropped_by_size_count: u64,
+    /// Deletions that are not carried out everywhere yet.
+    pub tombstones: u64,
+    /// What the flusher could not do last, and why.
+    pub upkeep_failure: Option<String>,
     /// Why appends are unavailable now, if they are.
     pub unavailable: Option<String>,
     /// What was found damaged and set aside: file and what is wrong with it.

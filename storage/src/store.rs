@@ -8,6 +8,7 @@
 //!
 //! Not here: how each part works (`commit`, `flush`, `select`, `scan`).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Condvar, Mutex, RwLock};
@@ -16,10 +17,12 @@ use std::time::Duration;
 
 use journal::disk::Disk;
 use model::TimestampMs;
-use model::append::SeriesId;
+use model::append::{Metadata, SeriesId};
 use model::{Append, AppendError, Appended, Batch, BoxFuture, Clock, Labels, Matcher, TimeRange};
 
 use crate::absent::{self, Absent};
+use crate::beside::hooks::{self, SeriesExemplars};
+use crate::beside::scan::BesideScan;
 use crate::block::Block;
 use crate::block::cache::Cache;
 use crate::commit::Committer;
@@ -30,8 +33,8 @@ use crate::queue::Queue;
 use crate::read::{Order, Reader, Want};
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
-use crate::{Cardinality, Error, Scan, Settings, Stats};
-use crate::{cardinality, forget, grouped, limits, open, select, snapshot};
+use crate::{Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone};
+use crate::{cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone};
 
 /// Lines of the figures that name who brought too many series.
 const CULPRITS_SHOWN_MAX: usize = 10;
@@ -78,6 +81,7 @@ impl Store {
             journal: opened.journal,
             series_log: opened.series_log,
             cache,
+            compacting: Mutex::default(),
             flushing: Mutex::new(opened.flushing),
             logged_slots: Mutex::new(opened.logged_slots),
             eras: Mutex::new(opened.eras),
@@ -172,6 +176,32 @@ impl Store {
         Ok(Reader::open(&self.shared, series, range, (want, Order::Stored, parts)))
     }
 
+    /// What the series have beside their numbers in the range (native histograms, start
+    /// timestamps), as of this call, by position. Series with nothing but numbers are absent.
+    pub fn beside(&self, series: &[SeriesId], range: TimeRange) -> Result<BesideScan, Error> {
+        Ok(BesideScan::new(&self.shared, series, range))
+    }
+
+    /// The newest exemplars in the range of all series that pass one of the selectors, sorted by
+    /// labels. The store keeps so many in all, not per series.
+    pub fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<Vec<SeriesExemplars>, Error> {
+        Ok(hooks::exemplars(&self.shared, selectors, range))
+    }
+
+    /// What is known of metric families by name, each with its descriptions, the newest first; at
+    /// most `limit` families (0: all), or only the one that is named.
+    pub fn metadata(
+        &self,
+        limit: usize,
+        metric: Option<&str>,
+    ) -> Result<Vec<(String, Vec<Metadata>)>, Error> {
+        Ok(hooks::metadata(&self.shared, limit, metric))
+    }
+
     /// Figures about the store now.
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
@@ -186,29 +216,44 @@ impl Store {
             queue_bytes: shared.queue.bytes(),
             ..Stats::default()
         };
+        for block in &serving {
+            *stats.blocks_by_level.entry(block.meta().level).or_default() += 1;
+        }
+        let deletions = serving.iter().flat_map(|block| block.tombstones()).map(|own| own.id);
+        stats.tombstones = deletions.collect::<BTreeSet<_>>().len() as u64;
         let mut oldest_ms = serving.iter().map(|block| block.meta().min_ms).min();
         let mut newest_ms = serving.iter().map(|block| block.meta().max_ms).max();
         {
             let head = shared.head();
             stats.series = head.registry.len() as u64;
-            stats.series_active = head.memtable.active().len();
+            stats.series_active = (head.memtable.active() | head.beside.active()).len();
             stats.index_bytes = head.registry.index().bytes();
             stats.registry_bytes = head.registry.bytes() + stats.index_bytes;
             stats.samples_in_memtable = head.memtable.samples();
-            stats.memtable_bytes = head.memtable.bytes();
-            let in_memory = head.memtable.oldest_ms();
+            stats.histograms_in_memory = head.beside.count();
+            stats.exemplars = head.beside.exemplars.len() as u64;
+            stats.memtable_bytes = head.bytes();
+            let in_memory = head.oldest_ms();
             oldest_ms = [oldest_ms, in_memory].into_iter().flatten().min();
-            newest_ms = newest_ms.max(head.memtable.newest_ms());
+            newest_ms = newest_ms.max(head.newest_ms());
         }
         stats.oldest_ms = oldest_ms.map(TimestampMs);
         stats.newest_ms = newest_ms.map(TimestampMs);
         let counters = lock(&shared.counters);
         stats.samples_accepted_count = counters.accepted;
+        stats.histograms_accepted_count = counters.histograms_accepted;
+        stats.exemplars_accepted_count = counters.exemplars_accepted;
         stats.commits_count = counters.commits;
         stats.series_created_count = counters.series_created;
         stats.refused = counters.refused.clone();
         stats.blocks_written_count = counters.blocks_written;
         stats.flush_failures_count = counters.flush_failures;
+        stats.compactions_count = counters.compactions;
+        stats.compacted_bytes = counters.compacted_bytes;
+        stats.compaction_failures_count = counters.compaction_failures;
+        stats.blocks_dropped_by_age_count = counters.dropped_by_age;
+        stats.blocks_dropped_by_size_count = counters.dropped_by_size;
+        stats.upkeep_failure = counters.upkeep_failure.clone();
         stats.unavailable = counters.unavailable.clone();
         stats.damaged = counters.damaged.clone();
         stats.damaged.extend(shared.absent.warnings());
@@ -241,6 +286,38 @@ impl Store {
     /// are second names of ours where the file system allows it. Holds the thread until it is durable.
     pub fn snapshot(&self, to: &Path, include_head: bool) -> Result<(), Error> {
         snapshot::take(&self.shared, to, include_head)
+    }
+
+    /// Writes everything in memory to blocks and merges all blocks that can be merged. Holds the thread
+    /// until it is done.
+    pub fn compact(&self) -> Result<(), Error> {
+        compact::compact(&self.shared)
+    }
+
+    /// Hides the samples that are stored now, of the series that pass all matchers, in the range;
+    /// samples that come later show. Durable when this returns. `None` when there are no such
+    /// samples. Holds the thread until memory is flushed.
+    pub fn delete(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Option<DeletionId>, Error> {
+        tombstone::delete(&self.shared, matchers, range)
+    }
+
+    /// Takes a deletion back, as far as no merge has carried it out.
+    pub fn undelete(&self, id: DeletionId) -> Result<Undone, Error> {
+        tombstone::undelete(&self.shared, id)
+    }
+
+    /// Deletions that are not carried out everywhere yet, in the order they were made.
+    pub fn tombstones(&self) -> Vec<Tombstone> {
+        tombstone::list(&self.shared)
+    }
+
+    /// Carries out all deletions now: rewrites the blocks they touch. Holds the thread until then.
+    pub fn clean(&self) -> Result<(), Error> {
+        compact::clean(&self.shared)
     }
 
     /// Takes no further batches, waits for those taken, and stops the threads. What is in memory
@@ -278,10 +355,25 @@ impl Append for Store {
     }
 }
 
+/// Says so when the flusher ends as it should not.
+struct FlusherEnd<'a>(&'a Shared);
+
+impl Drop for FlusherEnd<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "the flusher panicked; the log says why; restart the store".to_owned();
+            tracing::error!(reason, "nothing is flushed or merged any more");
+            lock(&self.0.counters).upkeep_failure = Some(reason);
+        }
+    }
+}
+
 /// Flushes what is due until the store closes.
 fn run_flusher(shared: &Shared) {
+    let _end = FlusherEnd(shared);
     if !shared.blocks().is_empty() {
         space::keep(shared);
+        compact::upkeep(shared);
     }
     loop {
         {
@@ -301,9 +393,13 @@ fn run_flusher(shared: &Shared) {
         }
         let Some(reach) = flush::due(shared) else { continue };
         if shared.space.is_short() {
+            compact::upkeep(shared); // Merges nothing then; what is too old makes room.
             continue;
         }
-        let Err(error) = space::flush_with_reserve(shared, reach) else { continue };
+        let Err(error) = space::flush_with_reserve(shared, reach) else {
+            compact::upkeep(shared);
+            continue;
+        };
         lock(&shared.counters).flush_failures += 1;
         tracing::warn!(error = %chain(&error), "can't flush to a block; trying again");
         let mut wakeup = lock(&shared.wakeup);

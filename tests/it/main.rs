@@ -2,6 +2,8 @@
 //!
 //! One test binary, so that it links once. Each test has its own folder and ports.
 
+/// Backup, verify, restore, of a running server too, to a folder and to a bucket.
+mod backup;
 /// Bad configurations, bad targets, bad queries, a full disk: a clear error each, nothing lost.
 mod bad_input;
 /// Starting without a configuration, reload, stop.
@@ -16,5 +18,7 @@ mod end_to_end;
 mod limits;
 /// The page in a real browser.
 mod page;
+/// A real Prometheus pushes to Belfry.
+mod push;
 /// A secret in every place that may hold one, and none of them shown.
 mod secrets;

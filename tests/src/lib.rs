@@ -14,6 +14,8 @@ pub mod fake_target;
 pub mod http;
 /// Child processes, free ports, waiting for a condition.
 pub mod process;
+/// Python programs in a venv of their own.
+pub mod python;
 /// A remote-write client.
 pub mod remote_write;
 /// PostgreSQL, Redis, HAProxy, SMTP and others, started and stopped.

@@ -1,4 +1,4 @@
-//! Our own tools: `cargo xtask test | tidy | layers | licences | bench | conformance`.
+//! Our own tools: `cargo xtask test | tidy | layers | licences | soak | fuzz | planted | bench | conformance | python`.
 //!
 //! Place in the flow: none; this program reads the tree and starts other programs. It depends on no
 //! room, so that it builds in seconds.
@@ -14,10 +14,14 @@ mod bench;
 mod command;
 /// Conformance files from outside.
 mod conformance;
+/// The long forms of the fault tests.
+mod faults;
 /// Who may use whom.
 mod layers;
 /// Licences and sources of what we depend on.
 mod licences;
+/// Python programs and libraries that tests talk to.
+mod python;
 /// The real servers that tests talk to, from Debian's packages.
 mod servers;
 /// The README's test command.
@@ -36,12 +40,18 @@ cargo xtask COMMAND
   tidy               file and function sizes, module docs, map in step with the tree
   layers             who may use whom, dev-dependencies too
   licences           licences and sources of all dependencies
+  soak [--minutes N | --kills N] [--seed S]
+                     kills, power cuts and flipped bits of a simulated store
+  fuzz [TARGET] [--seconds N] [--seed S]
+                     hostile bytes for the decoders
+  planted            the fault tests notice a missing fsync, directory sync and checksum
   bench [SCENARIO…] [OPTIONS]
                      Belfry, VictoriaMetrics and Prometheus side by side (tests/bench)
   conformance promqltest DIR… [--features all]
                      run a folder of PromQL test files
   conformance queries FILE…
-                     parse and lay out expressions as an oracle did";
+                     parse and lay out expressions as an oracle did
+  python             the Python programs and libraries that tests talk to, in a venv of their own";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,7 +61,11 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("layers") => layers::run(),
         Some("licences") => licences::run(),
+        Some("soak") => faults::soak(rest),
+        Some("fuzz") => faults::fuzz(rest),
+        Some("planted") => faults::planted(),
         Some("bench") => bench::run(rest),
+        Some("python") => python::ensure(),
         Some("conformance") => conformance::run(rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -17,7 +17,7 @@ pub struct Server {
 }
 
 /// What the tests need.
-pub const FOR_TESTS: [Server; 9] = [
+pub const FOR_TESTS: [Server; 10] = [
     Server { program: "/usr/lib/postgresql/*/bin/postgres", package: "postgresql" },
     Server { program: "redis-server", package: "redis-server" },
     Server { program: "haproxy", package: "haproxy" },
@@ -27,6 +27,7 @@ pub const FOR_TESTS: [Server; 9] = [
     Server { program: "/usr/lib/python3/dist-packages/aiosmtpd", package: "python3-aiosmtpd" },
     Server { program: "openssl", package: "openssl" },
     Server { program: "chromium", package: "chromium" },
+    Server { program: "python3", package: "python3-venv" },
 ];
 
 /// What the benchmark needs.

@@ -17,11 +17,10 @@ use super::expand::{self, Environment};
 use super::{files, redact};
 
 /// Keys of a prometheus.yml that are read and have no effect here, with what to do instead.
-const WITHOUT_EFFECT: [(&str, &str); 7] = [
+const WITHOUT_EFFECT: [(&str, &str); 6] = [
     ("alerting", "alerts go to the alert manager inside Belfry; name an alertmanager.yml"),
     ("remote_write", "samples are not forwarded"),
     ("remote_read", "no other store is asked"),
-    ("storage", "see `store` in belfry.yml"),
     ("tracing", "Belfry sends no traces"),
     ("otlp", "Belfry takes no OTLP yet"),
     ("runtime", "Belfry has no such runtime"),
@@ -35,11 +34,22 @@ pub struct Tree {
     pub root: Node,
 }
 
+/// How long samples are kept, where a prometheus.yml says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// By age; 0: for ever.
+    pub time_ms: Option<u64>,
+    /// By space; 0: no limit.
+    pub bytes_max: Option<u64>,
+}
+
 /// What the named files brought so far.
 pub struct Gathered<'e> {
     environment: Environment<'e>,
     /// Jobs and defaults of scraping.
     pub collector: collector::Config,
+    /// How long samples are kept.
+    pub retention: Retention,
     /// Rule groups in file order.
     pub groups: Vec<GroupConfig>,
     /// Where alerts go.
@@ -58,6 +68,7 @@ impl<'e> Gathered<'e> {
         Gathered {
             environment,
             collector: collector::Config::default(),
+            retention: Retention::default(),
             groups: Vec::new(),
             alertmanager: None,
             text: String::new(),
@@ -97,6 +108,7 @@ impl<'e> Gathered<'e> {
         self.collector = collector::config::read(&root, &problems);
         let mut fields = Fields::new(&root, "", &problems);
         fields.accept(&["global", "scrape_configs"]);
+        self.storage(&mut fields, &name);
         for (key, advice) in WITHOUT_EFFECT {
             if fields.get(key).is_some() {
                 self.warnings.push(format!("{name}: {key} has no effect: {advice}"));
@@ -113,6 +125,34 @@ impl<'e> Gathered<'e> {
         }
         fields.finish();
         self.take(problems);
+    }
+
+    /// Reads the retention of the section `storage`.
+    fn storage(&mut self, fields: &mut Fields<'_>, name: &str) {
+        let Some(mut storage) = fields.fields("storage") else { return };
+        if storage.has("exemplars") {
+            self.warnings.push(format!("{name}: storage.exemplars has no effect"));
+        }
+        if let Some(mut tsdb) = storage.fields("tsdb") {
+            if let Some(mut retention) = tsdb.fields("retention") {
+                self.retention.time_ms = retention.duration_ms("time");
+                self.retention.bytes_max = retention.bytes("size");
+                if retention.has("percentage") {
+                    let advice = "use storage.tsdb.retention.size";
+                    self.warnings.push(format!(
+                        "{name}: storage.tsdb.retention.percentage has no effect: {advice}"
+                    ));
+                }
+                retention.finish();
+            }
+            for key in ["out_of_order_time_window", "stale_series_compaction_threshold"] {
+                if tsdb.has(key) {
+                    self.warnings.push(format!("{name}: storage.tsdb.{key} has no effect"));
+                }
+            }
+            tsdb.finish();
+        }
+        storage.finish();
     }
 
     /// Reads one of the `scrape_config_files`.

@@ -181,6 +181,26 @@ fn a_bare_file_name_has_a_folder() {
 }
 
 #[test]
+fn retention_is_read_from_both_files() {
+    let retention = |belfry: &str, prometheus: &str| {
+        let belfry = format!("prometheus: p.yml\n{belfry}");
+        let folder = Folder::new(&[("belfry.yml", &belfry), ("p.yml", prometheus)]);
+        folder.load().map(|config| (config.store.retention_ms, config.store.retention_bytes_max))
+    };
+    const HOUR_MS: i64 = 3_600_000;
+    let prometheus = "storage: {tsdb: {retention: {time: 30d, size: 10GB}}}\n";
+    assert_eq!(retention("", "{}\n"), Ok((15 * 24 * HOUR_MS, 0)));
+    assert_eq!(retention("", prometheus), Ok((30 * 24 * HOUR_MS, 10 << 30)));
+    let own = "store: {retention: {time: 2h, size: 1GB}, deletion_undo: 1h}\n";
+    assert_eq!(retention(own, prometheus), Ok((2 * HOUR_MS, 1 << 30)));
+    assert_eq!(retention("store: {retention: {time: 0s}}\n", "{}\n"), Ok((0, 0)));
+    let wrong = retention("store: {retention: {time: long, days: 3}}\n", "{}\n").unwrap_err();
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    let wrong = retention("", "storage: {tsdb: {retention: {days: 3}}}\n").unwrap_err();
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+}
+
+#[test]
 fn limits_of_series() {
     let limits =
         "store: {limits: {series_max: 9, series_per_job_max: 5, series_per_target_max: 3}}\n";

@@ -67,9 +67,49 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
             "Samples that are not in a block yet.",
             stats.samples_in_memtable as f64,
         ),
+        gauge(
+            "belfry_store_memory_histograms",
+            "Native histograms that are not in a block yet.",
+            stats.histograms_in_memory as f64,
+        ),
+        gauge("belfry_store_exemplars", "Exemplars in memory.", stats.exemplars as f64),
         gauge("belfry_store_memtable_bytes", "Memory of those.", stats.memtable_bytes as f64),
         gauge("belfry_store_blocks", "Blocks on disk.", stats.blocks as f64),
         gauge("belfry_store_block_bytes", "Bytes of all blocks.", stats.block_bytes as f64),
+        gauge(
+            "belfry_store_tombstones",
+            "Deletions that are not carried out everywhere yet.",
+            stats.tombstones as f64,
+        ),
+        gauge(
+            "belfry_store_upkeep_failing",
+            "1 while blocks can't be merged or dropped, or the flusher has ended.",
+            f64::from(u8::from(stats.upkeep_failure.is_some())),
+        ),
+        counter(
+            "belfry_store_compactions_total",
+            "Merges of blocks, rewritings for deletions included.",
+            stats.compactions_count,
+        ),
+        counter(
+            "belfry_store_compaction_failures_total",
+            "Merges that failed and are tried again.",
+            stats.compaction_failures_count,
+        ),
+        counter(
+            "belfry_store_compacted_bytes_total",
+            "Bytes of blocks that merges wrote.",
+            stats.compacted_bytes,
+        ),
+        counters(
+            "belfry_store_blocks_dropped_total",
+            "Blocks dropped by retention, by reason.",
+            "reason",
+            [
+                ("age", stats.blocks_dropped_by_age_count),
+                ("size", stats.blocks_dropped_by_size_count),
+            ],
+        ),
         gauge("belfry_store_journal_bytes", "Bytes of the journal.", stats.journal_bytes as f64),
         gauge("belfry_store_damaged", "Damaged files set aside.", stats.damaged.len() as f64),
         gauge("belfry_store_unavailable", "1 while the store takes no samples.", unavailable),
@@ -77,6 +117,16 @@ fn store_families(stats: &storage::Stats) -> Vec<Family> {
             "belfry_store_samples_accepted_total",
             "Samples that are durable.",
             stats.samples_accepted_count,
+        ),
+        counter(
+            "belfry_store_histograms_accepted_total",
+            "Native histograms that are durable.",
+            stats.histograms_accepted_count,
+        ),
+        counter(
+            "belfry_store_exemplars_accepted_total",
+            "Exemplars that are durable.",
+            stats.exemplars_accepted_count,
         ),
         counter("belfry_store_commits_total", "Commits to the journal.", stats.commits_count),
         counter(
@@ -178,6 +228,26 @@ fn push_families(stats: &collector::push::Stats) -> Vec<Family> {
             stats.bytes_packed,
         ),
         counter("belfry_push_unpacked_bytes_total", "Bytes of bodies unpacked.", stats.bytes),
+        counter(
+            "belfry_push_samples_received_total",
+            "Pushed samples that came, refused ones included.",
+            stats.samples_received,
+        ),
+        counter(
+            "belfry_push_histograms_received_total",
+            "Pushed native histograms that came.",
+            stats.histograms_received,
+        ),
+        counter(
+            "belfry_push_exemplars_received_total",
+            "Pushed exemplars that came.",
+            stats.exemplars_received,
+        ),
+        counter(
+            "belfry_push_families_told_total",
+            "Metric families whose type, unit and help the store was told.",
+            stats.families_told,
+        ),
         counter("belfry_push_samples_stored_total", "Pushed samples stored.", stats.samples),
         counter(
             "belfry_push_histograms_stored_total",

@@ -8,8 +8,8 @@
 
 use std::borrow::Cow;
 
-use model::MetricKind;
 use model::labels::METRIC_NAME;
+use model::{Labels, LabelsBuilder, MetricKind};
 
 use super::Format;
 
@@ -83,6 +83,38 @@ pub fn check_exemplar(raw: &[u8]) -> Result<(), String> {
     let mut reader = Reader { text: raw, position: 1, format: Format::OpenMetrics };
     // An exemplar has no name, so it counts as one that is there already.
     reader.read(&mut Some(Cow::Borrowed("")), &mut Vec::new())
+}
+
+/// The labels of an exemplar that was checked before; of two with one name the later counts.
+pub fn exemplar_labels(raw: &[u8]) -> Option<Labels> {
+    let mut reader = Reader { text: raw, position: 1, format: Format::OpenMetrics };
+    let mut pairs = Vec::new();
+    reader.read(&mut Some(Cow::Borrowed("")), &mut pairs).ok()?;
+    let mut builder = LabelsBuilder::new();
+    for (name, value) in &pairs {
+        builder.set(name, value);
+    }
+    Some(builder.build())
+}
+
+/// The text of a `# HELP` line without its escapes; other backslashes stay.
+pub fn help(raw: &[u8]) -> String {
+    let raw = String::from_utf8_lossy(raw);
+    let mut text = String::with_capacity(raw.len());
+    let mut letters = raw.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '\\' {
+            text.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('n') => text.push('\n'),
+            Some(own @ ('\\' | '"')) => text.push(own),
+            Some(other) => text.extend(['\\', other]),
+            None => text.push('\\'),
+        }
+    }
+    text
 }
 
 struct Reader<'a> {

@@ -4,8 +4,7 @@
 //! `series` for the labels when it is new.
 //!
 //! Prometheus text is read as lax as upstream does (blanks anywhere between tokens, free comments);
-//! OpenMetrics as strict as upstream does (single blanks, `# EOF`). Exemplars are checked and
-//! skipped; `_created` lines of a counter, histogram or summary are skipped.
+//! OpenMetrics as strict as upstream does (single blanks, `# EOF`). `_created` lines of a counter, histogram or summary are skipped.
 //!
 //! Not here: the labels (`series`), writing (`write`).
 
@@ -26,6 +25,32 @@ pub struct Line<'a> {
     pub value: f64,
     /// The time, when the page has one.
     pub at: Option<TimestampMs>,
+    /// The exemplar, when the line has one.
+    pub exemplar: Option<RawExemplar<'a>>,
+}
+
+/// An exemplar of a page.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RawExemplar<'a> {
+    /// The raw text of its labels, braces included.
+    pub labels: &'a [u8],
+    /// What was observed.
+    pub value: f64,
+    /// When, if the page says it.
+    pub at: Option<TimestampMs>,
+}
+
+/// What a page says about a family, as raw texts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct RawFamily<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its kind, when there was a `# TYPE` line.
+    pub kind: Option<MetricKind>,
+    /// Its unit.
+    pub unit: &'a [u8],
+    /// Its help, escapes and all.
+    pub help: &'a [u8],
 }
 
 /// Reads a page from top to bottom.
@@ -36,6 +61,7 @@ pub struct Lines<'a> {
     format: Format,
     kind: MetricKind,
     family: &'a [u8],
+    families: Vec<RawFamily<'a>>,
     /// More of the page may follow in another part.
     is_part: bool,
     /// Whether `# EOF` was read.
@@ -70,14 +96,16 @@ impl<'a> Lines<'a> {
     pub fn new(body: &'a [u8], format: Format) -> Lines<'a> {
         let kind = MetricKind::Unknown;
         let (is_part, ended) = (false, false);
-        Lines { body, position: 0, line: 1, format, kind, family: b"", is_part, ended }
+        let families = Vec::new();
+        Lines { body, position: 0, line: 1, format, kind, family: b"", families, is_part, ended }
     }
 
     /// Goes on with the next part of a page.
     pub fn resumed(body: &'a [u8], format: Format, standing: &'a Standing) -> Lines<'a> {
         let Standing { line, kind, family, ended } = standing;
         let (line, kind, ended) = (*line, *kind, *ended);
-        Lines { body, position: 0, line, format, kind, family, is_part: true, ended }
+        let families = Vec::new();
+        Lines { body, position: 0, line, format, kind, family, families, is_part: true, ended }
     }
 
     /// Where the reading stands at the end of a part.
@@ -95,6 +123,18 @@ impl<'a> Lines<'a> {
     /// The kind that the last `# TYPE` line said.
     pub fn kind(&self) -> MetricKind {
         self.kind
+    }
+
+    /// What the page said so far about families.
+    pub fn families(&self) -> &[RawFamily<'a>] {
+        &self.families
+    }
+
+    fn told(&mut self, name: &'a [u8]) -> &mut RawFamily<'a> {
+        if self.families.last().is_none_or(|last| last.name != name) {
+            self.families.push(RawFamily { name, ..RawFamily::default() });
+        }
+        self.families.last_mut().expect("one was just put there")
     }
 
     /// How the page is read.
@@ -196,6 +236,7 @@ impl<'a> Lines<'a> {
                     self.error(format!("{shown:?} is no metric type"))
                 })?;
                 self.family = name;
+                self.told(name).kind = Some(self.kind);
             }
             b"UNIT" => {
                 let before = name.len().checked_sub(value.len() + 1);
@@ -203,11 +244,12 @@ impl<'a> Lines<'a> {
                 if !value.is_empty() && !suffix {
                     return Err(self.error("the unit is no suffix of the metric's name"));
                 }
+                self.told(name).unit = value;
             }
             _ if std::str::from_utf8(value).is_err() => {
                 return Err(self.error("the help text is no UTF-8"));
             }
-            _ => {}
+            _ => self.told(name).help = value,
         }
         Ok(())
     }
@@ -277,7 +319,7 @@ impl<'a> Lines<'a> {
                 return Err(self.error(format!("unexpected {} after the sample", shown(byte))));
             }
         }
-        Ok(Line { series, value, at })
+        Ok(Line { series, value, at, exemplar: None })
     }
 
     fn token(&mut self, ends: impl Fn(u8) -> bool) -> &'a [u8] {
@@ -363,14 +405,15 @@ impl<'a> Lines<'a> {
             }
             at = Some(TimestampMs((seconds * 1000.0) as i64));
         }
+        let mut exemplar = None;
         if self.body[self.position..].starts_with(b" # {") {
-            self.exemplar()?;
+            exemplar = Some(self.exemplar()?);
         }
         match self.peek() {
             Some(b'\n') => {
                 self.position += 1;
                 self.line += 1;
-                Ok(Line { series, value, at })
+                Ok(Line { series, value, at, exemplar })
             }
             None => Err(self.error("the page does not end with # EOF")),
             Some(byte) => Err(self.error(format!("unexpected {} after the sample", shown(byte)))),
@@ -386,18 +429,22 @@ impl<'a> Lines<'a> {
         self.number(token, what)
     }
 
-    fn exemplar(&mut self) -> Result<(), ExpositionError> {
+    fn exemplar(&mut self) -> Result<RawExemplar<'a>, ExpositionError> {
         self.position += 3;
         let start = self.position;
         let labels = self.raw_series()?;
         assert_eq!(start + labels.len(), self.position, "a series is read to its end");
         series::check_exemplar(labels).map_err(|reason| self.error(reason))?;
-        self.spaced_number("the value of the exemplar")?;
-        if self.peek() == Some(b' ') && !self.spaced_number("the exemplar's timestamp")?.is_finite()
-        {
-            return Err(self.error("the exemplar's timestamp is not finite"));
+        let value = self.spaced_number("the value of the exemplar")?;
+        let mut at = None;
+        if self.peek() == Some(b' ') {
+            let seconds = self.spaced_number("the exemplar's timestamp")?;
+            if !seconds.is_finite() {
+                return Err(self.error("the exemplar's timestamp is not finite"));
+            }
+            at = Some(TimestampMs((seconds * 1000.0) as i64));
         }
-        Ok(())
+        Ok(RawExemplar { labels, value, at })
     }
 }
 

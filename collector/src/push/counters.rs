@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use model::Batch;
 use model::append::{Column, RefusedReason};
+
+use super::decoded::DoorRefusals;
 
 /// What the doors have done so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +20,14 @@ pub struct Stats {
     pub bytes_packed: u64,
     /// Bytes unpacked.
     pub bytes: u64,
+    /// Samples that came, refused ones included.
+    pub samples_received: u64,
+    /// Native histograms that came.
+    pub histograms_received: u64,
+    /// Exemplars that came.
+    pub exemplars_received: u64,
+    /// Metric families whose metadata the store was told.
+    pub families_told: u64,
     /// Samples stored.
     pub samples: u64,
     /// Native histograms stored.
@@ -42,6 +53,10 @@ pub struct Stats {
 pub(super) struct Counters {
     pub(super) bytes_packed: AtomicU64,
     pub(super) bytes: AtomicU64,
+    pub(super) samples_received: AtomicU64,
+    pub(super) histograms_received: AtomicU64,
+    pub(super) exemplars_received: AtomicU64,
+    pub(super) families_told: AtomicU64,
     pub(super) samples: AtomicU64,
     pub(super) histograms: AtomicU64,
     pub(super) exemplars: AtomicU64,
@@ -68,6 +83,27 @@ impl Counters {
         *tables.requests.entry((message, status)).or_default() += 1;
     }
 
+    /// What a batch holds is on its way to the store.
+    pub(super) fn received(&self, batch: &Batch) {
+        add(&self.samples_received, batch.samples().len() as u64);
+        add(&self.histograms_received, batch.histograms().len() as u64);
+        add(&self.exemplars_received, batch.exemplars().len() as u64);
+        add(&self.families_told, batch.families().len() as u64);
+    }
+
+    /// What the door itself refused came too.
+    pub(super) fn refused_at_the_door(&self, refusals: &DoorRefusals) {
+        for ((column, reason), count) in &refusals.counts {
+            let received = match column {
+                Column::Samples => &self.samples_received,
+                Column::Histograms => &self.histograms_received,
+                Column::Exemplars => &self.exemplars_received,
+            };
+            add(received, *count);
+            self.refused(*column, *reason, *count);
+        }
+    }
+
     pub(super) fn refused(&self, column: Column, reason: RefusedReason, count: u64) {
         let column = match column {
             Column::Samples => "samples",
@@ -85,6 +121,10 @@ impl Counters {
             requests: tables.requests.clone(),
             bytes_packed: read(&self.bytes_packed),
             bytes: read(&self.bytes),
+            samples_received: read(&self.samples_received),
+            histograms_received: read(&self.histograms_received),
+            exemplars_received: read(&self.exemplars_received),
+            families_told: read(&self.families_told),
             samples: read(&self.samples),
             histograms: read(&self.histograms),
             exemplars: read(&self.exemplars),

@@ -181,9 +181,7 @@ impl Receiver {
             kind.decode(message, Lookup { memory: Some(&memory), only: None })?
         };
         let Decoded { batch, refusals, misses, told } = decoded;
-        for ((column, reason), count) in &refusals.counts {
-            self.counters.refused(*column, *reason, *count);
-        }
+        self.counters.refused_at_the_door(&refusals);
         let described = misses.len() as u64;
         add(&self.counters.series_described, described);
         add(&self.counters.series_known, batch.series_count() as u64 - described);
@@ -212,6 +210,7 @@ impl Receiver {
         misses: &[Miss],
         again: impl Fn(&[u32]) -> Result<(Batch, Vec<Miss>), PushError>,
     ) -> Result<Outcome, PushError> {
+        self.counters.received(&batch);
         let appended = self.append.append(batch).await?;
         self.learn(misses, &appended);
         let is_lost = |refused: &&Refused| refused.reason == RefusedReason::UnknownSeries;

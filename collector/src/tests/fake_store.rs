@@ -2,7 +2,9 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use model::append::{AppendError, Appended, Column, RefusedReason, SeriesId, SeriesKey};
+use model::append::{
+    AppendError, Appended, BatchExemplar, Column, Metadata, RefusedReason, SeriesId, SeriesKey,
+};
 use model::sample::is_stale_nan;
 use model::{Append, Batch, BoxFuture, Labels, Refused, SeriesIx};
 
@@ -17,6 +19,8 @@ struct State {
     samples: BTreeMap<SeriesId, Vec<(i64, f64)>>,
     unavailable: bool,
     batches: Vec<(usize, usize)>,
+    exemplars: Vec<BatchExemplar>,
+    families: Vec<(String, Metadata)>,
     next_id: u64,
 }
 
@@ -47,6 +51,12 @@ impl FakeStore {
 
     pub(crate) fn series(&self) -> Vec<String> {
         self.state.lock().expect("lock").ids.keys().map(ToString::to_string).collect()
+    }
+
+    /// All exemplars, and all that was told of families, in the order they came.
+    pub(crate) fn beside(&self) -> (Vec<BatchExemplar>, Vec<(String, Metadata)>) {
+        let state = self.state.lock().expect("lock");
+        (state.exemplars.clone(), state.families.clone())
     }
 
     /// Series named by labels, and all samples, of each batch.
@@ -108,6 +118,8 @@ impl State {
             }
             appended.accepted += 1;
         }
+        self.exemplars.extend_from_slice(batch.exemplars());
+        self.families.extend_from_slice(batch.families());
         self.batches.push((described, batch.samples().len()));
         appended
     }

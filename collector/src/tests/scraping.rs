@@ -2,7 +2,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{BoxFuture, Exporter, Family, Labels, MetricKind};
+use model::append::Metadata;
+use model::{BoxFuture, Exporter, Family, Labels, MetricKind, TimestampMs};
 
 use super::{Answer, FakeStore, FakeTarget, collector, config, eventually, job};
 use crate::{Health, Source};
@@ -11,6 +12,43 @@ const STOP: Duration = Duration::from_secs(5);
 
 fn named(target: &FakeTarget, name: &str) -> String {
     format!("{name}{{instance={:?}, job=\"j\"}}", target.address)
+}
+
+#[tokio::test]
+async fn exemplars_and_families_come_along_once() {
+    let store = Arc::new(FakeStore::default());
+    let page = "# HELP a Says \\\"a\\\"\\nand more.\n# TYPE a counter\n\
+                a_total 2 # {trace_id=\"x\",b=\"c\"} 0.5 1.5\n# TYPE b_seconds gauge\n\
+                # UNIT b_seconds seconds\nb_seconds 1\n# TYPE h histogram\n\
+                h_bucket{le=\"+Inf\"} 1 # {} 7\n# EOF\n";
+    let target = FakeTarget::new(Answer::Typed(
+        "application/openmetrics-text; version=1.0.0",
+        page.to_owned(),
+    ))
+    .await;
+    let collector = collector(&store);
+    collector.start(job(&target, ""), vec![]).await;
+    eventually("three scrapes", || store.samples(&named(&target, "up")).len() >= 3).await;
+    collector.stop(STOP).await;
+    let (exemplars, families) = store.beside();
+    let told = |name: &str, kind, unit: &str, help: &str| {
+        (name.to_owned(), Metadata { kind, unit: unit.to_owned(), help: help.to_owned() })
+    };
+    let expected = [
+        told("a", MetricKind::Counter, "", "Says \"a\"\nand more."),
+        told("b_seconds", MetricKind::Gauge, "seconds", ""),
+        told("h", MetricKind::Histogram, "", ""),
+    ];
+    assert_eq!(families, expected);
+    // One with a time of its own comes with every page; the store knows that it is no news.
+    let (timed, untimed): (Vec<_>, Vec<_>) = exemplars.iter().partition(|one| one.value == 0.5);
+    assert!(timed.len() >= 3 && untimed.len() == 1, "{exemplars:?}");
+    assert_eq!(
+        (timed[0].at, timed[0].labels.to_string()),
+        (TimestampMs(1500), timed[2].labels.to_string())
+    );
+    assert_eq!(timed[0].labels, Labels::from_pairs([("b", "c"), ("trace_id", "x")]));
+    assert!(untimed[0].labels.is_empty() && untimed[0].at.0 > 1_000_000);
 }
 
 #[tokio::test]

@@ -110,17 +110,6 @@ fn refused_series(line: &RefusedSeries) -> Value {
     })
 }
 
-/// Types and help of metrics. None are kept yet, which clients take as "unknown".
-pub async fn metadata() -> Success<Value> {
-    Success::new(json!({}))
-}
-
-/// Exemplars. None are kept yet; an empty answer is what clients expect then.
-pub async fn exemplars(params: Params) -> Result<Success<Value>, ApiError> {
-    params.required("query")?;
-    Ok(Success::new(json!([])))
-}
-
 /// Alert managers that rules send to: the one in this process.
 pub async fn alertmanagers(State(parts): State<Parts>) -> Success<Value> {
     let own = parts.alertmanager.iter().map(|_| json!({"url": "/api/v2/alerts"}));

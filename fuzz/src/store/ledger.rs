@@ -108,12 +108,10 @@ impl Ledger {
         if !warnings.is_empty() {
             return Err(format!("warnings: {warnings:?}"));
         }
-        match self.missing(&found).first() {
-            Some((number, at_ms)) => {
-                return Err(format!("series {number} at {at_ms}: acknowledged, and not there"));
-            }
-            None => self.check_known(&found),
+        if let Some((number, at_ms)) = self.missing(&found).first() {
+            return Err(format!("series {number} at {at_ms}: acknowledged, and not there"));
         }
+        self.check_known(&found)
     }
 
     /// Acknowledged samples that are not there.

@@ -10,3 +10,7 @@ pub mod ledger;
 pub mod story;
 /// Kills and power cuts, again and again.
 pub mod kills;
+/// One flipped bit in any file.
+pub mod flips;
+/// Bugs that every scenario here must notice.
+pub mod planted;

@@ -69,11 +69,17 @@ pub struct Story {
 impl Story {
     /// An empty disk and what a seed brings.
     pub fn new(seed: u64) -> Story {
+        let range_ms = *Random::new(seed).pick(&[600_000, 7_200_000, 1 << 50]);
+        Story::with_settings(seed, Settings { block_range_ms: range_ms, ..settings() })
+    }
+
+    /// An empty disk and what a seed brings, with other settings.
+    pub fn with_settings(seed: u64, settings: Settings) -> Story {
         Story {
             disk: SimulatedDisk::new(seed),
             ledger: Ledger::default(),
             random: Random::new(!seed),
-            settings: settings(),
+            settings,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .expect("a runtime without drivers needs nothing of the system"),

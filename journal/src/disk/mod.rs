@@ -44,6 +44,15 @@ pub struct Entry {
     pub size_bytes: u64,
 }
 
+/// The space on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What this process may still write.
+    pub free_bytes: u64,
+}
+
 /// What a disk does; implemented by the real and by the simulated one.
 pub(crate) trait Door: Send + Sync {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
@@ -56,6 +65,8 @@ pub(crate) trait Door: Send + Sync {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn space(&self, path: &Path) -> io::Result<DiskSpace>;
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
 }
 
 /// What an open file does.
@@ -167,6 +178,12 @@ impl Disk {
         self.door.hard_link(from, to)
     }
 
+    /// Keeps other processes out: holds a lock on a file, which is created, until the answer is
+    /// dropped or the process ends. `WouldBlock` when somebody else holds it.
+    pub fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        Ok(DiskLock { _held: self.door.lock(path)?, path: path.to_owned() })
+    }
+
     /// Gives a file a second name, or where the file system can't (another device, no links there,
     /// too many of them) copies it. The bytes are durable then, the name after [`Disk::sync_dir`].
     /// For files that nobody changes any more.
@@ -198,6 +215,11 @@ impl Disk {
             target.append(&piece[..count])?;
             offset += count as u64;
         }
+    }
+
+    /// The space on the disk that a file or folder lies on.
+    pub fn space(&self, path: &Path) -> io::Result<DiskSpace> {
+        self.door.space(path)
     }
 
     /// Replaces a file as a whole: after a crash it holds the old bytes or the new ones. Durable
@@ -232,6 +254,18 @@ pub(crate) fn parent(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) => Path::new("."),
         None => path,
+    }
+}
+
+/// A lock that is held.
+pub struct DiskLock {
+    _held: Box<dyn Send + Sync>,
+    path: PathBuf,
+}
+
+impl fmt::Debug for DiskLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DiskLock({})", self.path.display())
     }
 }
 

@@ -19,10 +19,10 @@
 
 use super::content::Content;
 use super::tree::{FileCell, Names};
-use super::{Disk, Door, Entry, FileDoor};
+use super::{Disk, DiskSpace, Door, Entry, FileDoor};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// An error that can be ordered in advance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,8 @@ struct State {
     /// How often it crashed; a handle of an earlier life is dead.
     life: u64,
     random: Random,
+    /// Locks and whether somebody holds them; they are no bytes.
+    locks: Vec<(PathBuf, Weak<()>)>,
 }
 
 /// A disk in memory. A clone is the same disk.
@@ -88,6 +90,7 @@ impl SimulatedDisk {
             operations: 0,
             life: 0,
             random: Random(seed),
+            locks: Vec::new(),
         };
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }
@@ -115,6 +118,7 @@ impl SimulatedDisk {
         let state = &mut *state;
         state.names.crash(&mut state.random);
         state.life += 1;
+        state.locks.clear();
         state.orders.crash_at = None;
         state.orders.next.clear();
         state.orders.at.clear();
@@ -344,6 +348,25 @@ impl Door for SimulatedDisk {
         }
         let done = state.names.hard_link(from, to);
         after(fate, done)
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<DiskSpace> {
+        let state = self.lock();
+        state.check_power()?;
+        let total_bytes = state.orders.space_bytes.unwrap_or(u64::MAX);
+        Ok(DiskSpace { total_bytes, free_bytes: state.free_bytes() })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let mut state = self.lock();
+        state.check_power()?;
+        if state.locks.iter().any(|(own, held)| own == path && held.strong_count() > 0) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        state.locks.retain(|(_, held)| held.strong_count() > 0);
+        let held = Arc::new(());
+        state.locks.push((path.to_owned(), Arc::downgrade(&held)));
+        Ok(Box::new(held))
     }
 }
 

@@ -108,3 +108,16 @@ fn an_open_file_outlives_its_name() {
         assert_eq!(&buf, b"abc");
     });
 }
+
+#[test]
+fn a_lock_keeps_others_out_until_it_is_dropped() {
+    on_both(|disk, dir| {
+        let path = dir.join("lock");
+        let held = disk.lock(&path).expect("lock");
+        let busy = disk.lock(&path).expect_err("held");
+        assert_eq!(busy.kind(), io::ErrorKind::WouldBlock);
+        let other = disk.lock(&dir.join("other")).expect("another file");
+        drop((held, other));
+        disk.lock(&path).expect("free again");
+    });
+}

@@ -179,9 +179,11 @@ impl<'a> Lexer<'a> {
             self.position_byte += length_bytes;
             return Ok(TokenKind::Duration);
         }
-        // The message shows the text up to the first byte that does not fit.
-        let shown_bytes = (number_length.max(length_bytes) + 1).min(rest.len());
-        let span = Span::new(start_byte, start_byte + shown_bytes);
+        // The message shows the text up to the first character that does not fit.
+        let fits_bytes = number_length.max(length_bytes);
+        let misfit = self.text[start_byte + fits_bytes..].chars().next();
+        let span =
+            Span::new(start_byte, start_byte + fits_bytes + misfit.map_or(0, char::len_utf8));
         let shown = &self.text[span.start_byte..span.end_byte];
         Err(Problem::at(span, format!("bad number or duration syntax: {shown:?}")))
     }

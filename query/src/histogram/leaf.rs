@@ -40,12 +40,16 @@ impl Evaluator<'_> {
         let mut charge = self.context.ledger.nothing();
         let mut found = Vec::new();
         let Some(range) = range.filter(|_| !ids.is_empty()) else { return Ok((found, charge)) };
-        for beside in self.context.source.beside(ids, range)? {
+        let mut all = self.context.source.beside(ids, range)?;
+        for beside in all.by_ref() {
             let beside = beside?;
             self.context.ledger.check()?;
             let bytes: usize = beside.histograms.iter().map(|(_, own)| own.bytes() + 16).sum();
             charge.grow(beside.histograms.len(), bytes + beside.starts.len() * 16)?;
             found.push(beside);
+        }
+        for warning in all.warnings() {
+            self.context.notes.partial(warning);
         }
         Ok((found, charge))
     }

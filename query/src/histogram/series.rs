@@ -31,8 +31,11 @@ impl Mixed {
         let mut all = Mixed::default();
         let mut histograms = beside.histograms.iter().peekable();
         for (at, value) in ts.iter().zip(values) {
-            while let Some((own_at, own)) = histograms.next_if(|(own_at, _)| own_at.0 < *at) {
+            while let Some((own_at, own)) = histograms.next_if(|(own_at, _)| own_at.0 <= *at) {
                 all.push(own_at.0, Element::Histogram(Arc::clone(own)));
+            }
+            if all.ts.last() == Some(at) {
+                continue; // A write that had failed left a number there: the histogram counts.
             }
             all.push(*at, Element::Float(*value));
         }

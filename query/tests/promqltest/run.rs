@@ -7,18 +7,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::TimestampMs;
 use model::clock::ManualClock;
-use model::{Labels, TimestampMs};
 use promql::series::Item;
 use promql::{Expr, ParseOptions};
-use query::{Answer, Engine, QueryOptions, Settings, Source};
+use query::{Answer, Engine, QueryOptions, Settings};
 
 use crate::backing::{Backing, Data};
 use crate::compare;
 use crate::native;
 use crate::pinned::{pinned, times};
 use crate::script::{Case, Command, Load, When};
-use crate::table::{Element, Sample, Table};
+use crate::table::{Element, Sample};
 
 /// Longest that one engine call may take before the case counts as failed.
 const CALL_MAX: Duration = Duration::from_secs(120);
@@ -47,11 +47,6 @@ pub struct Runner<'a> {
     runtime: &'a tokio::runtime::Runtime,
     data: Data,
     engine: Engine,
-    /// The same samples in a plain table, histograms and start timestamps included.
-    table: Arc<Table>,
-    table_engine: Engine,
-    /// Series that only the table has in full: the store keeps numbers alone.
-    table_only: Vec<Labels>,
     has_starts: bool,
 }
 
@@ -67,11 +62,7 @@ impl<'a> Runner<'a> {
     pub fn new(plan: Plan, runtime: &'a tokio::runtime::Runtime) -> Result<Runner<'a>, String> {
         let data = Data::new(plan.backing)?;
         let engine = engine(plan, &data);
-        let table: Arc<Table> = Arc::default();
-        let table_engine = engine_over(plan, table.clone());
-        let table_only = Vec::new();
-        let has_starts = false;
-        Ok(Runner { plan, runtime, data, engine, table, table_engine, table_only, has_starts })
+        Ok(Runner { plan, runtime, data, engine, has_starts: false })
     }
 
     /// Runs one command; an outcome when it was a case. An error ends the file.
@@ -80,9 +71,6 @@ impl<'a> Runner<'a> {
             Command::Clear => {
                 self.data = Data::new(self.plan.backing)?;
                 self.engine = engine(self.plan, &self.data);
-                self.table = Arc::default();
-                self.table_engine = engine_over(self.plan, self.table.clone());
-                self.table_only.clear();
                 self.has_starts = false;
                 Ok(None)
             }
@@ -99,33 +87,25 @@ impl<'a> Runner<'a> {
                 let at = TimestampMs(load.step_ms * index as i64);
                 let element = match item {
                     Item::Missing => continue,
-                    Item::Float(value) => {
-                        samples.push((&series.labels, at, *value));
-                        Element::Float(*value)
-                    }
+                    Item::Float(value) => Element::Float(*value),
                     Item::Histogram(literal) => {
-                        remember(&mut self.table_only, &series.labels);
                         Element::Histogram(Arc::new(native::histogram(literal)))
                     }
                 };
                 let start = series.starts.as_ref().and_then(|starts| starts[index]);
                 let start = start.map(|offset_ms| at.plus_ms(offset_ms));
-                self.table.add(&series.labels, at, Sample { element, start });
-            }
-            if series.starts.is_some() {
-                remember(&mut self.table_only, &series.labels);
+                samples.push((series.labels.clone(), at, Sample { element, start }));
             }
         }
         if load.with_nhcb {
             for (labels, step, histogram) in native::converted(&load.series) {
                 let at = TimestampMs(load.step_ms * step as i64);
                 let element = Element::Histogram(Arc::new(histogram));
-                self.table.add(&labels, at, Sample { element, start: None });
-                remember(&mut self.table_only, &labels);
+                samples.push((labels, at, Sample { element, start: None }));
             }
         }
         let line = load.line;
-        let loaded = self.runtime.block_on(self.data.add(&samples));
+        let loaded = self.runtime.block_on(self.data.add(samples));
         loaded.map_err(|message| format!("{line}:1: load failed: {message}"))
     }
 
@@ -139,12 +119,7 @@ impl<'a> Runner<'a> {
         {
             return outcome;
         }
-        let needs_table = expr.selectors().iter().any(|selector| {
-            self.table_only.iter().any(|labels| {
-                selector.matchers.iter().all(|matcher| matcher.matches_labels(labels))
-            })
-        });
-        let engine = if needs_table { &self.table_engine } else { &self.engine };
+        let engine = &self.engine;
         match (Judge { engine, plan: self.plan, runtime: self.runtime }).judge(case, &expr) {
             Ok(()) => Outcome::Passed,
             Err(reason) => Outcome::Failed(reason),
@@ -282,18 +257,7 @@ impl Judge<'_> {
     }
 }
 
-/// Adds labels to a list that holds each once.
-fn remember(list: &mut Vec<Labels>, labels: &Labels) {
-    if !list.contains(labels) {
-        list.push(labels.clone());
-    }
-}
-
 fn engine(plan: Plan, data: &Data) -> Engine {
-    engine_over(plan, data.source())
-}
-
-fn engine_over(plan: Plan, source: Arc<dyn Source>) -> Engine {
     let settings = Settings {
         samples_max: 10_000,
         timeout_ms: 100_000,
@@ -305,7 +269,7 @@ fn engine_over(plan: Plan, source: Arc<dyn Source>) -> Engine {
         fill_modifiers: plan.all_features,
         ..Settings::default()
     };
-    Engine::new(source, Arc::new(ManualClock::default()), settings)
+    Engine::new(data.source(), Arc::new(ManualClock::default()), settings)
 }
 
 /// `1:2: parse error: message` without the place.

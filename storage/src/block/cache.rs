@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::reader::Footer;
+use crate::beside::table::Table;
 use crate::index::BlockIndex;
 
 /// What of a block.
@@ -19,6 +20,8 @@ pub enum Kind {
     Index,
     /// Where the pages of its samples are.
     Footer,
+    /// Where the rows of one of its files beside the samples are.
+    Beside(&'static str),
 }
 
 /// The name of a block, and what of it.
@@ -31,6 +34,8 @@ pub enum Entry {
     Index(Arc<BlockIndex>),
     /// Where the pages of its samples are.
     Footer(Arc<Footer>),
+    /// Where the rows of a file beside the samples are.
+    Beside(Arc<Table>),
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +66,16 @@ impl Cache {
         let (entry, _, used) = kept.entries.get_mut(key)?;
         *used = now;
         Some(entry.clone())
+    }
+
+    /// Lets go of everything of a block.
+    pub fn forget(&self, block_id: &str) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for kind in [Kind::Index, Kind::Footer] {
+            if let Some((_, bytes, _)) = kept.entries.remove(&(block_id.to_owned(), kind)) {
+                kept.bytes -= bytes;
+            }
+        }
     }
 
     /// Keeps something, and lets go of what was used least recently.

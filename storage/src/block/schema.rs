@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::{ColumnPath, TypePtr};
+use parquet::schema::types::TypePtr;
 
 /// The ordinal of the series in the block.
 pub const SID: usize = 0;
@@ -56,26 +56,9 @@ fn common() -> WriterPropertiesBuilder {
     WriterProperties::builder().set_created_by("belfry".to_owned())
 }
 
-/// Encodings of `samples.parquet`; the one of `v_float` was chosen by trial.
-pub fn samples_properties(v_float: Encoding) -> WriterProperties {
-    let column = |name: &str| ColumnPath::from(name);
-    common()
-        // One call to the column writer makes one page: the block writer cuts pages.
-        .set_write_batch_size(1 << 20)
-        .set_data_page_row_count_limit(1)
-        .set_dictionary_enabled(true)
-        .set_compression(zstd(1))
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_column_statistics_enabled(column("sid"), EnabledStatistics::Page)
-        .set_column_statistics_enabled(column("ts"), EnabledStatistics::Page)
-        .set_column_dictionary_enabled(column("ts"), false)
-        .set_column_encoding(column("ts"), Encoding::DELTA_BINARY_PACKED)
-        .set_column_dictionary_enabled(column("v_int"), false)
-        .set_column_encoding(column("v_int"), Encoding::DELTA_BINARY_PACKED)
-        .set_column_dictionary_enabled(column("v_float"), false)
-        .set_column_encoding(column("v_float"), v_float)
-        .set_column_compression(column("v_float"), zstd(3))
-        .build()
+/// What holds for `samples.parquet` as a whole; its chunks come encoded (`columns`).
+pub fn samples_properties() -> WriterProperties {
+    common().set_statistics_enabled(EnabledStatistics::Page).build()
 }
 
 /// Encodings of `series.parquet`.

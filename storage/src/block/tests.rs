@@ -33,6 +33,7 @@ fn write(dir: &Path, series: &[(Vec<i64>, Vec<f64>)]) -> Meta {
         level: 0,
         created: TimestampMs(5),
         sources: Vec::new(),
+        tombstones_applied: Vec::new(),
     };
     writer.finish(heading).unwrap()
 }

@@ -6,7 +6,7 @@
 //! Not here: decimals (`decimal`), which take nearly everything.
 
 use super::decimal;
-use super::varint::{Reader, put_u64, unzigzag, zigzag};
+use super::varint::{self, Reader, unzigzag, zigzag};
 
 /// Appends values. Each is compared with the one before it: a byte that says how many bytes of the
 /// difference are zero at either end, then the bytes between.
@@ -14,11 +14,12 @@ pub fn encode(values: &[f64], out: &mut Vec<u8>) {
     let mut previous = 0u64;
     for value in values {
         let bits = value.to_bits();
-        let different = (bits ^ previous).to_be_bytes();
-        let leading = different.iter().take_while(|&&byte| byte == 0).count();
-        let trailing = different[leading..].iter().rev().take_while(|&&byte| byte == 0).count();
+        let different = bits ^ previous;
+        let leading = different.leading_zeros() / 8;
+        let trailing = if different == 0 { 0 } else { different.trailing_zeros() / 8 };
         out.push((leading << 4 | trailing) as u8);
-        out.extend_from_slice(&different[leading..8 - trailing]);
+        let bytes = different.to_be_bytes();
+        out.extend_from_slice(&bytes[leading as usize..8 - trailing as usize]);
         previous = bits;
     }
 }
@@ -43,22 +44,48 @@ pub fn decode(reader: &mut Reader<'_>, count: usize, out: &mut Vec<f64>) -> Opti
 /// What stands in the lowest three bits of a single value that is no decimal.
 const RAW: u64 = 7;
 
-/// Appends one value on its own: a decimal in one to eight bytes, anything else in nine.
-pub fn put_single(out: &mut Vec<u8>, value: f64) {
-    let short = |exponent| {
-        decimal::mantissa(value, exponent)
-            .map(|mantissa| zigzag(mantissa) << 3 | u64::from(exponent))
-    };
-    match (0..=decimal::EXPONENT_MAX).find_map(short) {
-        Some(number) => put_u64(out, number),
-        None => {
-            put_u64(out, RAW);
-            out.extend_from_slice(&value.to_bits().to_le_bytes());
+/// Bytes of one single value at most.
+const SINGLE_BYTES_MAX: usize = 9;
+
+/// Appends values, each on its own: a decimal in one to nine bytes, anything else in nine.
+pub fn put_singles(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = f64>) {
+    let mut end = out.len();
+    // Room for the longest, so that the loop only stores; what is left over is cut off.
+    out.resize(end + values.len() * SINGLE_BYTES_MAX, 0);
+    for value in values {
+        let short = |exponent| {
+            decimal::mantissa(value, exponent)
+                .map(|mantissa| zigzag(mantissa) << 3 | u64::from(exponent))
+        };
+        match (0..=decimal::EXPONENT_MAX).find_map(short) {
+            Some(number) if number < 1 << 56 => {
+                let (bytes, count) = varint::spread(number);
+                out[end..end + 8].copy_from_slice(&bytes);
+                end += count;
+            }
+            Some(number) => {
+                let (bytes, _) = varint::spread(number | 1 << 55);
+                out[end..end + 8].copy_from_slice(&bytes);
+                out[end + 7] = (number >> 49) as u8 | 0x80;
+                out[end + 8] = (number >> 56) as u8;
+                end += SINGLE_BYTES_MAX;
+            }
+            None => {
+                out[end] = RAW as u8;
+                out[end + 1..end + 9].copy_from_slice(&value.to_bits().to_le_bytes());
+                end += SINGLE_BYTES_MAX;
+            }
         }
     }
+    out.truncate(end);
 }
 
-/// Reads one value of [`put_single`].
+/// Appends one value on its own.
+pub fn put_single(out: &mut Vec<u8>, value: f64) {
+    put_singles(out, std::iter::once(value));
+}
+
+/// Reads one value of [`put_singles`].
 pub fn single(reader: &mut Reader<'_>) -> Option<f64> {
     let number = reader.u64()?;
     if number & 7 == RAW {

@@ -1,5 +1,6 @@
 //! Round trips of the encodings, on chosen values and on random ones.
 
+use super::timestamps::{Form, Grid};
 use super::varint::Reader;
 use super::{decimal, float, timestamps, varint};
 use proptest::prelude::*;
@@ -65,11 +66,38 @@ fn damaged_bytes_give_nothing() {
 fn a_regular_counter_costs_few_bytes() {
     let instants: Vec<i64> = (0..128).map(|index| 1_700_000_000_000 + index * 15_000).collect();
     let mut out = Vec::new();
-    assert!(timestamps::encode(&instants, &mut out));
+    assert_eq!(timestamps::encode(&instants, (0, false), &mut out), Form::Regular);
     assert!(out.len() <= 10, "{} bytes", out.len());
     let mut packed = Vec::new();
     decimal::encode(&(0..128).map(|index| 1_000_000 + index * 37).collect::<Vec<_>>(), &mut packed);
     assert!(packed.len() <= 8, "{} bytes", packed.len());
+}
+
+#[test]
+fn numbers_spread_over_bytes() {
+    for bits in 0..56 {
+        for number in
+            [1u64 << bits, (1 << bits) - 1, (1 << bits) | 0x55_5555_5555_5555 >> (55 - bits)]
+        {
+            let mut expected = Vec::new();
+            varint::put_u64(&mut expected, number);
+            let (bytes, count) = varint::spread(number);
+            assert_eq!(bytes[..count], expected, "{number:#x}");
+        }
+    }
+}
+
+/// The longest decimals: nine bytes.
+#[test]
+fn long_decimals_stand_alone() {
+    for value in [9_007_199_254_740_991.0, -9_007_199_254_740_991.0, 9_007_199_254.740_993, 4e15] {
+        let mut out = Vec::new();
+        float::put_singles(&mut out, [value, 1.0].into_iter());
+        let mut reader = Reader::new(&out);
+        assert_eq!(float::single(&mut reader), Some(value));
+        assert_eq!(float::single(&mut reader), Some(1.0));
+        assert!(reader.is_empty());
+    }
 }
 
 proptest! {
@@ -85,15 +113,28 @@ proptest! {
     }
 
     #[test]
-    fn instants(values in proptest::collection::vec(any::<i64>(), 0..70), step in any::<i32>()) {
+    fn instants(
+        values in proptest::collection::vec(any::<i64>(), 0..70),
+        step in any::<i32>(),
+        base in any::<i64>(),
+    ) {
         let regular: Vec<i64> = (0..70).map(|index| index * i64::from(step)).collect();
         for instants in [values, regular] {
             let (mut out, mut back) = (Vec::new(), Vec::new());
-            let is_regular = timestamps::encode(&instants, &mut out);
+            let form = timestamps::encode(&instants, (base, false), &mut out);
             let mut reader = Reader::new(&out);
-            timestamps::decode(&mut reader, instants.len(), is_regular, &mut back).unwrap();
+            let mut grid = Grid { last_ms: 0, step_ms: 0 };
+            let count = (instants.len(), form);
+            timestamps::decode(&mut reader, count, (base, &mut grid), &mut back).unwrap();
             prop_assert_eq!(&back, &instants);
             prop_assert!(reader.is_empty());
+            if let Some(last_ms) = instants.last() {
+                prop_assert_eq!(grid.last_ms, *last_ms);
+                let next = last_ms.wrapping_add(grid.step_ms);
+                let count = (1, Form::Continued);
+                timestamps::decode(&mut reader, count, (base, &mut grid), &mut back).unwrap();
+                prop_assert_eq!(back.last(), Some(&next));
+            }
         }
     }
 
@@ -106,7 +147,7 @@ proptest! {
         prop_assert_eq!(back.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), bits.clone());
 
         let mut singles = Vec::new();
-        values.iter().for_each(|&value| float::put_single(&mut singles, value));
+        float::put_singles(&mut singles, values.iter().copied());
         let mut reader = Reader::new(&singles);
         for expected in bits {
             prop_assert_eq!(float::single(&mut reader).map(f64::to_bits), Some(expected));
@@ -116,7 +157,7 @@ proptest! {
 
     #[test]
     fn decimals(values in proptest::collection::vec(any_f64(), 1..70)) {
-        let mut mantissas = Vec::new();
+        let mut mantissas = vec![0; values.len()];
         for value in &values {
             if let Some(exponent) = exponent_of(*value) {
                 let mantissa = decimal::mantissa(*value, exponent).unwrap();

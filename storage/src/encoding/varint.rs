@@ -13,6 +13,18 @@ pub fn put_u64(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// The bytes of [`put_u64`] for a number below 2⁵⁶, and how many of them count.
+#[inline]
+pub fn spread(value: u64) -> ([u8; 8], usize) {
+    let count = (70 - (value | 1).leading_zeros() as usize) / 7;
+    // Halves, quarters and eighths move apart until each group of seven bits has its byte.
+    let halves = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let quarters = halves & 0x0000_3fff_0000_3fff | (halves & 0x0fff_c000_0fff_c000) << 2;
+    let groups = quarters & 0x007f_007f_007f_007f | (quarters & 0x3f80_3f80_3f80_3f80) << 1;
+    let more = 0x8080_8080_8080_8080 & ((1u64 << (8 * (count - 1).min(7))) - 1);
+    ((groups | more).to_le_bytes(), count)
+}
+
 /// Appends a signed number; small magnitudes are short.
 pub fn put_i64(out: &mut Vec<u8>, value: i64) {
     put_u64(out, zigzag(value));
@@ -46,14 +58,14 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes }
     }
 
-    /// Whether everything was read.
-    pub fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
     /// How many bytes are left.
     pub fn left_bytes(&self) -> usize {
         self.rest.len()
+    }
+
+    /// Whether everything was read.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
 
     /// The next byte.

@@ -2,23 +2,36 @@
 //!
 //! Place in the flow: committed batch → **memtable** → scan reads it, flush moves it to a block.
 //!
-//! Each series has a few raw samples and sealed chunks before them. Readers take chunks by
-//! reference and copy the raw ones, so nobody waits for a reader to finish.
+//! Each series has an open run (compressed frames, then a few raw samples), sealed chunks before it
+//! and late samples beside it. Readers take chunks by reference and copy the rest, so nobody waits
+//! for a reader to finish.
 //!
-//! Invariants: instants of a series ascend and are unique. `bytes` and `samples` are the sums over
-//! all series. A series is in `active` exactly when it has samples here.
+//! Invariants: instants of a series are unique; those that came in order ascend. `bytes` and
+//! `samples` are the sums over all series. A series is in `active` exactly when it has samples here.
 //!
 //! Not here: which samples are taken (`commit`), what a series is called (`series`).
 
+/// Up to 32 samples as few bytes.
+pub mod frame;
 /// Sealed, compressed runs.
 pub mod chunk;
+/// The open run of one series.
+pub mod run;
+/// Samples out of order.
+pub mod late;
+/// A reader's share of one series.
+pub mod piece;
 /// The samples of one series.
 pub mod samples;
 
 use roaring::RoaringBitmap;
 
 pub use chunk::Sample;
-pub use samples::{Newest, Piece, SeriesSamples};
+pub use piece::Piece;
+pub use samples::SeriesSamples;
+
+use crate::series::NumberMap;
+use samples::Context;
 
 /// The samples of all series, by the registry's slot.
 #[derive(Debug, Default)]
@@ -27,8 +40,12 @@ pub struct Memtable {
     active: RoaringBitmap,
     samples: u64,
     bytes: u64,
-    oldest_ms: Option<i64>,
-    newest_ms: Option<i64>,
+    span_ms: Option<(i64, i64)>,
+    /// How many flushes have begun.
+    epoch: u32,
+    scratch: Vec<u8>,
+    /// The newest instants at which series had something else than a number.
+    raised: NumberMap<i64>,
 }
 
 /// How far a flush took the samples of one series.
@@ -58,12 +75,24 @@ impl Memtable {
 
     /// The oldest instant here.
     pub fn oldest_ms(&self) -> Option<i64> {
-        self.oldest_ms
+        self.span_ms.map(|span| span.0)
     }
 
     /// The newest instant here.
     pub fn newest_ms(&self) -> Option<i64> {
-        self.newest_ms
+        self.span_ms.map(|span| span.1)
+    }
+
+    /// The newest instant of a series that ever came here in order, also when a flush has taken it.
+    pub fn newest_ms_of(&self, slot: u32) -> Option<i64> {
+        let number = self.get(slot).and_then(SeriesSamples::newest_ms);
+        number.max(self.raised.get(&u64::from(slot)).copied())
+    }
+
+    /// Tells that a series has something else than a number at an instant: numbers are judged by it.
+    pub fn raise_newest(&mut self, slot: u32, at_ms: i64) {
+        let known_ms = self.raised.entry(u64::from(slot)).or_insert(at_ms);
+        *known_ms = at_ms.max(*known_ms);
     }
 
     /// The samples of one series; `None` when nothing was ever appended to it here.
@@ -71,15 +100,12 @@ impl Memtable {
         self.series.get(slot as usize)
     }
 
-    fn change(&mut self, slot: u32, change: impl FnOnce(&mut SeriesSamples)) {
-        let index = slot as usize;
-        if index >= self.series.len() {
-            let missing = self.series.len() as u32..=slot;
-            self.series.extend(missing.map(SeriesSamples::new));
-        }
-        let series = &mut self.series[index];
+    fn change(&mut self, slot: u32, change: impl FnOnce(&mut SeriesSamples, Context<'_>)) {
+        self.make_place(slot);
+        let series = &mut self.series[slot as usize];
         let (bytes, count) = (series.bytes(), series.count());
-        change(series);
+        let context = Context { slot, epoch: self.epoch, scratch: &mut self.scratch };
+        change(series, context);
         self.bytes = self.bytes + series.bytes() - bytes;
         self.samples = self.samples + series.count() - count;
         if series.count() == 0 {
@@ -89,26 +115,45 @@ impl Memtable {
         }
     }
 
-    /// Appends a sample that is newer than all of its series.
-    pub fn append(&mut self, slot: u32, sample: Sample) {
-        self.change(slot, |series| series.append(sample));
+    fn make_place(&mut self, slot: u32) {
+        let places = slot as usize + 1;
+        if places > self.series.len() {
+            self.series.resize_with(places, SeriesSamples::default);
+        }
+    }
+
+    /// Puts a sample where it belongs; no sample of its series at that instant is here.
+    #[inline]
+    pub fn put(&mut self, slot: u32, sample: Sample) {
         self.widen(sample.at_ms);
+        // Nearly every sample is newer than all of a series that has some.
+        if let Some(series) = self.series.get_mut(slot as usize)
+            && series.run_newest_ms().is_some_and(|newest_ms| sample.at_ms > newest_ms)
+        {
+            let context = Context { slot, epoch: self.epoch, scratch: &mut self.scratch };
+            let grown_bytes = series.append(sample, context);
+            self.bytes = self.bytes.wrapping_add_signed(grown_bytes);
+            self.samples += 1;
+            return;
+        }
+        self.change(slot, |series, context| series.put(sample, context));
     }
 
     /// Puts a sample where it belongs; it takes the place of one at the same instant.
     pub fn insert(&mut self, slot: u32, sample: Sample) {
-        self.change(slot, |series| series.insert(sample));
         self.widen(sample.at_ms);
+        self.change(slot, |series, context| series.insert(sample, context));
     }
 
+    #[inline]
     fn widen(&mut self, at_ms: i64) {
-        self.oldest_ms = Some(self.oldest_ms.map_or(at_ms, |oldest| oldest.min(at_ms)));
-        self.newest_ms = Some(self.newest_ms.map_or(at_ms, |newest| newest.max(at_ms)));
+        let (oldest_ms, newest_ms) = self.span_ms.unwrap_or((at_ms, at_ms));
+        self.span_ms = Some((oldest_ms.min(at_ms), newest_ms.max(at_ms)));
     }
 
-    /// Tells what the newest sample of a series is that has none here.
-    pub fn set_newest(&mut self, slot: u32, newest: Newest) {
-        self.change(slot, |series| series.set_newest(newest));
+    /// A flush begins: late samples that come from now on stay when it drops what it has taken.
+    pub fn begin_flush(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
     }
 
     /// Keeps only the series in `kept`, each under its position there. Others have no samples here.
@@ -120,18 +165,20 @@ impl Memtable {
         let active = std::mem::take(&mut self.active);
         let place = |slot| (kept.rank(slot) - 1) as u32;
         self.active = active.iter().map(place).collect();
+        let raised = std::mem::take(&mut self.raised);
+        let kept_here = |(slot, at_ms): (u64, i64)| {
+            kept.contains(slot as u32).then(|| (u64::from(place(slot as u32)), at_ms))
+        };
+        self.raised = raised.into_iter().filter_map(kept_here).collect();
     }
 
     /// Drops what a flush has put into blocks.
     pub fn drop_taken(&mut self, taken: &[Taken]) {
         for Taken { slot, last_ms } in taken {
-            self.change(*slot, |series| series.drop_until(*last_ms));
+            self.change(*slot, |series, context| series.drop_until(*last_ms, context));
         }
-        let spans = |series: &SeriesSamples| series.span_ms();
-        let live = || self.active.iter().filter_map(|slot| spans(&self.series[slot as usize]));
-        let (oldest_ms, newest_ms) =
-            (live().map(|span| span.0).min(), live().map(|span| span.1).max());
-        (self.oldest_ms, self.newest_ms) = (oldest_ms, newest_ms);
+        let spans = self.active.iter().filter_map(|slot| self.series[slot as usize].span_ms());
+        self.span_ms = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
     }
 }
 

@@ -1,11 +1,12 @@
 //! The memtable against a plain map.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use model::{TimeRange, TimestampMs};
 use proptest::prelude::*;
 
-use super::{Memtable, Sample, Taken};
+use super::{Memtable, Piece, Sample, Taken};
 
 fn content(memtable: &Memtable, slot: u32, range: TimeRange) -> Vec<(i64, u64)> {
     let (mut instants, mut values) = (Vec::new(), Vec::new());
@@ -17,41 +18,86 @@ fn content(memtable: &Memtable, slot: u32, range: TimeRange) -> Vec<(i64, u64)> 
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append(u32, u8, u64),
+    /// Series, how much later than its newest sample, value.
+    Append(u32, i64, u64),
+    /// A run of appends at the same step.
+    Regular(u32, i64, u8, u64),
+    /// Any instant; the value counts also when there is one.
     Insert(u32, i64, u64),
-    Drop(u32, i64),
+    /// An instant that is not there.
+    Late(u32, i64, u64),
+    /// A flush up to an instant, during which a late sample comes.
+    Drop(u32, i64, Option<i64>),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let value = prop_oneof![(0u64..100).prop_map(|v| (v as f64 / 4.0).to_bits()), any::<u64>()];
+    let ahead = prop_oneof![6 => Just(3i64), 3 => 1i64..9, 1 => Just(1i64 << 40)];
     let step = prop_oneof![
-        20 => (0u32..3, 1u8..4, value.clone()).prop_map(|(s, d, v)| Step::Append(s, d, v)),
-        1 => (0u32..3, 0i64..400, value).prop_map(|(s, t, v)| Step::Insert(s, t, v)),
-        1 => (0u32..3, 0i64..400).prop_map(|(s, t)| Step::Drop(s, t)),
+        20 => (0u32..3, ahead, value.clone()).prop_map(|(s, d, v)| Step::Append(s, d, v)),
+        4 => (0u32..3, 1i64..4, any::<u8>(), value.clone())
+            .prop_map(|(s, d, n, v)| Step::Regular(s, d, n, v)),
+        1 => (0u32..3, 0i64..400, value.clone()).prop_map(|(s, t, v)| Step::Insert(s, t, v)),
+        8 => (0u32..3, -20i64..600, value).prop_map(|(s, t, v)| Step::Late(s, t, v)),
+        1 => (0u32..3, 0i64..900, proptest::option::of(0i64..900))
+            .prop_map(|(s, t, late)| Step::Drop(s, t, late)),
     ];
     proptest::collection::vec(step, 1..400)
+}
+
+type Model = BTreeMap<u32, BTreeMap<i64, u64>>;
+
+fn append(memtable: &mut Memtable, model: &mut Model, (slot, after, bits): (u32, i64, u64)) {
+    let series = model.entry(slot).or_default();
+    let newest = memtable.newest_ms_of(slot);
+    let last = newest.max(series.last_key_value().map(|(at, _)| *at)).unwrap_or(0);
+    let at_ms = last + after;
+    series.insert(at_ms, bits);
+    memtable.put(slot, Sample { at_ms, value: f64::from_bits(bits) });
 }
 
 proptest! {
     #[test]
     fn equals_a_map(steps in steps(), start in 0i64..300, width in 1i64..300) {
         let mut memtable = Memtable::default();
-        let mut model: BTreeMap<u32, BTreeMap<i64, u64>> = BTreeMap::new();
+        let mut model = Model::new();
         for step in steps {
             match step {
                 Step::Append(slot, after, bits) => {
-                    let series = model.entry(slot).or_default();
-                    let last = series.last_key_value().map_or(0, |(at, _)| *at);
-                    let at_ms = last + i64::from(after);
-                    series.insert(at_ms, bits);
-                    memtable.append(slot, Sample { at_ms, value: f64::from_bits(bits) });
+                    append(&mut memtable, &mut model, (slot, after, bits));
+                }
+                Step::Regular(slot, after, count, bits) => {
+                    for _ in 0..count {
+                        append(&mut memtable, &mut model, (slot, after, bits));
+                    }
                 }
                 Step::Insert(slot, at_ms, bits) => {
                     model.entry(slot).or_default().insert(at_ms, bits);
                     memtable.insert(slot, Sample { at_ms, value: f64::from_bits(bits) });
                 }
-                Step::Drop(slot, last_ms) => {
-                    model.entry(slot).or_default().retain(|at, _| *at > last_ms);
+                Step::Late(slot, at_ms, bits) => {
+                    if let Entry::Vacant(place) = model.entry(slot).or_default().entry(at_ms) {
+                        place.insert(bits);
+                        memtable.put(slot, Sample { at_ms, value: f64::from_bits(bits) });
+                    }
+                }
+                Step::Drop(slot, until_ms, late) => {
+                    memtable.begin_flush();
+                    let range = TimeRange::new(TimestampMs::MIN, TimestampMs(until_ms + 1)).unwrap();
+                    let mut piece: Option<Piece> =
+                        memtable.get(slot).and_then(|series| series.piece(range));
+                    if let Some(piece) = &mut piece {
+                        piece.cut(until_ms + 1);
+                    }
+                    let series = model.entry(slot).or_default();
+                    let late = late.filter(|at_ms| !series.contains_key(at_ms));
+                    series.retain(|at, _| *at > until_ms);
+                    if let Some(at_ms) = late {
+                        series.insert(at_ms, 7);
+                        memtable.put(slot, Sample { at_ms, value: f64::from_bits(7) });
+                    }
+                    let last_ms = piece.and_then(|piece| piece.last_ms());
+                    let Some(last_ms) = last_ms else { continue };
                     memtable.drop_taken(&[Taken { slot, last_ms }]);
                 }
             }
@@ -78,16 +124,66 @@ proptest! {
     }
 }
 
-#[test]
-fn a_series_of_two_hours_takes_less_than_a_kibibyte() {
-    const SERIES: u32 = 64;
+fn filled(series: u32, samples: i64, value: impl Fn(i64) -> f64) -> Memtable {
     let mut memtable = Memtable::default();
-    for index in 0..480i64 {
-        let value = (1_000_000 + index * 37 + index % 7) as f64;
-        for slot in 0..SERIES {
-            memtable.append(slot, Sample { at_ms: 1_700_000_000_000 + index * 15_000, value });
+    for index in 0..samples {
+        for slot in 0..series {
+            let at_ms = 1_700_000_000_000 + index * 15_000;
+            memtable.put(slot, Sample { at_ms, value: value(index) });
         }
     }
-    let bytes = memtable.bytes() / u64::from(SERIES);
-    assert!(bytes < 900, "{bytes} bytes");
+    memtable
+}
+
+#[test]
+fn what_a_series_takes() {
+    let counter = |index: i64| (1_000_000 + index * 37 + index % 7) as f64;
+    let gauge = |index: i64| (500.0 + ((index * 7919) % 200) as f64) / 10.0;
+    let constant = |_: i64| 17.0;
+    for (name, samples, bytes_max, value) in [
+        ("young counter", 20, 230, &counter as &dyn Fn(i64) -> f64),
+        ("young gauge", 20, 230, &gauge),
+        ("young constant", 20, 230, &constant),
+        ("counter of two hours", 480, 900, &counter),
+        ("gauge of two hours", 480, 1100, &gauge),
+        ("constant of two hours", 480, 620, &constant),
+    ] {
+        let bytes = filled(64, samples, value).bytes() / 64;
+        println!("{name}: {bytes} bytes");
+        assert!(bytes <= bytes_max, "{name}: {bytes} bytes");
+    }
+}
+
+/// Values that are easily spoilt, over every place a sample passes in memory.
+#[test]
+fn values_come_back_bit_for_bit() {
+    let values = [
+        f64::NAN.to_bits() | 0x1234,
+        model::sample::stale_nan().to_bits(),
+        0xfff8_0000_0000_0001,
+        1,
+        0x000f_ffff_ffff_ffff,
+        (-0.0f64).to_bits(),
+        0.0f64.to_bits(),
+        0.1234567890123456f64.to_bits(),
+        2.141592653589793f64.to_bits(),
+        1.7976931348623157e308f64.to_bits(),
+        123_456_789_012_345.67f64.to_bits(),
+        9_007_199_254_740_993.0f64.to_bits(),
+        f64::NEG_INFINITY.to_bits(),
+    ];
+    let mut memtable = Memtable::default();
+    let mut expected = Vec::new();
+    for index in 0..1000i64 {
+        let bits = values[(index as usize * 7 + index as usize / 50) % values.len()];
+        memtable.put(3, Sample { at_ms: index * 10, value: f64::from_bits(bits) });
+        expected.push((index * 10, bits));
+        if index % 4 == 0 {
+            let at_ms = index * 10 - 23;
+            memtable.put(3, Sample { at_ms, value: f64::from_bits(bits) });
+            expected.push((at_ms, bits));
+        }
+    }
+    expected.sort_unstable();
+    assert!(content(&memtable, 3, TimeRange::ALL) == expected);
 }

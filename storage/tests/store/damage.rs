@@ -29,6 +29,7 @@ fn a_block_with_a_damaged_meta_file_is_set_aside() {
     let disk = three_blocks();
     let path = files(&disk, "meta.json")[1].clone();
     disk.flip_bit(&path, 3, 1).unwrap();
+    disk.flip_bit(&path, 9, 1).unwrap();
     for _ in 0..2 {
         let store = open(&disk.disk(), quiet());
         let numbers: Vec<_> = content(&store).into_keys().collect();
@@ -40,6 +41,22 @@ fn a_block_with_a_damaged_meta_file_is_set_aside() {
     let store = open(&disk.disk(), quiet());
     append(&store, &[(2, 10_000, 2.0)]).unwrap();
     assert_eq!(content(&store).len(), 4, "the number of series 2 is known by the series log");
+}
+
+#[test]
+fn one_flipped_bit_in_the_words_about_blocks_is_turned_back() {
+    for name in ["meta.json", "manifest"] {
+        for place in (0..60).step_by(7) {
+            let disk = three_blocks();
+            disk.flip_bit(&files(&disk, name)[0], place, (place % 8) as u8).unwrap();
+            let store = open(&disk.disk(), quiet());
+            assert_eq!(content(&store).len(), 4, "{name} at {place}");
+            let damaged = store.stats().damaged;
+            assert!(damaged.len() == 1 && damaged[0].contains(name), "{damaged:?}");
+            drop(store);
+            assert_eq!(open(&disk.disk(), quiet()).stats().damaged, Vec::<String>::new());
+        }
+    }
 }
 
 #[test]
@@ -190,7 +207,10 @@ fn what_a_newer_release_wrote_is_refused() {
     let door = disk.disk();
     let path = Path::new("/store/manifest");
     let text = String::from_utf8(door.read(path, 1 << 20).unwrap()).unwrap();
-    door.write_atomic(path, text.replacen("MANIFEST 1 ", "MANIFEST 2 ", 1).as_bytes()).unwrap();
+    let (_, body) = text.split_once('\n').unwrap();
+    let checksum = xxhash_rust::xxh3::xxh3_64(format!("2\n{body}").as_bytes());
+    let newer = format!("BELFRY-MANIFEST 2 {checksum:016x}\n{body}");
+    door.write_atomic(path, newer.as_bytes()).unwrap();
     let error = try_open(&door, quiet()).err().unwrap();
     assert!(matches!(error, storage::Error::NewerFormat { found_version: 2, .. }), "{error}");
     assert!(error.to_string().contains("start the release that wrote it"));

@@ -4,6 +4,8 @@
 //! Not here: the parts alone (their own tests beside them).
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this crate is tests")]
 
+/// Histograms, starts, exemplars and metadata.
+mod beside;
 /// Readers, writers and flushes at the same time.
 mod concurrency;
 /// Power cuts at every operation.
@@ -16,12 +18,18 @@ mod full;
 mod labels;
 /// Limits of series, and who met them.
 mod limits;
+/// Samples out of order, and the same ones twice.
+mod late;
 /// Any order of appends, flushes and restarts.
 mod model_test;
+/// DuckDB and pyarrow read a block.
+mod other_tools;
 /// What is refused and when nothing is taken.
 mod refusal;
 /// Pictures of a running store in another folder.
 mod snapshot;
+/// Merges, retention, deletions.
+mod upkeep;
 /// What the tests share.
 mod support;
 /// Many series at once, and what they cost.

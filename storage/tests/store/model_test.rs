@@ -22,6 +22,9 @@ fn value() -> impl Strategy<Value = u64> {
         4 => (0u64..1000).prop_map(|value| (value as f64).to_bits()),
         2 => (0u64..100_000).prop_map(|value| (value as f64 / 1000.0).to_bits()),
         1 => any::<u64>(),
+        1 => 1u64..1 << 52, // Denormals.
+        1 => 0x7ff0_0000_0000_0001u64..1 << 63, // Not a number, any payload.
+        1 => (0u64..1 << 57).prop_map(|value| (value as f64 / 1e17).to_bits()),
         1 => Just(stale_nan().to_bits()),
         1 => Just((-0.0f64).to_bits()),
     ]
@@ -33,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => 1i64..60_000,
         1 => 1_000_000i64..20_000_000,
         1 => -40_000i64..=0,
+        1 => (1i64..50).prop_map(|steps| steps * -15_000),
     ];
     let samples = proptest::collection::vec((0u64..6, ahead, value()), 1..60);
     prop_oneof![
@@ -56,11 +60,17 @@ fn check(steps: Vec<Step>, settings: &Settings) {
                     let newest = series.last_key_value().map(|(at_ms, _)| *at_ms);
                     let at_ms = newest.unwrap_or(number as i64 * 1000) + ahead;
                     batch.push((number, at_ms, f64::from_bits(bits)));
-                    if newest.is_none_or(|newest| at_ms > newest) {
-                        series.insert(at_ms, bits);
-                        accepted += 1;
-                    } else if series.get(&at_ms) == Some(&bits) {
-                        accepted += 1;
+                    let oldest = newest.map(|newest| newest - settings.out_of_order_window_ms);
+                    let in_time = newest.is_none()
+                        || settings.out_of_order_window_ms > 0 && oldest <= Some(at_ms)
+                        || newest < Some(at_ms);
+                    match series.get(&at_ms) {
+                        Some(stored) => accepted += u64::from(*stored == bits),
+                        None if in_time => {
+                            series.insert(at_ms, bits);
+                            accepted += 1;
+                        }
+                        None => {}
                     }
                 }
                 let answer = append(&store, &batch).unwrap();
@@ -103,6 +113,11 @@ proptest! {
     }
 
     #[test]
+    fn equals_a_map_without_a_window(steps in proptest::collection::vec(step(), 1..40)) {
+        check(steps, &Settings { out_of_order_window_ms: 0, ..Settings::default() });
+    }
+
+    #[test]
     fn equals_a_map_with_small_ranges_and_budgets(
         steps in proptest::collection::vec(step(), 1..40)
     ) {
@@ -112,6 +127,7 @@ proptest! {
             memtable_bytes_max: 1 << 20,
             cache_bytes_max: 4096,
             journal_bytes_max: 20_000,
+            out_of_order_window_ms: 200_000,
             ..Settings::default()
         };
         check(steps, &settings);

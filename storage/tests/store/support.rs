@@ -19,9 +19,16 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// Settings with which nothing is flushed unless a test asks for it.
+/// Settings with which nothing is flushed, merged or dropped unless a test asks for it.
 pub fn quiet() -> Settings {
-    Settings { block_range_ms: 1 << 50, reserve_bytes: 0, ..Settings::default() }
+    Settings {
+        block_range_ms: 1 << 50,
+        reserve_bytes: 0,
+        retention_ms: 0,
+        // Late samples are refused unless a test wants them.
+        out_of_order_window_ms: 0,
+        ..Settings::default()
+    }
 }
 
 pub fn try_open(disk: &Disk, settings: Settings) -> Result<Arc<Store>, Error> {

@@ -247,6 +247,8 @@ async fn refused_samples_are_named_by_their_labels() {
     assert_eq!(stats.refused[&("samples", "out_of_order")], 2);
     assert_eq!(stats.refused[&("histograms", "invalid_histogram")], 2);
     assert_eq!(stats.requests[&("1.0", 400)], 2);
+    assert_eq!((stats.samples_received, stats.samples), (4, 2));
+    assert_eq!((stats.histograms_received, stats.histograms), (2, 0));
 }
 
 #[tokio::test]

@@ -77,6 +77,11 @@ fn numbers() {
     check_refused("1e400", "1:1: parse error: error parsing number: \"1e400\": value out of range");
     check_refused("0deadbeef", "1:1: parse error: bad number or duration syntax: \"0de\"");
     check_refused("5mm", "1:1: parse error: bad number or duration syntax: \"5mm\"");
+    // A character of several bytes behind it is shown whole.
+    check_refused(
+        "1h830\u{e9}",
+        "1:1: parse error: bad number or duration syntax: \"1h830\u{e9}\"",
+    );
     check_refused("100..4", "1:5: parse error: unexpected number \".4\"");
     check_refused("30m1h", "1:1: parse error: not a valid duration string: \"30m1h\"");
     check_refused(".", "1:1: parse error: unexpected character: '.'");

@@ -1,0 +1,56 @@
+//! The sections `web` and `backup` of belfry.yml: what operators may do to the whole.
+//!
+//! Place in the flow: belfry.yml → **here** → [`super::Config`].
+//!
+//! Not here: reading files with secrets; that happens when a backup is made.
+
+use std::path::{Path, PathBuf};
+
+use backup::S3Settings;
+use model::fields::Fields;
+
+/// What the web server may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Web {
+    /// Whether `/api/v1/admin` answers.
+    pub enable_admin_api: bool,
+}
+
+/// How buckets for backups are reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backup {
+    /// As written; what is missing may stand in the environment.
+    pub s3: S3Settings,
+    /// Where the key stands.
+    pub secret_access_key_file: Option<PathBuf>,
+}
+
+pub(super) fn read_web(fields: &mut Fields<'_>) -> Web {
+    let Some(mut web) = fields.fields("web") else { return Web::default() };
+    let enable_admin_api = web.boolean("enable_admin_api").unwrap_or_default();
+    web.finish();
+    Web { enable_admin_api }
+}
+
+pub(super) fn read_backup(fields: &mut Fields<'_>, folder: &Path) -> Backup {
+    let mut own = Backup::default();
+    let Some(mut section) = fields.fields("backup") else { return own };
+    if let Some(mut s3) = section.fields("s3") {
+        own.s3.endpoint = s3.text("endpoint");
+        own.s3.region = s3.text("region");
+        own.s3.access_key_id = s3.text("access_key_id");
+        own.s3.secret_access_key = s3.text("secret_access_key");
+        own.secret_access_key_file =
+            s3.text("secret_access_key_file").map(|file| folder.join(file));
+        own.s3.path_style = s3.boolean("path_style");
+        if own.s3.secret_access_key.is_some() && own.secret_access_key_file.is_some() {
+            s3.problem("secret_access_key_file", "secret_access_key is there too: one is enough");
+        }
+        if let Err(error) = own.s3.address("bucket") {
+            s3.problem("endpoint", error.to_string());
+        }
+        s3.finish();
+    }
+    section.finish();
+    own
+}

@@ -1,0 +1,327 @@
+//! One row group of `samples.parquet` before it is written: plain columns, and where pages end.
+//!
+//! Place in the flow: the block writer adds series → **row group** → chunks of the file.
+//!
+//! A value is a decimal (`v_int` and the exponent of its series), a float, or the stale marker.
+//! Decimals of a series whose differences vary get a page of their own when the jump to the next
+//! series would widen the differences around it.
+//!
+//! Not here: the bytes of pages (`page`), which series (`writer`).
+
+use std::ops::Range;
+
+use model::sample::is_stale_nan;
+use parquet::basic::Encoding;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::SchemaDescriptor;
+
+use super::page::{Bounds, Chunk, Packer};
+use super::{delta, runs, schema};
+use crate::encoding::decimal;
+
+/// What an own page costs beside its values: header, its place in the page index, frame.
+const PAGE_COST_BYTES: u32 = 60;
+/// Differences of fewer bits than this are compressed away; a jump among them costs little.
+const NOISE_BITS_MIN: u32 = 3;
+
+const WHOLE: u8 = 0;
+const FLOAT: u8 = 1;
+const STALE: u8 = 2;
+
+/// Rows, whole numbers and floats up to a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Place {
+    rows: usize,
+    wholes: usize,
+    floats: usize,
+}
+
+/// The series before the one that is added.
+#[derive(Debug, Clone, Copy)]
+struct Wholes {
+    last: i64,
+    delta_min: i64,
+    delta_max: i64,
+}
+
+/// The rows of one row group.
+#[derive(Default)]
+pub struct RowGroup {
+    ts: Vec<i64>,
+    v_int: Vec<i64>,
+    v_float: Vec<f64>,
+    /// Which of the columns each row stands in.
+    kinds: Vec<u8>,
+    stale_rows: usize,
+    /// Ordinal, exponent and rows of each series.
+    series: Vec<(u32, u8, usize)>,
+    /// Where pages of all columns end.
+    ends: Vec<Place>,
+    /// Where pages of `v_int` end as well.
+    whole_ends: Vec<Place>,
+    before: Option<Wholes>,
+}
+
+impl RowGroup {
+    /// Its rows so far.
+    pub fn rows(&self) -> usize {
+        self.ts.len()
+    }
+
+    fn place(&self) -> Place {
+        Place { rows: self.ts.len(), wholes: self.v_int.len(), floats: self.v_float.len() }
+    }
+
+    /// Adds all samples of a series.
+    pub fn add(&mut self, sid: u32, instants_ms: &[i64], values: &[f64]) {
+        let start = self.place();
+        self.ts.extend_from_slice(instants_ms);
+        let exponent = match decimal::append_mantissas(values, &mut self.v_int) {
+            Some(exponent) => {
+                self.kinds.resize(self.ts.len(), WHOLE);
+                exponent
+            }
+            None => self.add_mixed(values),
+        };
+        self.series.push((sid, exponent, values.len()));
+        self.end_wholes_before(start);
+        self.end_pages(start);
+    }
+
+    /// Adds values that are not all decimals; answers with the exponent.
+    fn add_mixed(&mut self, values: &[f64]) -> u8 {
+        let exponent = decimal::common_exponent(values);
+        for &value in values {
+            match exponent.and_then(|exponent| decimal::mantissa(value, exponent)) {
+                Some(mantissa) => {
+                    self.v_int.push(mantissa);
+                    self.kinds.push(WHOLE);
+                }
+                None if is_stale_nan(value) => {
+                    self.kinds.push(STALE);
+                    self.stale_rows += 1;
+                }
+                None => {
+                    self.v_float.push(value);
+                    self.kinds.push(FLOAT);
+                }
+            }
+        }
+        exponent.unwrap_or(0)
+    }
+
+    /// Ends the page of whole numbers at the boundary between the series before and this one, if
+    /// the jump costs more than a page.
+    fn end_wholes_before(&mut self, start: Place) {
+        let Some((&first, rest)) = self.v_int[start.wholes..].split_first() else { return };
+        let (mut last, mut delta_min, mut delta_max) = (first, 0, 0);
+        if let Some(second) = rest.first() {
+            (delta_min, delta_max) = (second - first, second - first);
+        }
+        for &next in rest {
+            let delta = next - last;
+            delta_min = delta_min.min(delta);
+            delta_max = delta_max.max(delta);
+            last = next;
+        }
+        let own = Wholes { last, delta_min, delta_max };
+        let Some(before) = self.before.replace(own) else { return };
+        let bits = |min: i64, max: i64| u64::BITS - ((max - min) as u64).leading_zeros();
+        let noise_bits =
+            bits(before.delta_min, before.delta_max).max(bits(own.delta_min, own.delta_max));
+        if noise_bits < NOISE_BITS_MIN {
+            return;
+        }
+        let jump = first - before.last;
+        let (min, max) = (before.delta_min.min(own.delta_min), before.delta_max.max(own.delta_max));
+        let wide_bits = bits(min.min(jump), max.max(jump));
+        // A jump down lowers the smallest difference of a whole block.
+        let widened = if jump < min { delta::BLOCK } else { delta::MINIBLOCK } as u32;
+        if (wide_bits - noise_bits) * widened / 8 > PAGE_COST_BYTES {
+            self.whole_ends.push(start);
+        }
+    }
+
+    /// Ends pages of all columns: at a series boundary when long enough, inside of very long series.
+    fn end_pages(&mut self, start: Place) {
+        let page_start = |own: &Self| own.ends.last().map_or(0, |end| end.rows);
+        let mut place = start;
+        while self.ts.len() - page_start(self) > schema::PAGE_ROWS_MAX {
+            let until = page_start(self) + schema::PAGE_ROWS_MAX;
+            for kind in &self.kinds[place.rows..until] {
+                place.wholes += usize::from(*kind == WHOLE);
+                place.floats += usize::from(*kind == FLOAT);
+            }
+            place.rows = until;
+            self.ends.push(place);
+        }
+        if self.ts.len() - page_start(self) >= schema::PAGE_ROWS {
+            self.ends.push(self.place());
+        }
+    }
+
+    /// Writes it.
+    pub fn write<W: std::io::Write + Send>(
+        mut self,
+        file: &mut SerializedFileWriter<W>,
+        packer: &mut Packer,
+    ) -> Result<()> {
+        if self.ends.last() != Some(&self.place()) {
+            self.ends.push(self.place());
+        }
+        let v_float = self.float_encoding(packer)?;
+        let descriptor = SchemaDescriptor::new(schema::samples());
+        let mut row_group = file.next_row_group()?;
+        for column in 0..descriptor.num_columns() {
+            let encoding = match column {
+                schema::TS | schema::V_INT => Encoding::DELTA_BINARY_PACKED,
+                schema::V_FLOAT => v_float,
+                _ => Encoding::RLE_DICTIONARY,
+            };
+            let mut chunk = Chunk::new(descriptor.column(column), encoding);
+            match column {
+                schema::TS => self.write_instants(&mut chunk, packer)?,
+                schema::V_INT => self.write_wholes(&mut chunk, packer)?,
+                schema::V_FLOAT => self.write_floats(&mut chunk, packer, v_float)?,
+                _ => self.write_runs(column, &mut chunk, packer)?,
+            }
+            let (bytes, close) = chunk.finish()?;
+            row_group.append_column(&bytes, close)?;
+        }
+        row_group.close()?;
+        Ok(())
+    }
+
+    fn write_instants(&self, chunk: &mut Chunk, packer: &mut Packer) -> Result<()> {
+        let (mut start, mut body) = (0, Vec::new());
+        for end in &self.ends {
+            let instants_ms = &self.ts[start..end.rows];
+            let min = instants_ms.iter().copied().min().expect("a page has rows");
+            let max = instants_ms.iter().copied().max().expect("a page has rows");
+            body.clear();
+            delta::encode(instants_ms, &mut body);
+            chunk.page(packer, instants_ms.len(), &body, Some(Bounds::I64(min, max)))?;
+            start = end.rows;
+        }
+        Ok(())
+    }
+
+    fn write_wholes(&self, chunk: &mut Chunk, packer: &mut Packer) -> Result<()> {
+        let mut ends = [self.ends.as_slice(), self.whole_ends.as_slice()].concat();
+        ends.sort_unstable_by_key(|end| end.rows);
+        ends.dedup();
+        let (mut start, mut body) = (Place::default(), Vec::new());
+        for end in ends {
+            let rows = start.rows..end.rows;
+            self.put_levels(rows.clone(), end.wholes - start.wholes, WHOLE, &mut body);
+            delta::encode(&self.v_int[start.wholes..end.wholes], &mut body);
+            chunk.page(packer, rows.len(), &body, None)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn write_floats(
+        &self,
+        chunk: &mut Chunk,
+        packer: &mut Packer,
+        encoding: Encoding,
+    ) -> Result<()> {
+        let (mut start, mut body) = (Place::default(), Vec::new());
+        for (index, end) in self.ends.iter().enumerate() {
+            let count = end.floats - start.floats;
+            if count == 0 && self.ends.get(index + 1).is_some_and(|next| next.floats == end.floats)
+            {
+                continue; // Neighbours without floats are one page.
+            }
+            let rows = start.rows..end.rows;
+            self.put_levels(rows.clone(), count, FLOAT, &mut body);
+            let floats = &self.v_float[start.floats..end.floats];
+            if encoding == Encoding::PLAIN {
+                body.extend(floats.iter().flat_map(|value| value.to_le_bytes()));
+            } else {
+                put_split(floats, &mut body);
+                chunk.plane_bytes = floats.len();
+            }
+            chunk.page(packer, rows.len(), &body, None)?;
+            start = *end;
+        }
+        Ok(())
+    }
+
+    /// A column that is one value per series, or nearly always the same.
+    fn write_runs(&self, column: usize, chunk: &mut Chunk, packer: &mut Packer) -> Result<()> {
+        let mut dictionary: Vec<i32> = match column {
+            schema::SID => self.series.iter().map(|series| series.0 as i32).collect(),
+            schema::V_EXP => self.series.iter().map(|series| i32::from(series.1)).collect(),
+            _ if self.stale_rows > 0 => vec![0, schema::FLAG_STALE],
+            _ => vec![0],
+        };
+        dictionary.sort_unstable_by_key(|value| *value as u32);
+        dictionary.dedup();
+        let place = |value: i32| {
+            let found = dictionary.binary_search_by_key(&(value as u32), |own| *own as u32);
+            found.expect("every value is in the dictionary") as u32
+        };
+        let width = runs::width_of(dictionary.len() as u32 - 1).max(1);
+        let mut body = vec![width as u8];
+        match column {
+            schema::SID => {
+                let all = self.series.iter().map(|series| (place(series.0 as i32), series.2));
+                runs::encode(all, width, &mut body);
+            }
+            schema::V_EXP => {
+                let all = self.series.iter().map(|series| (place(series.1.into()), series.2));
+                runs::encode(all, width, &mut body);
+            }
+            _ if self.stale_rows == 0 => runs::encode([(0, self.ts.len())], width, &mut body),
+            _ => {
+                let flags = self.kinds.iter().map(|kind| (u32::from(*kind == STALE), 1));
+                runs::encode(flags, width, &mut body);
+            }
+        }
+        let bounds = (column == schema::SID)
+            .then(|| Bounds::I32(dictionary[0], dictionary[dictionary.len() - 1]));
+        chunk.dictionary(packer, &dictionary)?;
+        chunk.page(packer, self.ts.len(), &body, bounds)
+    }
+
+    /// Begins the body of a page of a nullable column: which rows have a value.
+    fn put_levels(&self, rows: Range<usize>, present: usize, kind: u8, body: &mut Vec<u8>) {
+        body.clear();
+        body.extend_from_slice(&[0; 4]);
+        if present == rows.len() || present == 0 {
+            runs::encode([(u32::from(present > 0), rows.len())], 1, body);
+        } else {
+            let levels = self.kinds[rows].iter().map(|own| (u32::from(*own == kind), 1));
+            runs::encode(levels, 1, body);
+        }
+        let bytes = (body.len() - 4) as u32;
+        body[..4].copy_from_slice(&bytes.to_le_bytes());
+    }
+
+    /// Tries both encodings on a prefix of the floats: neither is best for all data.
+    fn float_encoding(&self, packer: &mut Packer) -> Result<Encoding> {
+        const TRIAL_VALUES_MAX: usize = 8 * 1024;
+        let trial = &self.v_float[..self.v_float.len().min(TRIAL_VALUES_MAX)];
+        if trial.is_empty() {
+            return Ok(Encoding::PLAIN);
+        }
+        let plain: Vec<u8> = trial.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut split = Vec::with_capacity(plain.len());
+        put_split(trial, &mut split);
+        let mut size = |bytes: &[u8], plane_bytes: usize| {
+            packer.trial(bytes, plane_bytes).map_err(ParquetError::from)
+        };
+        let split_wins = size(&split, trial.len())? < size(&plain, 0)?;
+        Ok(if split_wins { Encoding::BYTE_STREAM_SPLIT } else { Encoding::PLAIN })
+    }
+}
+
+/// Appends the first bytes of all floats, then their second bytes, and so on.
+fn put_split(floats: &[f64], out: &mut Vec<u8>) {
+    for place in 0..8 {
+        out.extend(floats.iter().map(|value| (value.to_bits() >> (8 * place)) as u8));
+    }
+}

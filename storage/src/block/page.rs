@@ -1,0 +1,312 @@
+//! Pages and column chunks of `samples.parquet`, byte by byte.
+//!
+//! Place in the flow: the block writer's columns → **chunk** → row group of the file.
+//!
+//! The library's own column writer counts, hashes and copies every value of columns that are one long
+//! run, and cuts all columns alike. This one writes runs as runs, cuts each column where it pays,
+//! and puts the CRC32 that readers check into each page header.
+//!
+//! A page header is a Thrift struct in compact form: 1 kind, 2 size, 3 compressed size, 4 CRC32, then
+//! 5 (data page, version 1) or 7 (dictionary page), each field with its distance to the one before.
+//!
+//! Not here: which values (`writer`), the encodings of numbers (`delta`, `runs`).
+
+use std::io::Write;
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder};
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescPtr;
+use zstd::bulk::Compressor;
+use zstd::stream::write::Encoder;
+
+use crate::encoding::varint::put_i64;
+
+/// A field of type i32 that follows the field before it directly.
+const NEXT_I32: u8 = 0x15;
+/// A field of type struct that follows the field before it directly.
+const NEXT_STRUCT: u8 = 0x1c;
+const DATA_PAGE: i64 = 0;
+const DICTIONARY_PAGE: i64 = 2;
+
+/// The level of zstd for whole numbers.
+const QUICK: i32 = 1;
+/// The level of zstd for floats.
+const THOROUGH: i32 = 3;
+
+/// Compresses pages; one of each level is kept for all pages of a block.
+pub struct Packer {
+    quick: Compressor<'static>,
+    thorough: Compressor<'static>,
+    page: Vec<u8>,
+}
+
+impl Packer {
+    /// A packer without a page.
+    pub fn new() -> std::io::Result<Packer> {
+        Ok(Packer {
+            quick: Compressor::new(QUICK)?,
+            thorough: Compressor::new(THOROUGH)?,
+            page: Vec::new(),
+        })
+    }
+
+    /// How many bytes the thorough level makes of these.
+    pub fn trial(&mut self, bytes: &[u8], plane_bytes: usize) -> std::io::Result<usize> {
+        Ok(self.pack(bytes, true, plane_bytes)?.len())
+    }
+
+    /// Packs a page. One that ends with planes (the first bytes of all floats, their second ones …)
+    /// gets a block of the compression for each of them: some are noise and some are not.
+    fn pack(&mut self, bytes: &[u8], thorough: bool, plane_bytes: usize) -> std::io::Result<&[u8]> {
+        self.page.clear();
+        if plane_bytes > 0 {
+            let mut encoder = Encoder::new(std::mem::take(&mut self.page), THOROUGH)?;
+            encoder.set_pledged_src_size(Some(bytes.len() as u64))?;
+            let (mut head, mut planes) = bytes.split_at(bytes.len() % plane_bytes);
+            while !planes.is_empty() {
+                encoder.write_all(head)?;
+                encoder.write_all(&planes[..plane_bytes])?;
+                (head, planes) = (&[], &planes[plane_bytes..]);
+                if !planes.is_empty() {
+                    encoder.flush()?;
+                }
+            }
+            self.page = encoder.finish()?;
+            return Ok(&self.page);
+        }
+        self.page.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        let compressor = if thorough { &mut self.thorough } else { &mut self.quick };
+        compressor.compress_to_buffer(bytes, &mut self.page)?;
+        Ok(&self.page)
+    }
+}
+
+/// Smallest and largest value of a page or a chunk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bounds {
+    /// Of a column of 32 bits.
+    I32(i32, i32),
+    /// Of a column of 64 bits.
+    I64(i64, i64),
+}
+
+impl Bounds {
+    fn bytes(self) -> (Vec<u8>, Vec<u8>) {
+        match self {
+            Bounds::I32(min, max) => (min.to_le_bytes().into(), max.to_le_bytes().into()),
+            Bounds::I64(min, max) => (min.to_le_bytes().into(), max.to_le_bytes().into()),
+        }
+    }
+
+    fn join(self, other: Bounds) -> Bounds {
+        match (self, other) {
+            (Bounds::I32(a, b), Bounds::I32(c, d)) => Bounds::I32(a.min(c), b.max(d)),
+            (Bounds::I64(a, b), Bounds::I64(c, d)) => Bounds::I64(a.min(c), b.max(d)),
+            _ => unreachable!("all pages of a column have one type"),
+        }
+    }
+
+    fn statistics(self) -> Statistics {
+        match self {
+            Bounds::I32(min, max) => Statistics::int32(Some(min), Some(max), None, Some(0), false),
+            Bounds::I64(min, max) => Statistics::int64(Some(min), Some(max), None, Some(0), false),
+        }
+    }
+}
+
+/// One column of one row group in the making.
+pub struct Chunk {
+    description: ColumnDescPtr,
+    encoding: Encoding,
+    thorough: bool,
+    bytes: Vec<u8>,
+    plain_bytes: usize,
+    rows: usize,
+    data_offset: Option<usize>,
+    has_dictionary: bool,
+    offsets: OffsetIndexBuilder,
+    pages: Option<ColumnIndexBuilder>,
+    bounds: Option<Bounds>,
+    /// The next page ends with planes of so many bytes; 0: it does not.
+    pub plane_bytes: usize,
+}
+
+impl Chunk {
+    /// An empty chunk; its data pages are encoded like this.
+    pub fn new(description: ColumnDescPtr, encoding: Encoding) -> Chunk {
+        Chunk {
+            description,
+            encoding,
+            thorough: encoding == Encoding::PLAIN || encoding == Encoding::BYTE_STREAM_SPLIT,
+            bytes: Vec::new(),
+            plain_bytes: 0,
+            rows: 0,
+            data_offset: None,
+            has_dictionary: false,
+            offsets: OffsetIndexBuilder::new(),
+            pages: None,
+            bounds: None,
+            plane_bytes: 0,
+        }
+    }
+
+    /// Adds the dictionary, before any data page.
+    pub fn dictionary(&mut self, packer: &mut Packer, values: &[i32]) -> Result<()> {
+        assert!(self.bytes.is_empty(), "the dictionary comes first");
+        let body: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.has_dictionary = true;
+        // Field 7 after field 4: number of values, encoding PLAIN.
+        let mut own = vec![NEXT_STRUCT + 0x20, NEXT_I32];
+        put_i64(&mut own, values.len() as i64);
+        own.extend_from_slice(&[NEXT_I32, 0, 0, 0]);
+        self.put_page(packer, DICTIONARY_PAGE, &body, &own)?;
+        Ok(())
+    }
+
+    /// Adds a data page with so many rows. `body` begins with the levels if the column is nullable.
+    pub fn page(
+        &mut self,
+        packer: &mut Packer,
+        rows: usize,
+        body: &[u8],
+        bounds: Option<Bounds>,
+    ) -> Result<()> {
+        let encoding = match self.encoding {
+            Encoding::PLAIN => 0,
+            Encoding::DELTA_BINARY_PACKED => 5,
+            Encoding::RLE_DICTIONARY => 8,
+            Encoding::BYTE_STREAM_SPLIT => 9,
+            other => unreachable!("no column is encoded as {other}"),
+        };
+        let mut own = vec![NEXT_STRUCT, NEXT_I32];
+        put_i64(&mut own, rows as i64);
+        own.push(NEXT_I32);
+        put_i64(&mut own, encoding);
+        // Levels are RLE (3), of both kinds; the ends of both structs.
+        own.extend_from_slice(&[NEXT_I32, 6, NEXT_I32, 6, 0, 0]);
+        let start = self.bytes.len();
+        self.data_offset.get_or_insert(start);
+        let size = self.put_page(packer, DATA_PAGE, body, &own)?;
+        self.offsets.append_row_count(rows as i64);
+        self.offsets.append_offset_and_size(start as i64, size);
+        self.rows += rows;
+        if let Some(bounds) = bounds {
+            let (min, max) = bounds.bytes();
+            let kind = self.description.physical_type();
+            let pages = self.pages.get_or_insert_with(|| ColumnIndexBuilder::new(kind));
+            pages.append(false, min, max, 0);
+            self.bounds = Some(self.bounds.map_or(bounds, |before| before.join(bounds)));
+        }
+        Ok(())
+    }
+
+    /// Appends header and body; answers with their size.
+    fn put_page(&mut self, packer: &mut Packer, kind: i64, body: &[u8], own: &[u8]) -> Result<i32> {
+        let too_large = |_| ParquetError::General("a page is larger than 2 GiB".to_owned());
+        let packed = packer.pack(body, self.thorough, self.plane_bytes)?;
+        let start = self.bytes.len();
+        let crc = crc32(packed) as i32;
+        for value in [kind, body.len() as i64, packed.len() as i64, i64::from(crc)] {
+            self.bytes.push(NEXT_I32);
+            put_i64(&mut self.bytes, value);
+        }
+        self.bytes.extend_from_slice(own);
+        let header_bytes = self.bytes.len() - start;
+        self.bytes.extend_from_slice(packed);
+        self.plain_bytes += header_bytes + body.len();
+        i32::try_from(self.bytes.len() - start).map_err(too_large)
+    }
+
+    /// The bytes, and what the row group must know about them. Offsets count from their start.
+    pub fn finish(self) -> Result<(Bytes, ColumnCloseResult)> {
+        let data_offset = self.data_offset.expect("a row group has rows");
+        let mut encodings = vec![self.encoding, Encoding::RLE];
+        if self.has_dictionary {
+            encodings.push(Encoding::PLAIN);
+        }
+        let level = ZstdLevel::try_new(if self.thorough { THOROUGH } else { QUICK })?;
+        let mut metadata = ColumnChunkMetaData::builder(self.description)
+            .set_encodings(encodings)
+            .set_compression(Compression::ZSTD(level))
+            .set_num_values(self.rows as i64)
+            .set_total_compressed_size(self.bytes.len() as i64)
+            .set_total_uncompressed_size(self.plain_bytes as i64)
+            .set_data_page_offset(data_offset as i64)
+            .set_dictionary_page_offset(self.has_dictionary.then_some(0));
+        if let Some(bounds) = self.bounds {
+            metadata = metadata.set_statistics(bounds.statistics());
+        }
+        let close = ColumnCloseResult {
+            bytes_written: self.bytes.len() as u64,
+            rows_written: self.rows as u64,
+            metadata: metadata.build()?,
+            bloom_filter: None,
+            column_index: self.pages.map(ColumnIndexBuilder::build).transpose()?,
+            offset_index: Some(self.offsets.build()),
+        };
+        Ok((self.bytes.into(), close))
+    }
+}
+
+/// The CRC32 of gzip, which Parquet prescribes; eight bytes a step.
+fn crc32(bytes: &[u8]) -> u32 {
+    const TABLES: [[u32; 256]; 8] = crc_tables();
+    let mut crc = u32::MAX;
+    let mut words = bytes.chunks_exact(8);
+    for word in words.by_ref() {
+        let mixed = crc.to_le_bytes();
+        let place = |index: usize| {
+            let byte = if index < 4 { word[index] ^ mixed[index] } else { word[index] };
+            TABLES[7 - index][usize::from(byte)]
+        };
+        crc = (0..8).fold(0, |sum, index| sum ^ place(index));
+    }
+    let step = |crc: u32, byte: &u8| crc >> 8 ^ TABLES[0][usize::from(crc as u8 ^ byte)];
+    !words.remainder().iter().fold(crc, step)
+}
+
+const fn crc_tables() -> [[u32; 256]; 8] {
+    let mut tables = [[0; 256]; 8];
+    let mut index = 0;
+    while index < 256 {
+        let mut value = index as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            value = if value & 1 == 1 { value >> 1 ^ 0xedb8_8320 } else { value >> 1 };
+            bit += 1;
+        }
+        tables[0][index] = value;
+        index += 1;
+    }
+    let mut table = 1;
+    while table < 8 {
+        let mut index = 0;
+        while index < 256 {
+            let before = tables[table - 1][index];
+            tables[table][index] = before >> 8 ^ tables[0][(before & 0xff) as usize];
+            index += 1;
+        }
+        table += 1;
+    }
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_crc_of_gzip() {
+        assert_eq!(super::crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(super::crc32(b"12345678123456789"), {
+            let step = |crc: u32, byte: &u8| {
+                (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+                    crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
+                })
+            };
+            !b"12345678123456789".iter().fold(u32::MAX, step)
+        });
+    }
+}

@@ -153,7 +153,9 @@ impl SeriesReader for FromBatches {
 }
 
 /// The three columns of a batch.
-fn columns(batch: &RecordBatch) -> Result<(&[u32], &[i64], &[f64]), Error> {
+type Columns<'b> = (&'b [u32], &'b [i64], &'b [f64]);
+
+fn columns(batch: &RecordBatch) -> Result<Columns<'_>, Error> {
     let column = |name: &str| {
         batch
             .column_by_name(name)

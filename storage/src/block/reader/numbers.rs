@@ -237,8 +237,7 @@ mod tests {
                 block.iter().map(|delta| delta.wrapping_sub(smallest) as u64).collect();
             let minis: Vec<&[u64]> = numbers.chunks(32).collect();
             let width = |mini: &&[u64]| 64 - mini.iter().max().unwrap().leading_zeros() as u8;
-            let widths: Vec<u8> =
-                (0..4).map(|at| minis.get(at).map_or(0, |mini| width(mini))).collect();
+            let widths: Vec<u8> = (0..4).map(|at| minis.get(at).map_or(0, width)).collect();
             out.extend_from_slice(&widths);
             for (mini, width) in minis.iter().zip(&widths) {
                 let mut bits = vec![0u8; usize::from(*width) * 4];

@@ -203,6 +203,10 @@ impl Job<'_> {
 /// share stay as long as one needs them.
 async fn prune(place: &Place, keep: usize, made: &str) -> Result<Vec<String>, Error> {
     let names = place.names().await?;
+    if !names.iter().any(|own| own == made) {
+        let reason = format!("{made} was made but is not listed; nothing old is removed");
+        return Err(Error::Busy(reason));
+    }
     let (mut old, mut kept): (Vec<String>, Vec<String>) =
         names.into_iter().partition(|name| name != made);
     kept.extend(old.split_off(old.len().saturating_sub(keep.saturating_sub(1))));

@@ -32,24 +32,27 @@ pub struct Snapshots {
     clock: Arc<dyn Clock>,
     rooms: Rooms,
     /// Held while one is made.
-    one: Mutex<()>,
+    one: Arc<Mutex<()>>,
 }
 
 impl Snapshots {
     /// Pictures of these rooms.
     pub fn new(data: &Path, clock: Arc<dyn Clock>, rooms: Rooms) -> Snapshots {
-        Snapshots { folder: data.join(SNAPSHOTS_FOLDER), clock, rooms, one: Mutex::new(()) }
+        Snapshots { folder: data.join(SNAPSHOTS_FOLDER), clock, rooms, one: Arc::default() }
     }
 }
 
 impl Admin for Snapshots {
     fn snapshot(&self, skip_head: bool) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async move {
-            let _one = self.one.lock().await;
+            let one = Arc::clone(&self.one).lock_owned().await;
             let now = self.clock.now();
             let (folder, rooms) = (self.folder.clone(), self.rooms.clone());
             let name = backup::time_name(now);
-            let made = tokio::task::spawn_blocking(move || make(&folder, &name, &rooms, skip_head));
+            let made = tokio::task::spawn_blocking(move || {
+                let _one = one; // Until it is made, also when nobody waits for it any more.
+                make(&folder, &name, &rooms, skip_head)
+            });
             made.await.map_err(|error| error.to_string())?
         })
     }

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluated, Evaluator};
 use crate::kernel::Element;
-use crate::value::{Answer, MatrixSeries, Stats, Value, VectorSample};
+use crate::value::{Answer, Held, MatrixSeries, Stats, Value, VectorSample};
 
 /// Evaluates an expression and shapes its value.
 pub fn value(evaluator: &Evaluator, expr: &Expr, is_range: bool) -> Result<Value, Error> {
@@ -111,7 +111,8 @@ fn raw(evaluator: &Evaluator, expr: &Expr) -> Result<Value, Error> {
 }
 
 /// The answer with everything that was noted on the way.
-pub fn answer(value: Value, context: Context) -> Answer {
+pub fn answer(value: Value, context: Context) -> Result<Answer, Error> {
+    let held = Held::new(context.ledger.charge(0, bytes(&value))?);
     let stats = Stats {
         series: context.series_total.load(Ordering::Relaxed),
         samples_total: context.samples_total.load(Ordering::Relaxed),
@@ -121,5 +122,21 @@ pub fn answer(value: Value, context: Context) -> Answer {
         ..Stats::default()
     };
     let (warnings, infos) = context.notes.render(&context.text);
-    Answer { value, warnings, infos, stats }
+    Ok(Answer { value, warnings, infos, stats, held })
+}
+
+/// The memory of a result, roughly: labels are shared with the store.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Scalar { .. } | Value::Text { .. } => 0,
+        Value::Vector(samples) => samples.len() * size_of::<VectorSample>(),
+        Value::Matrix(all) => {
+            let own = |one: &MatrixSeries| {
+                size_of::<MatrixSeries>()
+                    + one.points.len() * size_of::<(TimestampMs, f64)>()
+                    + one.histograms.iter().map(|(_, own)| own.bytes()).sum::<usize>()
+            };
+            all.iter().map(own).sum()
+        }
+    }
 }

@@ -330,7 +330,7 @@ fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> 
     context.charge_steps(when.grid.steps)?;
     let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };
     let value = answer::value(&evaluator, expr, when.is_range)?;
-    let mut answer = answer::answer(value, context);
+    let mut answer = answer::answer(value, context)?;
     answer.stats.eval_us = micros(started);
     Ok(answer)
 }

@@ -50,4 +50,4 @@ pub use error::Error;
 pub use running::Running;
 pub use settings::{Priority, QueryOptions, Settings};
 pub use source::{Batches, Run, SeriesReader, Source, Want};
-pub use value::{Answer, MatrixSeries, NodeStats, Stats, Value, VectorSample};
+pub use value::{Answer, Held, MatrixSeries, NodeStats, Stats, Value, VectorSample};

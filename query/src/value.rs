@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use model::{Histogram, Labels, TimestampMs};
 
+use crate::ledger::Charge;
+
 /// The answer to one query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -19,6 +21,26 @@ pub struct Answer {
     pub infos: Vec<String>,
     /// What it cost.
     pub stats: Stats,
+    /// Its memory in the query's budget, for as long as it lives.
+    pub held: Held,
+}
+
+/// Memory that an answer holds in the budgets; given back with the last copy of it.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Option<Arc<Charge>>);
+
+impl Held {
+    /// Holds what was charged.
+    pub(crate) fn new(charge: Charge) -> Held {
+        Held(Some(Arc::new(charge)))
+    }
+}
+
+impl PartialEq for Held {
+    /// Two answers are equal whatever they are charged for.
+    fn eq(&self, _: &Held) -> bool {
+        true
+    }
 }
 
 /// A result of one of the four types.

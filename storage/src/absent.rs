@@ -56,9 +56,10 @@ pub fn retry(shared: &Shared) {
     }
     // Retention and compaction change the manifest under this lock.
     let flushing = lock(&shared.flushing);
-    let mut absent = lock(&shared.absent.0);
     let is_named = |block: &AbsentBlock| flushing.manifest.blocks.contains(&block.entry);
-    let tried = std::mem::take(&mut *absent);
+    // Not held while the disk is asked: it may take long to refuse, and every question looks here.
+    let tried = lock(&shared.absent.0).clone();
+    let mut absent = Vec::new();
     for mut block in tried.into_iter().filter(is_named) {
         match open_block(&shared.disk, &shared.dir, &block.entry, &shared.cache) {
             Ok((found, repaired)) => {
@@ -72,6 +73,7 @@ pub fn retry(shared: &Shared) {
             }
         }
     }
+    *lock(&shared.absent.0) = absent;
 }
 
 fn serve(shared: &Shared, block: Block) {

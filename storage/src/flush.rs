@@ -22,8 +22,8 @@
 //! Not here: the files of a block (`block::writer`), when a restart skips samples (`open`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 use model::append::SeriesId;
 use model::{Labels, TimeRange, TimestampMs};
@@ -144,8 +144,11 @@ struct Boundary {
 /// Flushes. Waits for one that runs.
 pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     let mut flushing = lock(&shared.flushing);
-    let Some(boundary) = begin(shared, reach)? else { return Ok(()) };
+    let Some((boundary, eras)) = begin(shared, reach)? else { return Ok(()) };
+    // What all flushes take stands in segments before the boundary: nothing comes in between.
+    let held = (reach == Reach::All).then_some(eras);
     let (leaving, ranges, mut beside) = collect(shared, boundary.before_ms);
+    drop(held);
     let mut written = Vec::new();
     let recorded =
         write_blocks(shared, &mut flushing, (&leaving, &ranges, &mut beside), &mut written)
@@ -161,7 +164,9 @@ pub fn flush(shared: &Shared, reach: Reach) -> Result<(), Error> {
     Ok(())
 }
 
-fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
+type Eras<'a> = MutexGuard<'a, Vec<Era>>;
+
+fn begin(shared: &Shared, reach: Reach) -> Result<Option<(Boundary, Eras<'_>)>, Error> {
     let mut eras = lock(&shared.eras);
     let (oldest_ms, newest_ms) = {
         let head = shared.head();
@@ -178,7 +183,7 @@ fn begin(shared: &Shared, reach: Reach) -> Result<Option<Boundary>, Error> {
     let segment = shared.journal.rotate()?;
     eras.push(Era { segment, newest_ms: None, bytes: 0 });
     shared.head_mut().memtable.begin_flush();
-    Ok(Some(Boundary { segment, before_ms }))
+    Ok(Some((Boundary { segment, before_ms }, eras)))
 }
 
 /// The series with samples before an instant, in the order of blocks, and the aligned ranges that

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use model::append::{RefusedReason, SeriesId};
 use model::{Batch, TimeRange, TimestampMs};
 
+use crate::beside::file::HISTOGRAMS_FILE;
 use crate::beside::scan::histogram_in_blocks;
 use crate::block::Block;
 use crate::plan::{NONE_MS, Plan};
@@ -120,7 +121,10 @@ impl Plan<'_> {
                 continue;
             };
             self.rows_left = rows_left;
-            let found = columns_in_blocks(blocks, &ids, range);
+            let Some(found) = columns_in_blocks(blocks, &ids, range) else {
+                portion.iter().for_each(|&index| candidates[index].stored = Stored::Unread);
+                continue;
+            };
             for &index in portion {
                 let position = ids.binary_search(&candidates[index].id);
                 let columns = &found[position.expect("each candidate's series was read")];
@@ -165,11 +169,15 @@ impl Plan<'_> {
 impl Plan<'_> {
     fn is_histogram_at(&mut self, candidate: &Candidate, at_ms: i64) -> bool {
         let blocks = self.present.blocks;
-        let touches = |block: &Arc<Block>| block.range().contains(TimestampMs(at_ms));
+        let touches = |block: &Arc<Block>| {
+            block.range().contains(TimestampMs(at_ms))
+                && block.meta().file(HISTOGRAMS_FILE).is_some()
+        };
+        // Beyond what may be looked at it is taken for one: refused rather than put over it.
         self.histogram_here(candidate.slot, at_ms).is_some()
             || blocks.iter().any(touches)
-                && self.may_look_into_blocks()
-                && histogram_in_blocks(blocks, candidate.id, at_ms).is_some()
+                && (!self.may_look_into_blocks()
+                    || histogram_in_blocks(blocks, candidate.id, at_ms).is_some())
     }
 }
 

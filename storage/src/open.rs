@@ -394,13 +394,9 @@ impl Memory {
         }
     }
 
-    /// Adds the series of a record; those of the series log count as logged one by one.
+    /// Adds the series of a record. In the series log a later number is the right one.
     fn add_record(&mut self, payload: &[u8], dir: &str, damaged: &mut Vec<String>) -> bool {
-        let is_log = dir == SERIES_LOG_DIR;
         let read = each_series(payload, |id, text, ends| {
-            if is_log {
-                self.logged_slots = self.head.registry.len();
-            }
             if !self.add_series(id, text, ends) {
                 damaged.push(format!("{dir}: number {} given twice", id.0));
             }
@@ -435,11 +431,11 @@ impl Memory {
         log: &Journal,
         damaged: &mut Vec<String>,
     ) -> Result<(), Error> {
+        self.logged_slots = 0;
         for block in blocks {
             match block.read_series_file() {
                 Ok(rows) => {
                     for (id, labels) in rows.entries() {
-                        self.logged_slots = self.head.registry.len();
                         self.add_series(id, labels.text(), labels.ends());
                     }
                 }

@@ -59,7 +59,7 @@ enum InMemory {
     Nothing,
     /// Boxed: most queries of many series want the newest sample only.
     Piece(Box<Piece>),
-    /// The newest of all, inside the range: nothing else is looked at.
+    /// The newest of memory, inside the range: only blocks with a later one are looked at.
     Newest(Sample),
 }
 
@@ -144,15 +144,25 @@ impl Reader {
     ) -> Vec<Reader> {
         let mut warnings = shared.absent.warnings();
         let mut in_memory = look_into_memory(shared, ids, (range, want));
-        let is_done = in_memory.iter().all(|own| matches!(own, InMemory::Newest(_)));
+        // After a restart memory may hold nothing but late samples: a block may have newer ones.
+        let newest_ms = |own: &InMemory| match own {
+            InMemory::Newest(sample) => Some(sample.at_ms),
+            InMemory::Nothing | InMemory::Piece(_) => None,
+        };
+        let done_ms = in_memory.iter().map(newest_ms).min().flatten();
         // Memory first, blocks second: a flush in between shows samples twice, never not at all.
         let blocks = shared.blocks();
         let mut touched = Vec::new();
-        for block in blocks.iter().filter(|block| !is_done && block.range().overlaps(range)) {
+        let may_matter = |block: &&Arc<Block>| {
+            block.range().overlaps(range) && done_ms.is_none_or(|done| block.meta().max_ms > done)
+        };
+        for block in blocks.iter().filter(may_matter) {
             let Some(index) = index_or_set_aside(block, &mut warnings) else { continue };
             let mut sids = ordinals(&index, ids, range);
             for (sid, own) in sids.iter_mut().zip(&in_memory) {
-                if matches!(own, InMemory::Newest(_)) {
+                if *sid != ABSENT
+                    && newest_ms(own).is_some_and(|at| index.series()[*sid as usize].max_ms <= at)
+                {
                     *sid = ABSENT;
                 }
             }
@@ -205,12 +215,7 @@ impl Reader {
             self.next += 1;
             self.columns.clear();
             self.starts.clear();
-            if let InMemory::Newest(sample) = self.visits[visit].in_memory {
-                self.columns.instants_ms.push(sample.at_ms);
-                self.columns.values.push(sample.value);
-            } else {
-                self.read(visit);
-            }
+            self.read(visit);
             if self.columns.values.is_empty() {
                 continue;
             }
@@ -238,9 +243,16 @@ impl Reader {
             }
         }
         let in_memory = &mut self.visits[visit].in_memory;
-        if let InMemory::Piece(piece) = std::mem::replace(in_memory, InMemory::Nothing) {
-            self.starts.push(self.columns.values.len());
-            piece.decode(self.range, &mut self.columns.instants_ms, &mut self.columns.values);
+        self.starts.push(self.columns.values.len());
+        match std::mem::replace(in_memory, InMemory::Nothing) {
+            InMemory::Nothing => {}
+            InMemory::Newest(sample) => {
+                self.columns.instants_ms.push(sample.at_ms);
+                self.columns.values.push(sample.value);
+            }
+            InMemory::Piece(piece) => {
+                piece.decode(self.range, &mut self.columns.instants_ms, &mut self.columns.values);
+            }
         }
         let instants_ms = &self.columns.instants_ms;
         let joins = self.starts.iter().copied().filter(|at| 0 < *at && *at < instants_ms.len());

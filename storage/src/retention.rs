@@ -23,7 +23,7 @@ use crate::shared::{Shared, lock};
 
 /// The newest sample stored.
 pub fn newest_ms(shared: &Shared) -> i64 {
-    let in_memory = shared.head().memtable.newest_ms();
+    let in_memory = shared.head().newest_ms();
     let in_blocks = shared.blocks().iter().map(|block| block.meta().max_ms).max();
     in_memory.max(in_blocks).unwrap_or(i64::MIN)
 }
@@ -55,6 +55,11 @@ pub fn make_room(shared: &Shared, need_bytes: u64, kept: &[&str]) -> Result<bool
         return Ok(true);
     }
     let logs = shared.journal.size_bytes() + shared.series_log.size_bytes();
+    if logs > bytes_max && need_bytes == 0 {
+        // A flush frees more than any block would.
+        shared.wake_flusher();
+        return Ok(false);
+    }
     let mut blocks = shared.blocks().as_ref().clone();
     blocks.sort_by_key(|block| (block.meta().max_ms, block.meta().min_ms));
     let sized: Vec<(Arc<Block>, u64)> = blocks

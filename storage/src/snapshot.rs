@@ -112,7 +112,8 @@ fn fill(shared: &Shared, dir: &Path, include_head: bool) -> Result<(), Error> {
     let flushing = lock(&shared.flushing);
     let mut manifest = flushing.manifest.clone();
     if include_head {
-        copy_journal(shared, &dir.join(JOURNAL_DIR))?;
+        // Entries about segments that are not copied would fit the new ones there.
+        manifest.forget_flushes(copy_journal(shared, &dir.join(JOURNAL_DIR))?);
     } else {
         // They tell which samples of the journal to skip, and its numbers begin anew there.
         manifest.flushes.clear();
@@ -133,13 +134,14 @@ fn fill(shared: &Shared, dir: &Path, include_head: bool) -> Result<(), Error> {
     manifest.write(disk, dir)
 }
 
-fn copy_journal(shared: &Shared, to: &Path) -> Result<(), Error> {
+/// Copies the journal; answers the first segment that is copied.
+fn copy_journal(shared: &Shared, to: &Path) -> Result<u64, Error> {
     let mut eras = lock(&shared.eras);
     let segment = shared.journal.copy_to(to)?;
     if eras.last().is_none_or(|era| era.segment < segment) {
         eras.push(Era { segment, newest_ms: None, bytes: 0 });
     }
-    Ok(())
+    Ok(eras.first().map_or(segment, |era| era.segment))
 }
 
 /// Gives the files of a block's folder second names in another.

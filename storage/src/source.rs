@@ -20,23 +20,27 @@ use crate::series::NumberMap;
 /// The newest instant each series has in any block, looked up once for all of them: after a restart
 /// the first sample of every series asks.
 #[derive(Debug, Default)]
-pub struct NewestInBlocks(Option<NumberMap<i64>>);
+pub struct NewestInBlocks(Option<(NumberMap<i64>, Option<i64>)>);
 
 impl NewestInBlocks {
     /// The newest instant of a series that has had no sample in memory since the start.
     pub fn of(&mut self, blocks: &[Arc<Block>], id: SeriesId) -> Option<i64> {
-        let newest = self.0.get_or_insert_with(|| {
-            let mut newest = NumberMap::default();
+        let (newest, unread_ms) = self.0.get_or_insert_with(|| {
+            let (mut newest, mut unread_ms) = (NumberMap::default(), None);
             for block in blocks {
-                let Some(index) = index_or_set_aside(block, &mut Vec::new()) else { continue };
+                let Some(index) = index_or_set_aside(block, &mut Vec::new()) else {
+                    // Any series may be in it.
+                    unread_ms = unread_ms.max(Some(block.meta().max_ms));
+                    continue;
+                };
                 for series in index.series() {
                     let known = newest.entry(series.id.0).or_insert(series.max_ms);
                     *known = series.max_ms.max(*known);
                 }
             }
-            newest
+            (newest, unread_ms)
         });
-        newest.get(&id.0).copied()
+        newest.get(&id.0).copied().max(*unread_ms)
     }
 }
 
@@ -49,16 +53,20 @@ pub fn block_rows(blocks: &[Arc<Block>], id: SeriesId) -> u64 {
     blocks.iter().filter_map(rows).sum()
 }
 
-/// What the blocks have of each series in a range. `ids` are distinct.
+/// What the blocks have of each series in a range; `None` when not all of it can be read. `ids` are
+/// distinct.
 pub fn columns_in_blocks(
     blocks: &[Arc<Block>],
     ids: &[SeriesId],
     range: TimeRange,
-) -> Vec<Columns> {
+) -> Option<Vec<Columns>> {
     let touched: Vec<_> =
         blocks.iter().filter(|block| block.range().overlaps(range)).cloned().collect();
-    let mut sources = vec![Vec::new(); ids.len()];
-    read_blocks(&touched, ids, range, &mut sources, &mut Vec::new());
+    let (mut sources, mut warnings) = (vec![Vec::new(); ids.len()], Vec::new());
+    read_blocks(&touched, ids, range, &mut sources, &mut warnings);
+    if !warnings.is_empty() {
+        return None;
+    }
     let one = |mut sources: Vec<Columns>| {
         if sources.len() == 1 {
             return sources.remove(0);
@@ -67,13 +75,13 @@ pub fn columns_in_blocks(
         merge(&sources, &mut all.instants_ms, &mut all.values);
         all
     };
-    sources.into_iter().map(one).collect()
+    Some(sources.into_iter().map(one).collect())
 }
 
 /// The value of a series at an instant in any block.
 pub fn value_in_blocks(blocks: &[Arc<Block>], id: SeriesId, at_ms: i64) -> Option<f64> {
     let range = TimeRange::closed(TimestampMs(at_ms), TimestampMs(at_ms))?;
-    columns_in_blocks(blocks, &[id], range).pop()?.values.last().copied()
+    columns_in_blocks(blocks, &[id], range)?.pop()?.values.last().copied()
 }
 
 /// The index of a block; `None` when it is damaged, which is then named.

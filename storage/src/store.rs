@@ -239,6 +239,8 @@ impl Store {
         }
         stats.oldest_ms = oldest_ms.map(TimestampMs);
         stats.newest_ms = newest_ms.map(TimestampMs);
+        // Before the counters: whoever tries absent blocks again counts while it holds their lock.
+        let absent = shared.absent.warnings();
         let counters = lock(&shared.counters);
         stats.samples_accepted_count = counters.accepted;
         stats.histograms_accepted_count = counters.histograms_accepted;
@@ -256,7 +258,7 @@ impl Store {
         stats.upkeep_failure = counters.upkeep_failure.clone();
         stats.unavailable = counters.unavailable.clone();
         stats.damaged = counters.damaged.clone();
-        stats.damaged.extend(shared.absent.warnings());
+        stats.damaged.extend(absent);
         stats.damaged.extend(blocks.iter().flat_map(|block| block.damage()));
         let culprits = counters.culprits.clone();
         drop(counters);

@@ -187,6 +187,13 @@ pub fn delete(
     let id = DeletionId(manifest.deletions_created);
     shared.change_blocks(|blocks| show(&manifest, blocks));
     flushing.manifest = manifest;
+    let mut head = shared.head_mut();
+    let head = &mut *head;
+    let passes = |id| {
+        let labels = head.registry.slot_of(id).map(|slot| head.registry.labels(slot));
+        labels.is_some_and(|labels| matchers.iter().all(|own| own.matches_labels(&labels)))
+    };
+    head.beside.exemplars.forget(|id, at| range.contains(at) && passes(id));
     Ok(Some(id))
 }
 

@@ -96,10 +96,11 @@ impl S3Settings {
             });
         };
         let refused = || {
-            Error::Refused(format!(
-                "the S3 endpoint needs an address such as https://minio.example:9000, \
-                 but is {endpoint:?}"
-            ))
+            Error::Refused(
+                "the S3 endpoint needs an address such as https://minio.example:9000, without user \
+                 and password"
+                    .to_owned(),
+            )
         };
         let mut url = url::Url::parse(endpoint).map_err(|_| refused())?;
         let is_plain = url.username().is_empty() && url.password().is_none();
@@ -179,7 +180,8 @@ impl Bucket {
     fn key(&self, path: &str) -> String {
         let parts = [self.prefix.as_str(), path];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        parts.join("/")
+        // As the bucket will spell it, so that what is listed can be compared.
+        Path::from(parts.join("/")).to_string()
     }
 
     /// The object of a file. The checksum is a folder of its own, so that `*.parquet` still finds
@@ -199,7 +201,7 @@ impl Bucket {
     pub(super) async fn names(&self) -> Result<Vec<String>, Error> {
         let prefix = self.key("backups");
         let mut names = Vec::new();
-        let mut objects = self.store.list(Some(&Path::from(prefix.as_str())));
+        let mut objects = self.store.list(Some(&path(&prefix)));
         while let Some(object) = objects.next().await {
             let key = object.map_err(failed("list", &prefix))?.location.to_string();
             let rest = key.strip_prefix(&format!("{prefix}/")).unwrap_or_default();
@@ -223,7 +225,7 @@ impl Bucket {
         while offset < size {
             let range = GetRange::Bounded(offset..offset + PIECE_BYTES as u64);
             let options = GetOptions { range: Some(range), ..GetOptions::default() };
-            let answer = self.store.get_opts(&Path::from(key), options).await;
+            let answer = self.store.get_opts(&path(key), options).await;
             let answer = answer.map_err(failed("read", key))?;
             size = answer.meta.size;
             if size > INDEX_BYTES_MAX as u64 {
@@ -243,7 +245,7 @@ impl Bucket {
     /// Learns which files are there.
     pub(super) async fn begin(&self) -> Result<(), Error> {
         let prefix = self.key("files");
-        let objects = self.store.list(Some(&Path::from(prefix.as_str())));
+        let objects = self.store.list(Some(&path(&prefix)));
         let there: BTreeMap<String, u64> = objects
             .map_ok(|object| (object.location.to_string(), object.size))
             .try_collect()
@@ -269,10 +271,10 @@ impl Bucket {
             let mut sum = Summed::default();
             sum.add(&bytes);
             sum.check(entry).map_err(|what| changed(from, &what))?;
-            let put = self.store.put(&Path::from(key.as_str()), PutPayload::from(bytes)).await;
+            let put = self.store.put(&path(&key), PutPayload::from(bytes)).await;
             return put.map(drop).map_err(failed("write", &key));
         }
-        let upload = self.store.put_multipart(&Path::from(key.as_str())).await;
+        let upload = self.store.put_multipart(&path(&key)).await;
         let mut upload = upload.map_err(failed("write", &key))?;
         let sent = self.send_parts(upload.as_mut(), entry, (disk, from)).await;
         let done = match sent {
@@ -310,7 +312,7 @@ impl Bucket {
 
     pub(super) async fn finish(&self, name: &str, index: &Index) -> Result<(), Error> {
         let key = self.index_key(name);
-        let put = self.store.put(&Path::from(key.as_str()), PutPayload::from(index.encode())).await;
+        let put = self.store.put(&path(&key), PutPayload::from(index.encode())).await;
         put.map(drop).map_err(failed("write", &key))
     }
 
@@ -320,7 +322,7 @@ impl Bucket {
         sink: &mut (dyn FnMut(&[u8]) -> Result<(), Error> + Send),
     ) -> Result<(), Fault> {
         let key = self.file_key(entry);
-        let path = Path::from(key.as_str());
+        let path = path(&key);
         let fault = |error: object_store::Error| match error {
             object_store::Error::NotFound { .. } => Fault::Missing,
             error => Fault::Failed(failed("read", &key)(error)),
@@ -350,7 +352,7 @@ impl Bucket {
 
     pub(super) async fn remove(&self, name: &str) -> Result<(), Error> {
         let key = self.index_key(name);
-        self.store.delete(&Path::from(key.as_str())).await.map_err(failed("remove", &key))
+        self.store.delete(&path(&key)).await.map_err(failed("remove", &key))
     }
 
     pub(super) async fn sweep(&self, kept: &[Index]) -> Result<(), Error> {
@@ -359,7 +361,7 @@ impl Bucket {
         self.begin().await?;
         let there = self.there.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for key in there.into_keys().filter(|key| !needed.contains(key)) {
-            let removed = self.store.delete(&Path::from(key.as_str())).await;
+            let removed = self.store.delete(&path(&key)).await;
             removed.map_err(failed("remove", &key))?;
         }
         Ok(())
@@ -404,7 +406,7 @@ impl BucketLock {
         let until_ms = self.clock.now().0 + LOCK_MS;
         let text = serde_json::to_vec(&Holder { until_ms }).expect("plain fields become JSON");
         let options = PutOptions { mode, ..PutOptions::default() };
-        let path = Path::from(self.key.as_str());
+        let path = path(&self.key);
         let put = self.store.put_opts(&path, PutPayload::from(text), options).await?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some((put.into(), until_ms));
@@ -413,7 +415,7 @@ impl BucketLock {
 
     /// Takes the lock of somebody who has not renewed it.
     async fn take_over(&self) -> Result<(), Error> {
-        let path = Path::from(self.key.as_str());
+        let path = path(&self.key);
         let found = self.store.get(&path).await.map_err(failed("read", &self.key))?;
         let version =
             UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
@@ -444,6 +446,8 @@ impl BucketLock {
         }
         match self.write(PutMode::Update(version)).await {
             Err(object_store::Error::Precondition { .. }) => {
+                // It is another's now: `release` must leave it alone.
+                *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 Err(Error::Busy(format!("somebody else took {} away from this backup", self.key)))
             }
             written => written.map_err(failed("write", &self.key)),
@@ -455,10 +459,15 @@ impl BucketLock {
         if !is_held {
             return;
         }
-        if let Err(error) = self.store.delete(&Path::from(self.key.as_str())).await {
+        if let Err(error) = self.store.delete(&path(&self.key)).await {
             tracing::warn!(key = self.key, %error, "can't remove the lock; it ends by itself");
         }
     }
+}
+
+/// A key that is spelled as the bucket spells it.
+fn path(key: &str) -> Path {
+    Path::parse(key).unwrap_or_else(|_| Path::from(key))
 }
 
 /// An error of the client without addresses of its own making.

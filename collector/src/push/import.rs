@@ -258,7 +258,8 @@ impl Import<'_> {
                     break;
                 }
             };
-            let kind = memory.hasher.key(lines.kind().as_str().as_bytes());
+            // No series begins like this, so that the two never cancel each other.
+            let kind = memory.hasher.key(format!("# {}", lines.kind().as_str()).as_bytes());
             let key = memory.hasher.key(line.series).within(self.context).within(kind);
             let is_wanted = only.is_none_or(|only| only.binary_search(&position).is_ok());
             position += 1;

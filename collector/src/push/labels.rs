@@ -46,6 +46,9 @@ impl<'a> Pairs<'a> {
             let is_long = name.len().max(value.len()) > 4 * EXEMPLAR_LABELS_CHARS_MAX;
             total +=
                 if is_long { EXEMPLAR_LABELS_CHARS_MAX + 1 } else { chars(name) + chars(value) };
+            if total > EXEMPLAR_LABELS_CHARS_MAX {
+                break;
+            }
         }
         if total > EXEMPLAR_LABELS_CHARS_MAX {
             return Err(RefusedReason::InvalidExemplar.message().to_owned());

@@ -104,10 +104,13 @@ impl<'a> Walk<'a> {
         let mut reader = Reader::new(message);
         self.labels.clear();
         let mut before_rest = true;
-        while let Some((field, value)) = reader.next_field()? {
+        loop {
+            // A tag of another spelling is no part of the key.
+            let is_usual = reader.rest().first() == Some(&LABEL_TAG);
+            let Some((field, value)) = reader.next_field()? else { break };
             match (field, value) {
                 (1, Value::Bytes(label)) => {
-                    together &= before_rest;
+                    together &= before_rest && is_usual;
                     push_label(label, &mut self.labels)?;
                     continue;
                 }

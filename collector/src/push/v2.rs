@@ -19,7 +19,9 @@ use model::limits::{LABEL_VALUE_BYTES_MAX, LABELS_PER_SERIES_MAX};
 use model::{Labels, MetricKind};
 
 use super::cache::Key;
-use super::decoded::{Building, Content, Decoded, Found, Lookup, Target, kind_of, text_of};
+use super::decoded::{
+    Building, Content, Decoded, Found, Lookup, NAMED_MAX, Target, kind_of, text_of,
+};
 use super::error::PushError;
 use super::histogram::RawHistogram;
 use super::labels::Pairs;
@@ -263,6 +265,10 @@ impl<'a> Walk<'a> {
     }
 
     fn refuse_empty(&mut self, content: Content) -> Result<(), PushError> {
+        // Only the first few are shown; building the text of all would take for ever.
+        if self.building.decoded.refusals.named.len() >= NAMED_MAX {
+            return self.refuse_unnamed(content);
+        }
         let labels = self.key().and_then(|_| {
             fill(&mut self.pairs, &self.refs, self.symbols);
             let pairs = self.pairs.series()?;
@@ -276,10 +282,12 @@ impl<'a> Walk<'a> {
             }
             Err(problem) => problem,
         };
-        // A series with nothing at all is wrong too; it counts as one sample that did not come.
-        let content =
-            if content.exemplars == 0 { Content { samples: 1, ..content } } else { content };
-        self.building.refuse(content, &text);
+        self.building.refuse(counted(content), &text);
+        Ok(())
+    }
+
+    fn refuse_unnamed(&mut self, content: Content) -> Result<(), PushError> {
+        self.building.refuse(counted(content), "");
         Ok(())
     }
 
@@ -442,6 +450,11 @@ fn count(message: &[u8]) -> Result<Content, PushError> {
         }
     }
     Ok(content)
+}
+
+/// A series with nothing at all is wrong too; it counts as one sample that did not come.
+fn counted(content: Content) -> Content {
+    if content.exemplars == 0 { Content { samples: 1, ..content } } else { content }
 }
 
 #[cfg(test)]

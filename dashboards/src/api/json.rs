@@ -371,6 +371,7 @@ mod tests {
             warnings: vec!["w \"1\"".to_owned()],
             infos: Vec::new(),
             stats: query::Stats::default(),
+            held: query::Held::default(),
         };
         let pieces: Vec<u8> = Chunks::new(answer.clone(), None).flatten().collect();
         let whole = Chunks::new(answer, None).join();

@@ -111,6 +111,15 @@ impl SimulatedDisk {
         self.lock().orders.crash_at = Some(operation);
     }
 
+    /// The power fails now: everything fails until [`SimulatedDisk::crash_and_restart`]. For ending a
+    /// process that still runs: a dead one must change nothing behind the restart.
+    pub fn power_off(&self) {
+        let mut state = self.lock();
+        let reached = state.operations;
+        state.operations += 1;
+        state.orders.crash_at = Some(reached);
+    }
+
     /// Drops what was not durable, as the seed decides, and gives a disk that works. Orders for
     /// crashes and errors are forgotten; the byte budget and `ignore_…` stay.
     pub fn crash_and_restart(&self) {

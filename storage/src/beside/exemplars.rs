@@ -121,6 +121,14 @@ impl Ring {
         self.first += 1;
     }
 
+    /// Forgets those of a deletion. Not while a flush runs, which counts them.
+    pub fn forget(&mut self, is_gone: impl Fn(SeriesId, TimestampMs) -> bool) {
+        let all = std::mem::replace(self, Ring { first: self.first, ..Ring::default() });
+        for kept in all.kept.into_iter().filter(|one| !is_gone(one.id, one.exemplar.at)) {
+            self.insert(kept.id, kept.exemplar, kept.is_flushed);
+        }
+    }
+
     /// The exemplars of a series in a range, in its order.
     pub fn find(&self, id: SeriesId, range: TimeRange) -> Vec<Exemplar> {
         let mut found: Vec<Exemplar> =

@@ -236,6 +236,12 @@ impl Writer {
         self.exemplars.extend(exemplars);
     }
 
+    /// From the first to the last exemplar.
+    pub fn exemplars_span_ms(&self) -> Option<(i64, i64)> {
+        let instants = || self.exemplars.iter().map(|one| one.exemplar.at.0);
+        instants().min().zip(instants().max())
+    }
+
     fn table(&mut self, name: &'static str) -> Result<&mut Table, Error> {
         let (table, schema) = match name {
             HISTOGRAMS_FILE => (&mut self.histograms, histograms_schema()),

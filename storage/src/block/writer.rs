@@ -192,6 +192,13 @@ impl BlockWriter {
         Ok(())
     }
 
+    /// From the first to the last instant; a block of nothing but exemplars has theirs.
+    fn span_ms(&self) -> (i64, i64) {
+        let series = self.all.iter().map(|series| (series.min_ms, series.max_ms));
+        let span = series.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        span.or_else(|| self.beside.exemplars_span_ms()).unwrap_or((0, 0))
+    }
+
     /// Writes what is left, and syncs all files and the folder.
     pub fn finish(mut self, heading: Heading) -> Result<Meta, Error> {
         if !self.pending.series.is_empty() {
@@ -200,6 +207,7 @@ impl BlockWriter {
         if self.group.rows() > 0 {
             self.write_group()?;
         }
+        let span_ms = self.span_ms();
         let footer_offset_bytes = self.samples.bytes_written() as u64;
         let samples = self.samples.into_inner().map_err(columns("end samples"))?;
         let series = self.series.into_inner().map_err(columns("end series"))?;
@@ -220,8 +228,8 @@ impl BlockWriter {
             format_version: FORMAT_VERSION,
             block_id: heading.block_id,
             level: heading.level,
-            min_ms: self.all.iter().map(|series| series.min_ms).min().unwrap_or(0),
-            max_ms: self.all.iter().map(|series| series.max_ms).max().unwrap_or(0),
+            min_ms: span_ms.0,
+            max_ms: span_ms.1,
             rows: self.rows,
             series: self.all.len() as u64,
             series_id_max: self.all.iter().map(|series| series.id.0).max().unwrap_or(0),

@@ -69,10 +69,15 @@ impl Late {
         }
         self.loose.insert(index, LateSample { sample, epoch });
         if self.loose.len() >= LOOSE_SAMPLES_MAX {
-            let samples: Vec<Sample> = self.loose.iter().map(|own| own.sample).collect();
-            let epoch = self.loose.iter().map(|own| own.epoch).max().unwrap_or(epoch);
-            self.sealed.push(LateChunk { chunk: Chunk::seal(&samples), epoch });
-            self.loose = Vec::new();
+            // Those that a running flush takes stand apart from those that it must leave.
+            let loose = std::mem::take(&mut self.loose);
+            let (old, new): (Vec<LateSample>, Vec<LateSample>) =
+                loose.into_iter().partition(|own| own.epoch < epoch);
+            for part in [old, new].into_iter().filter(|part| !part.is_empty()) {
+                let samples: Vec<Sample> = part.iter().map(|own| own.sample).collect();
+                let epoch = part.iter().map(|own| own.epoch).max().unwrap_or(epoch);
+                self.sealed.push(LateChunk { chunk: Chunk::seal(&samples), epoch });
+            }
         }
     }
 

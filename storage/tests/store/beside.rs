@@ -393,8 +393,9 @@ fn power_cuts_leave_whole_batches() {
             if round == "after it" {
                 store.flush().unwrap();
             } else {
-                disk.crash_and_restart();
+                disk.power_off();
                 drop(store);
+                disk.crash_and_restart();
                 store = open(&disk.disk(), settings.clone());
             }
         }

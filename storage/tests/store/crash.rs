@@ -89,8 +89,9 @@ fn crash_everywhere(seed: u64, step: usize, settings: &Settings) {
         store.flush().unwrap();
         assert!(ledger.send(&store, 0..12), "{when}: appends go on");
         ledger.check(&store, &when);
-        disk.crash_and_restart();
+        disk.power_off();
         drop(store);
+        disk.crash_and_restart();
         let store = open(&disk.disk(), settings.clone());
         ledger.check(&store, &format!("{when}, then another"));
     }
@@ -140,8 +141,9 @@ fn errors_of_the_disk() {
             assert!((0..2).any(|_| store.flush().is_ok()), "{when}: flushes resume");
             assert!(resumes(&mut ledger), "{when}: appends resume");
             ledger.check(&store, &when);
-            disk.crash_and_restart();
+            disk.power_off();
             drop(store);
+            disk.crash_and_restart();
             let store = open(&disk.disk(), settings.clone());
             ledger.check(&store, &format!("{when}, then a power cut"));
         }
@@ -167,8 +169,9 @@ fn a_kill_then_a_repetition_then_a_power_cut() {
         let store = open(&disk.disk(), quiet());
         ledger.next_ms = 0;
         assert!(ledger.send(&store, 0..5), "the repetition is acknowledged");
-        disk.crash_and_restart();
+        disk.power_off();
         drop(store);
+        disk.crash_and_restart();
         ledger.check(&open(&disk.disk(), quiet()), &format!("seed {seed}"));
     }
 }
@@ -217,8 +220,9 @@ fn a_disk_that_lies_is_found_out() {
             lie(&disk, true);
             store.flush().unwrap();
         }
-        disk.crash_and_restart();
+        disk.power_off();
         drop(store);
+        disk.crash_and_restart();
         let Ok(store) = try_open(&disk.disk(), quiet()) else { return true };
         let (found, _) = read(&store, TimeRange::ALL);
         let stored: usize = found.values().map(|series| series.len()).sum();

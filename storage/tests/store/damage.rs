@@ -135,8 +135,9 @@ fn a_lost_series_log_is_made_again_from_the_blocks() {
         let answer = append(&store, &[(6, 9000, 1.0), (1, 100_000, 1.0)]).unwrap();
         assert_eq!(answer.ids[1].unwrap().0, 1, "the number is the old one");
         assert!(answer.ids[0].unwrap().0 > 4, "no number is given twice");
-        disk.crash_and_restart();
+        disk.power_off();
         drop(store);
+        disk.crash_and_restart();
     }
 }
 

@@ -78,8 +78,9 @@ fn a_disk_that_others_fill_and_empty() {
     assert_eq!(store.stats().unavailable, None);
     assert!(has_reserve(&disk), "for the next time");
     assert_eq!(content(&store), expected);
-    disk.crash_and_restart();
+    disk.power_off();
     drop(store);
+    disk.crash_and_restart();
     assert_eq!(content(&open(&disk.disk(), settings())), expected);
 }
 
@@ -100,8 +101,9 @@ fn a_disk_that_the_journal_fills() {
         assert!(has_reserve(&disk), "the reserve is there again");
     }
     assert_eq!(content(&store), expected);
-    disk.crash_and_restart();
+    disk.power_off();
     drop(store);
+    disk.crash_and_restart();
     assert_eq!(content(&open(&disk.disk(), settings())), expected);
 }
 
@@ -110,8 +112,9 @@ fn a_start_on_a_full_disk() {
     let disk = SimulatedDisk::new(3);
     let store = prepared(&disk);
     let expected = content(&store);
-    disk.crash_and_restart();
+    disk.power_off();
     drop(store);
+    disk.crash_and_restart();
     disk.set_space_bytes(Some(used_bytes(&disk)));
     let store = open(&disk.disk(), settings());
     assert_eq!(content(&store), expected);
@@ -144,8 +147,9 @@ fn full_again_and_again() {
             }
             assert_eq!(content(&store), expected, "seed {seed}");
         }
-        disk.crash_and_restart();
+        disk.power_off();
         drop(store);
+        disk.crash_and_restart();
         let (found, _) = read(&open(&disk.disk(), quiet()), TimeRange::ALL);
         for (labels, series) in expected {
             for (at_ms, bits) in series {

@@ -142,8 +142,9 @@ fn series_of_a_failed_commit_are_created_anew() {
         // The same series again, with other values and an older instant.
         append(&store, &[(3, 5, 7.0), (2, 10, 8.0)]).unwrap();
         append(&store, &[(3, 6, 7.0)]).unwrap();
-        simulated.crash_and_restart();
+        simulated.power_off();
         drop(store);
+        simulated.crash_and_restart();
         let store = open(&simulated.disk(), quiet());
         let found = content(&store);
         assert_eq!(found[&labels(2)][&10], 8.0f64.to_bits(), "{fault:?}: the later write wins");
@@ -253,8 +254,9 @@ fn a_batch_larger_than_a_journal_record() {
     }
     let answer = block_on(store.append(batch)).unwrap();
     assert_eq!((answer.accepted, answer.series_created), (40, 40));
-    simulated.crash_and_restart();
+    simulated.power_off();
     drop(store);
+    simulated.crash_and_restart();
     let store = open(&simulated.disk(), quiet());
     assert_eq!((store.stats().series, store.stats().samples_in_memtable), (40, 40));
 }

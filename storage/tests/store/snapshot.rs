@@ -112,8 +112,9 @@ fn a_power_cut_leaves_all_of_it_or_nothing() {
             let before = content(&store);
             simulated.crash_at(operation);
             let done = store.snapshot(Path::new(TO), true);
-            simulated.crash_and_restart();
+            simulated.power_off();
             drop(store);
+            simulated.crash_and_restart();
             let when = format!("power cut at {operation}, seed {seed}, {done:?}");
             if disk.exists(Path::new(TO)).unwrap() {
                 whole += 1;

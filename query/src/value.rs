@@ -34,6 +34,11 @@ impl Held {
     pub(crate) fn new(charge: Charge) -> Held {
         Held(Some(Arc::new(charge)))
     }
+
+    /// Whether anything is held.
+    pub fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 impl PartialEq for Held {

@@ -287,6 +287,14 @@ fn write_blocks(
     shared.disk.sync_dir(&blocks_dir).map_err(at("sync", &blocks_dir))
 }
 
+/// What one series gives to one block.
+struct Taking {
+    slot: u32,
+    id: SeriesId,
+    labels: Labels,
+    piece: Option<(TimeRange, Piece)>,
+}
+
 /// Writes the samples of the range, some series at a time.
 fn write_block(
     shared: &Shared,
@@ -296,7 +304,7 @@ fn write_block(
 ) -> Result<(), Error> {
     let (mut instants_ms, mut values) = (Vec::new(), Vec::new());
     for some in leaving.chunks(WINDOW_SERIES) {
-        let mut pieces: Vec<(u32, SeriesId, Labels, Option<(TimeRange, Piece)>)> = Vec::new();
+        let mut pieces: Vec<Taking> = Vec::new();
         {
             let head = shared.head();
             for series in some {
@@ -306,11 +314,12 @@ fn write_block(
                 let piece = own.zip(own.and_then(|own| stored?.piece(own)));
                 if piece.is_some() || beside.has(series.slot) {
                     let id = head.registry.get(series.slot).id;
-                    pieces.push((series.slot, id, head.registry.labels(series.slot), piece));
+                    let labels = head.registry.labels(series.slot);
+                    pieces.push(Taking { slot: series.slot, id, labels, piece });
                 }
             }
         }
-        for (slot, id, labels, piece) in pieces {
+        for Taking { slot, id, labels, piece } in pieces {
             instants_ms.clear();
             values.clear();
             if let Some((own, piece)) = piece {

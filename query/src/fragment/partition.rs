@@ -174,7 +174,7 @@ impl SeriesEvaluator {
                 self.measure_windows()?;
             }
             add(&fragment.tally.samples_total, self.windows_total);
-            self.work = self.work.saturating_add(self.windows_total as usize);
+            self.work = self.work.saturating_add(self.windows_total);
             range(fragment, samples, &self.windows, &mut self.row);
         }
         if once {

@@ -277,8 +277,10 @@ fn newer_formats_are_refused() {
 
     let manifest = data.dir.join("store/manifest");
     let text = std::fs::read_to_string(&manifest).unwrap();
-    let newer = text.replacen("BELFRY-MANIFEST 1 ", "BELFRY-MANIFEST 9 ", 1);
-    std::fs::write(&manifest, newer).unwrap();
+    // The checksum covers the version: a flipped bit is no newer release.
+    let body = text.split_once('\n').unwrap().1;
+    let sum = xxhash_rust::xxh3::xxh3_64(format!("9\n{body}").as_bytes());
+    std::fs::write(&manifest, format!("BELFRY-MANIFEST 9 {sum:016x}\n{body}")).unwrap();
     let nothing = MakeOptions::default();
     expect(block_on(data.back_up(&place, &nothing)).unwrap_err(), "store/manifest");
     std::fs::write(&manifest, text).unwrap();

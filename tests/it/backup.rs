@@ -13,8 +13,9 @@ use tests::http;
 use tests::process::eventually;
 use tests::remote_write::{self, TimeSeries};
 
-const CONFIG: &str =
-    "packs: {enabled: false}\nexporters: {host: {enabled: false}}\nweb: {enable_admin_api: true}\n";
+/// The data are old: without an end to retention they would go at once.
+const CONFIG: &str = "packs: {enabled: false}\nexporters: {host: {enabled: false}}\n\
+                      web: {enable_admin_api: true}\nstore: {retention: {time: 0s}}\n";
 /// 2026-01-01 in milliseconds; data lie behind it.
 const START_MS: i64 = 1_767_225_600_000;
 const STEP_MS: i64 = 15_000;

@@ -130,8 +130,11 @@ async fn on_small_disk(folder: &std::path::Path) -> (Process, String) {
     if !is_root {
         command.args(["--user", "--map-root-user"]);
     }
+    // The samples that the test writes first are very old.
+    std::fs::write(folder.join("belfry.yml"), "store: {retention: {time: 0s}}\n")
+        .expect("write belfry.yml");
     let script = format!(
-        "mount -t tmpfs -o size=24m tmpfs {0} && exec {1} run --services all --listen 127.0.0.1:{port} --data {0}/data",
+        "mount -t tmpfs -o size=24m tmpfs {0} && exec {1} run --services all --config belfry.yml --listen 127.0.0.1:{port} --data {0}/data",
         mount.display(),
         binary().display(),
     );
@@ -156,9 +159,10 @@ async fn a_full_disk_refuses_and_resumes() {
     };
     assert_eq!(write(1_000).await.0, 204);
     let filler = format!("/proc/{}/root{}/small/filler", process.id(), folder.path().display());
-    fill(&filler);
+    let filled = std::cell::Cell::new(0);
     let (status, text) = eventually("writes are refused", 60, async || {
-        // Space that the journal has reserved or freed may still take a few.
+        // Space that the store has reserved or frees meanwhile is taken too.
+        fill(&format!("{filler}-{}", filled.replace(filled.get() + 1)));
         refusal(&write).await
     })
     .await;
@@ -173,7 +177,9 @@ async fn a_full_disk_refuses_and_resumes() {
         answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
     };
     assert_eq!(query("pushed").await.as_deref(), Some("1000"));
-    std::fs::remove_file(&filler).expect("free the space");
+    for number in 0..filled.get() {
+        std::fs::remove_file(format!("{filler}-{number}")).expect("free the space");
+    }
     eventually("writes resume within 10 s", 10, async || {
         (write(now_ms()).await.0 == 204).then_some(())
     })

@@ -128,3 +128,17 @@ fn a_late_sample_of_a_failed_commit_may_come_again() {
         assert_eq!(content(&store)[&labels(2)].len(), 2);
     }
 }
+
+/// Memory then holds nothing but the late sample; `content` asks for the newest ones too.
+#[test]
+fn after_a_restart_the_newest_sample_may_be_in_a_block() {
+    let simulated = SimulatedDisk::new(1);
+    let store = open(&simulated.disk(), windowed(3_600_000));
+    append(&store, &[(1, 1_000_000, 1.0), (2, 1_000_000, 2.0)]).unwrap();
+    store.flush().unwrap();
+    store.close().unwrap();
+    let store = open(&simulated.disk(), windowed(3_600_000));
+    assert_eq!(reasons(&store, &[(1, 900_000, 3.0)]), vec![]);
+    let found = content(&store);
+    assert_eq!(found[&labels(1)].keys().copied().collect::<Vec<_>>(), [900_000, 1_000_000]);
+}

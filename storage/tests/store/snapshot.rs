@@ -206,3 +206,25 @@ fn snapshots_under_load_hold_what_was_acknowledged() {
     });
     assert!(store.stats().blocks_written_count > 0, "flushes ran");
 }
+
+/// A flush just before leaves no segment to copy; its entry must not fit the copy's own segments.
+#[test]
+fn late_samples_of_a_copy_survive_its_restarts() {
+    let simulated = SimulatedDisk::new(6);
+    let disk = simulated.disk();
+    snapshots_dir(&disk);
+    let store = open(&disk, quiet());
+    append(&store, &[(1, 90_000, 1.0), (2, 1_000, 2.0)]).unwrap();
+    store.flush().unwrap();
+    store.snapshot(Path::new(TO), true).unwrap();
+    let copy = open_at(&disk, TO);
+    // Older than what was flushed, newer than all of its series.
+    append(&copy, &[(2, 5_000, 3.0)]).unwrap();
+    let before = content(&copy);
+    copy.close().unwrap();
+    for _ in 0..2 {
+        let copy = open_at(&disk, TO);
+        assert_eq!(content(&copy), before);
+        copy.close().unwrap();
+    }
+}

@@ -56,7 +56,9 @@ pub async fn start(kind: Kind, folder: &Path, scrape: &str) -> Running {
         Kind::Belfry => {
             let quiet = "packs: {enabled: false}\nexporters: {host: {enabled: false}}\n\
                          web: {enable_admin_api: true}\n";
-            std::fs::write(folder.join("belfry.yml"), format!("{quiet}{scrape}"))
+            let include = if scrape.is_empty() { "" } else { "prometheus: prometheus.yml\n" };
+            std::fs::write(folder.join("prometheus.yml"), scrape).expect("write prometheus.yml");
+            std::fs::write(folder.join("belfry.yml"), format!("{quiet}{include}"))
                 .expect("write belfry.yml");
             let arguments = ["--services", "all", "--config", "belfry.yml"];
             let belfry = Appliance::start(folder, &arguments).await;

@@ -27,17 +27,14 @@ pub struct Answer {
 
 /// Memory that an answer holds in the budgets; given back with the last copy of it.
 #[derive(Debug, Clone, Default)]
-pub struct Held(Option<Arc<Charge>>);
+pub struct Held {
+    _charge: Option<Arc<Charge>>,
+}
 
 impl Held {
     /// Holds what was charged.
     pub(crate) fn new(charge: Charge) -> Held {
-        Held(Some(Arc::new(charge)))
-    }
-
-    /// Whether anything is held.
-    pub fn is_some(&self) -> bool {
-        self.0.is_some()
+        Held { _charge: Some(Arc::new(charge)) }
     }
 }
 

@@ -7,6 +7,10 @@
 // A tool for a terminal prints; a room of the product never does.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement prints")]
 
+/// The values of the side-by-side benchmark.
+#[path = "../../tests/bench/value.rs"]
+mod value;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,21 +21,11 @@ use model::clock::SystemClock;
 use model::{Append, Batch, Labels, TimestampMs};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use storage::{Settings, Store};
+use value::value;
 
 const STEP_MS: i64 = 15_000;
 const HOUR_MS: i64 = 3_600_000;
 const SERIES_PER_HOST: usize = 427;
-
-fn mix(mut seed: u64) -> u64 {
-    seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    seed ^ (seed >> 31)
-}
-
-fn unit(seed: u64) -> f64 {
-    (mix(seed) >> 11) as f64 / (1_u64 << 53) as f64
-}
 
 fn labels(index: usize) -> Labels {
     let instance = format!("host-{:03}:9100", index / SERIES_PER_HOST);
@@ -60,28 +54,6 @@ fn labels(index: usize) -> Labels {
         _ => pairs.extend([("__name__", "bench_float"), ("id", &number)]),
     }
     Labels::from_pairs(pairs)
-}
-
-fn value(index: usize, step: usize) -> f64 {
-    let own = index % SERIES_PER_HOST;
-    let seed = mix(index as u64);
-    let time = step as f64;
-    match own {
-        0..40 => (seed % 1000) as f64,
-        40..200 => {
-            let rate = 1.0 + (seed % 1400) as f64;
-            ((time * rate + unit(seed ^ step as u64) * rate) / 100.0 * 100.0).floor() / 100.0
-        }
-        200..300 => {
-            let wave = (time / 40.0 + (seed % 100) as f64).sin();
-            ((500.0 + 400.0 * wave + 20.0 * unit(seed ^ step as u64)) * 10.0).round() / 10.0
-        }
-        300..408 => {
-            let bucket = ((own - 300) % 12 + 1) as f64;
-            (time * bucket * (1.0 + (seed % 7) as f64)).floor()
-        }
-        _ => 1000.0 * unit(seed ^ ((step as u64) << 20)),
-    }
 }
 
 /// CPU seconds of this process, all threads.

@@ -51,7 +51,7 @@ mod compact;
 mod retention;
 /// A full disk: refuse, make room, resume.
 mod space;
-/// Blocks that the disk refuses for now.
+/// Blocks that the disk refuses to read until it is well again.
 mod absent;
 /// Series without samples go.
 mod forget;

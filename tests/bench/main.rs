@@ -12,6 +12,8 @@
 
 /// What the command line asks for.
 mod options;
+/// The values of the generated metrics.
+mod value;
 /// The generated metrics.
 mod data;
 /// The three servers.

@@ -267,7 +267,8 @@ impl<'a> Walk<'a> {
     fn refuse_empty(&mut self, content: Content) -> Result<(), PushError> {
         // Only the first few are shown; building the text of all would take for ever.
         if self.building.decoded.refusals.named.len() >= NAMED_MAX {
-            return self.refuse_unnamed(content);
+            self.building.refuse(counted(content), "");
+            return Ok(());
         }
         let labels = self.key().and_then(|_| {
             fill(&mut self.pairs, &self.refs, self.symbols);
@@ -283,11 +284,6 @@ impl<'a> Walk<'a> {
             Err(problem) => problem,
         };
         self.building.refuse(counted(content), &text);
-        Ok(())
-    }
-
-    fn refuse_unnamed(&mut self, content: Content) -> Result<(), PushError> {
-        self.building.refuse(counted(content), "");
         Ok(())
     }
 

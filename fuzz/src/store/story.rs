@@ -46,7 +46,7 @@ pub fn open(disk: &Disk, settings: &Settings) -> Result<Arc<Store>, storage::Err
 /// Why a life ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The store refused for now: the power is off, or the disk failed.
+    /// The store refused: the power is off, or the disk failed.
     Refused(String),
     /// The store did what it must not do.
     Wrong(String),

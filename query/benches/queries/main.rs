@@ -11,6 +11,9 @@
 // A tool for a terminal prints; a room of the product never does.
 #![allow(clippy::print_stdout)]
 
+/// The values of the side-by-side benchmark.
+#[path = "../../../tests/bench/value.rs"]
+mod value;
 /// The data of the side-by-side benchmark and its queries.
 mod mix;
 /// The data and expressions of upstream's range-query benchmark.

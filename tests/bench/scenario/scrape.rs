@@ -10,9 +10,9 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 
-use crate::data;
 use crate::server::{self, Kind};
 use crate::table::Column;
+use crate::value::value;
 
 /// One line for the reader.
 pub const ABOUT: &str = "100 targets of 430 series each, every second, for 60 s";
@@ -70,7 +70,7 @@ fn page(number: usize, step: usize) -> String {
             let _ = writeln!(text, "# HELP bench_scraped_{family}_total Things counted.");
             let _ = writeln!(text, "# TYPE bench_scraped_{family}_total counter");
         }
-        let value = data::value(number * 427 + index % 427, step);
+        let value = value(number * 427 + index % 427, step);
         let _ = writeln!(
             text,
             "bench_scraped_{}_total{{device=\"disk{}\",mode=\"mode-{}\"}} {value}",

@@ -135,6 +135,15 @@ fn headers(job: &Job, target: &Target) -> Vec<(String, String)> {
     .into()
 }
 
+/// The headers and the TLS settings that show a server who asks; files are read now.
+pub async fn credentials(
+    settings: &ClientSettings,
+) -> Result<(Vec<(String, String)>, Tls), String> {
+    let mut headers = Vec::new();
+    client_headers(settings, &mut headers).await?;
+    Ok((headers, tls(settings).await?))
+}
+
 async fn client_headers(
     settings: &ClientSettings,
     headers: &mut Vec<(String, String)>,

@@ -154,11 +154,6 @@ impl Block {
         std::mem::take(&mut self.damage)
     }
 
-    /// The end of what is read now.
-    pub fn window(&self) -> TimeRange {
-        self.window
-    }
-
     /// The next piece: every series of a window, window after window.
     pub fn next(&mut self, filter: &Filter) -> Option<Piece> {
         loop {

@@ -140,8 +140,11 @@ impl Current {
         let first = rest.first().copied().unwrap_or_default();
         if rest.len() < HEAD_BYTES || first & KIND_MASK == 0 {
             let is_last = self.page.len() < PAGE_BYTES;
-            if rest.iter().any(|byte| *byte != 0) && !(is_last && rest.len() < HEAD_BYTES) {
-                return Err("there is something where nothing should be".to_owned());
+            if rest.iter().any(|byte| *byte != 0) {
+                if !is_last || rest.len() >= HEAD_BYTES {
+                    return Err("there is something where nothing should be".to_owned());
+                }
+                self.is_open = true; // Cut off while it was written.
             }
             self.position = PAGE_BYTES;
             return Ok(Fragment::PageEnds);

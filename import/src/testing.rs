@@ -247,10 +247,3 @@ fn floats(out: &mut BitsOut, samples: &[(i64, Histogram)]) {
         last = *at;
     }
 }
-
-/// A number in LEB128.
-pub fn leb(out: &mut Vec<u8>, value: u64) {
-    let mut bits = BitsOut::default();
-    bits.uvarint(value);
-    out.extend(bits.bytes);
-}

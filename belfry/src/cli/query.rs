@@ -39,7 +39,7 @@ pub enum Format {
 
 /// The server and the form of its answer.
 #[derive(Debug, Clone, Args)]
-struct Asked {
+pub struct Asked {
     /// The server to ask, such as http://localhost:9090.
     #[arg(value_name = "SERVER")]
     server: String,
@@ -52,7 +52,7 @@ struct Asked {
 
 /// From when to when.
 #[derive(Debug, Clone, Args)]
-struct Span {
+pub struct Span {
     /// The first instant: RFC 3339, or seconds since 1970.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     start: Option<String>,

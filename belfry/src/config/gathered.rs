@@ -127,8 +127,9 @@ impl<'e> Gathered<'e> {
                 self.warnings.push(format!("{name}: {key} has no effect: {advice}"));
             }
         }
-        let patterns = fields.texts("scrape_config_files").unwrap_or_default();
-        for pattern in patterns.into_iter().filter(|_| self.follows) {
+        let mut patterns = fields.texts("scrape_config_files").unwrap_or_default();
+        patterns.retain(|_| self.follows);
+        for pattern in patterns {
             match files::matching_files(folder, &pattern) {
                 Ok(found) => found.iter().for_each(|file| self.scrape_configs(file)),
                 Err(message) => fields.problem("scrape_config_files", message),

@@ -221,7 +221,7 @@ fn suffixes(name: &str, family: &Family) -> Vec<String> {
 fn kind_in_name(name: &str) -> Vec<String> {
     let lower = name.to_lowercase();
     let kinds = ["counter", "gauge", "summary", "histogram", "gauge_histogram"];
-    let is_named = |kind: &&str| lower.len() > kind.len() && is_part(&lower, kind);
+    let is_named = |kind: &&&str| lower.len() > kind.len() && is_part(&lower, kind);
     let text = |kind: &str| format!("metric name should not include type '{kind}'");
     kinds.iter().filter(is_named).map(|kind| text(kind)).collect()
 }

@@ -312,10 +312,23 @@ fn external_url(config: &Config, web: Option<SocketAddr>) -> String {
     if !config.external_url.is_empty() {
         return config.external_url.trim_end_matches('/').to_owned();
     }
+    let prefix = config.web.route_prefix.as_deref().unwrap_or("");
     match web {
-        Some(address) => format!("http://{address}"),
-        None => format!("http://{}", config.listen),
+        Some(address) => format!("http://{address}{prefix}"),
+        None => format!("http://{}{prefix}", config.listen),
     }
+}
+
+/// Where the web server stands: under the path that is configured, else under that of the external
+/// address.
+pub fn web_place(config: &Config, web: Option<SocketAddr>) -> dashboards::Web {
+    let external_url = external_url(config, web);
+    let own_path = || {
+        let url = url::Url::parse(&external_url).ok();
+        url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+    };
+    let route_prefix = config.web.route_prefix.clone().unwrap_or_else(own_path);
+    dashboards::Web { route_prefix, external_url }
 }
 
 /// Webhooks may be dialled; nothing else the alert manager might think of.

@@ -64,6 +64,7 @@ pub use config::Config;
 pub use http::HttpClient;
 pub use scrape::credentials;
 pub use status::{Health, Stats, TargetStatus};
+pub use status::{Dropped, Health, RelabelStep, Stats, TargetStatus};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,11 @@ use model::fields::Fields;
 pub struct Web {
     /// Whether `/api/v1/admin` answers.
     pub enable_admin_api: bool,
+    /// Whether `/-/quit` ends the process.
+    pub enable_lifecycle: bool,
+    /// The path that everything is served under: empty, or `/belfry`. `None`: that of the external
+    /// address.
+    pub route_prefix: Option<String>,
 }
 
 /// How buckets for backups are reached.
@@ -28,8 +33,20 @@ pub struct Backup {
 pub(super) fn read_web(fields: &mut Fields<'_>) -> Web {
     let Some(mut web) = fields.fields("web") else { return Web::default() };
     let enable_admin_api = web.boolean("enable_admin_api").unwrap_or_default();
+    let enable_lifecycle = web.boolean("enable_lifecycle").unwrap_or_default();
+    let route_prefix = web.text("route_prefix").map(|text| {
+        let own = format!("/{}", text.trim_matches('/'));
+        let is_plain = |character: char| {
+            character.is_ascii_alphanumeric() || matches!(character, '/' | '-' | '_' | '.' | '~')
+        };
+        if !own.chars().all(is_plain) || own.contains("//") {
+            let message = format!("needs a path such as /belfry, but is {text:?}");
+            web.problem("route_prefix", message);
+        }
+        own.trim_end_matches('/').to_owned()
+    });
     web.finish();
-    Web { enable_admin_api }
+    Web { enable_admin_api, enable_lifecycle, route_prefix }
 }
 
 pub(super) fn read_backup(fields: &mut Fields<'_>, folder: &Path) -> Backup {

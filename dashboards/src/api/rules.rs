@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use model::Matcher;
 use rules::alerting::State as AlertState;
 use rules::{AlertStatus, AlertingStatus, GroupStatus, RuleStatus, Rules};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::api::envelope::{ApiError, Success};
 use crate::api::params::Params;
@@ -24,6 +26,7 @@ struct Filter {
     names: Vec<String>,
     groups: Vec<String>,
     files: Vec<String>,
+    selectors: Vec<Vec<Matcher>>,
     with_alerts: bool,
 }
 
@@ -34,14 +37,14 @@ impl Filter {
             let message = format!("not supported value \"{kind}\"");
             return Err(ApiError::bad_parameter("type", message));
         }
-        let all = |name: &str| params.all(name).map(str::to_owned).collect();
         Ok(Filter {
             alerting: kind != "record",
             recording: kind != "alert",
-            names: all("rule_name[]"),
-            groups: all("rule_group[]"),
-            files: all("file[]"),
-            with_alerts: params.get("exclude_alerts") != Some("true"),
+            names: params.both("rule_name"),
+            groups: params.both("rule_group"),
+            files: params.both("file"),
+            selectors: params.selectors()?,
+            with_alerts: !params.boolean("exclude_alerts")?.unwrap_or(false),
         })
     }
 
@@ -52,16 +55,63 @@ impl Filter {
 
     fn takes_rule(&self, rule: &RuleStatus) -> bool {
         let kind = if rule.alerting.is_some() { self.alerting } else { self.recording };
+        let is_like = |matchers: &Vec<Matcher>| {
+            matchers.iter().all(|matcher| matcher.matches_labels(&rule.labels))
+        };
         kind && (self.names.is_empty() || self.names.contains(&rule.name))
+            && (self.selectors.is_empty() || self.selectors.iter().any(is_like))
     }
+}
+
+/// Which part of the groups is asked for.
+struct Page {
+    groups_max: usize,
+    after: Option<String>,
+}
+
+impl Page {
+    fn new(params: &Params) -> Result<Page, ApiError> {
+        let after = params.get("group_next_token").map(str::to_owned);
+        let groups_max = match params.get("group_limit") {
+            None if after.is_some() => {
+                let message =
+                    "group_limit needs to be present in order to paginate over the groups";
+                return Err(ApiError::bad_parameter("group_limit", message));
+            }
+            None => usize::MAX,
+            Some(text) => text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| {
+                let message = format!("needs to be greater than 0, and is \"{text}\"");
+                ApiError::bad_parameter("group_limit", message)
+            })?,
+        };
+        Ok(Page { groups_max, after })
+    }
+
+    /// The groups from the one that the token names.
+    fn start<'a>(&self, groups: &'a [GroupStatus]) -> Result<&'a [GroupStatus], ApiError> {
+        let Some(wanted) = &self.after else { return Ok(groups) };
+        let place = groups.iter().position(|group| token(group) == *wanted);
+        place.map(|place| &groups[place..]).ok_or_else(|| {
+            let message = format!("invalid group_next_token '{wanted}'. were rule groups changed?");
+            ApiError::bad_data(message)
+        })
+    }
+}
+
+/// Names a group in a URL.
+fn token(group: &GroupStatus) -> String {
+    let hash = Sha256::digest(format!("{};{}", group.file, group.name));
+    hash.iter().take(20).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Groups with their rules.
 pub async fn rules(State(parts): State<Parts>, params: Params) -> Result<Success<Value>, ApiError> {
     let rules = rules_of(&parts)?;
-    let filter = Filter::new(&params)?;
+    let (filter, page) = (Filter::new(&params)?, Page::new(&params)?);
+    let all = rules.groups();
     let mut groups = Vec::new();
-    for group in rules.groups().iter().filter(|group| filter.takes_group(group)) {
+    let mut next = None;
+    for group in page.start(&all)?.iter().filter(|group| filter.takes_group(group)) {
         let shown: Vec<Value> = group
             .rules
             .iter()
@@ -70,6 +120,10 @@ pub async fn rules(State(parts): State<Parts>, params: Params) -> Result<Success
             .collect();
         if shown.is_empty() && !group.rules.is_empty() {
             continue;
+        }
+        if groups.len() == page.groups_max {
+            next = Some(token(group));
+            break;
         }
         groups.push(json!({
             "name": group.name,
@@ -81,7 +135,11 @@ pub async fn rules(State(parts): State<Parts>, params: Params) -> Result<Success
             "lastEvaluation": time(group.last_evaluation),
         }));
     }
-    Ok(Success::new(json!({"groups": groups})))
+    let mut data = json!({ "groups": groups });
+    if let Some(next) = next {
+        data["groupNextToken"] = next.into();
+    }
+    Ok(Success::new(data))
 }
 
 fn rule_shape(rule: &RuleStatus, with_alerts: bool) -> Value {

@@ -12,7 +12,8 @@ use crate::api::envelope::{ApiError, Success};
 use crate::api::params::Params;
 use crate::parts::Parts;
 
-fn store(parts: &Parts) -> Result<Arc<Store>, ApiError> {
+/// The store, if it is here.
+pub(super) fn store(parts: &Parts) -> Result<Arc<Store>, ApiError> {
     parts.store.clone().ok_or_else(|| ApiError::not_here("store"))
 }
 
@@ -29,7 +30,7 @@ fn cut<T: serde::Serialize>(mut list: Vec<T>, limit: usize) -> Success<Vec<T>> {
 }
 
 /// Runs index work where it may take its time.
-async fn on_index<T: Send + 'static>(
+pub(super) async fn on_index<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
 ) -> Result<T, ApiError> {
     let outcome = tokio::task::spawn_blocking(work).await;

@@ -11,6 +11,8 @@ mod check;
 mod query;
 /// `promql format`, `promql check` …
 mod promql;
+/// `tsdb list`, `tsdb dump`, `tsdb import` …
+mod tsdb;
 /// Shell completion and man pages.
 mod pages;
 /// A server that a command asks.
@@ -71,6 +73,11 @@ enum Command {
         #[command(subcommand)]
         what: promql::Promql,
     },
+    /// Look at a data folder, and put other servers' data into one.
+    Tsdb {
+        #[command(subcommand)]
+        what: tsdb::Tsdb,
+    },
     /// Print the completion script of a shell.
     Completion {
         /// The shell.
@@ -128,6 +135,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check { what } => check::main(what),
         Command::Query { what } => query::main(what),
         Command::Promql { what } => promql::main(what),
+        Command::Tsdb { what } => tsdb::main(what),
         Command::Completion { shell } => pages::completion(shell),
         Command::Man { folder } => pages::man(&folder),
         Command::Backup(arguments) => backups::backup(arguments),

@@ -63,7 +63,6 @@ pub use collector::{Collector, Parts, Source};
 pub use config::Config;
 pub use http::HttpClient;
 pub use scrape::credentials;
-pub use status::{Health, Stats, TargetStatus};
 pub use status::{Dropped, Health, RelabelStep, Stats, TargetStatus};
 
 #[cfg(test)]

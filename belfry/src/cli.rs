@@ -13,6 +13,8 @@ mod query;
 mod promql;
 /// `tsdb list`, `tsdb dump`, `tsdb import` …
 mod tsdb;
+/// `grafana export`.
+mod grafana;
 /// Shell completion and man pages.
 mod pages;
 /// A server that a command asks.
@@ -78,6 +80,11 @@ enum Command {
         #[command(subcommand)]
         what: tsdb::Tsdb,
     },
+    /// Make files for Grafana.
+    Grafana {
+        #[command(subcommand)]
+        what: grafana::Grafana,
+    },
     /// Print the completion script of a shell.
     Completion {
         /// The shell.
@@ -136,6 +143,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Query { what } => query::main(what),
         Command::Promql { what } => promql::main(what),
         Command::Tsdb { what } => tsdb::main(what),
+        Command::Grafana { what } => grafana::main(what),
         Command::Completion { shell } => pages::completion(shell),
         Command::Man { folder } => pages::man(&folder),
         Command::Backup(arguments) => backups::backup(arguments),

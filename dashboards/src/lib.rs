@@ -17,6 +17,8 @@ pub mod ui;
 pub mod openapi;
 /// Listening, what surrounds every route, shutting down.
 pub mod server;
+/// Provisioning of Grafana: data sources and dashboards.
+pub mod grafana;
 
 pub use parts::{Admin, Control, Gate, Parts, Web};
 pub use server::{Server, ServerError};

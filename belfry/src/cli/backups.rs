@@ -262,7 +262,7 @@ async fn snapshot_of(server: &str, http: &HttpClient, data: &Path) -> Result<Pat
 }
 
 /// An address to dial for one to listen on.
-fn reachable(listen: &str) -> String {
+pub fn reachable(listen: &str) -> String {
     match listen.rsplit_once(':') {
         Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
         Some(("[::]", port)) => format!("[::1]:{port}"),

@@ -62,7 +62,7 @@ pub enum Tsdb {
     /// Put samples of another server, or of a text, into a data folder or a running server.
     Import {
         #[command(subcommand)]
-        from: import::From,
+        from: import::Origin,
     },
     /// The same as `import openmetrics`, in promtool's words.
     CreateBlocksFrom {

@@ -38,7 +38,7 @@ const WINDOW_MS: i64 = 200 * 365 * 86_400_000;
 
 /// Where samples come from.
 #[derive(Debug, Clone, Subcommand)]
-pub enum From {
+pub enum Origin {
     /// A Prometheus data directory (or a snapshot of one): blocks and write-ahead log. Stop Prometheus
     /// first.
     Prometheus {
@@ -46,7 +46,7 @@ pub enum From {
         #[arg(value_name = "DIR")]
         source: PathBuf,
         #[command(flatten)]
-        into: Into,
+        into: Target,
     },
     /// An OpenMetrics text with a time behind every sample.
     Openmetrics {
@@ -54,7 +54,7 @@ pub enum From {
         #[arg(value_name = "FILE")]
         source: PathBuf,
         #[command(flatten)]
-        into: Into,
+        into: Target,
     },
 }
 
@@ -74,7 +74,7 @@ pub enum BlocksFrom {
 
 /// Where samples go, and which.
 #[derive(Debug, Clone, Args)]
-pub struct Into {
+pub struct Target {
     /// The data folder of a server that is stopped; it is created when it is not there.
     #[arg(long, value_name = "DIR", default_value = "belfry-data", conflicts_with = "url")]
     data: PathBuf,
@@ -104,11 +104,11 @@ enum Goal {
 }
 
 /// Imports.
-pub fn main(from: From) -> ExitCode {
+pub fn main(from: Origin) -> ExitCode {
     block_on(async move {
         match from {
-            From::Prometheus { source, into } => prometheus(source, into).await,
-            From::Openmetrics { source, into } => openmetrics(source, into).await,
+            Origin::Prometheus { source, into } => prometheus(source, into).await,
+            Origin::Openmetrics { source, into } => openmetrics(source, into).await,
         }
     })
 }
@@ -132,7 +132,7 @@ fn options(chosen: &Chosen) -> Result<Options, String> {
     Ok(Options { range: chosen.range()?, matchers: selectors.pop().unwrap_or_default() })
 }
 
-async fn prometheus(source: PathBuf, into: Into) -> Result<ExitCode, String> {
+async fn prometheus(source: PathBuf, into: Target) -> Result<ExitCode, String> {
     let options = options(&into.chosen)?;
     let folder = ::import::Folder::open(&Disk::real(), &source).map_err(|error| error.to_string())?;
     let (blocks, samples) = folder.size();
@@ -163,7 +163,7 @@ fn tell_damage(tally: &mut Tally, batches: &mut Batches) {
     }
 }
 
-async fn openmetrics(source: PathBuf, into: Into) -> Result<ExitCode, String> {
+async fn openmetrics(source: PathBuf, into: Target) -> Result<ExitCode, String> {
     let options = options(&into.chosen)?;
     let goal = Goal::new(into).await?;
     text(source, options, goal).await
@@ -198,7 +198,7 @@ async fn text(source: PathBuf, options: Options, goal: Goal) -> Result<ExitCode,
 }
 
 impl Goal {
-    async fn new(into: Into) -> Result<Goal, String> {
+    async fn new(into: Target) -> Result<Goal, String> {
         match &into.url {
             Some(url) => Ok(Goal::Server(Box::new(Server::new(url, &into.reach).await?))),
             None => Goal::folder(into.data),

@@ -51,7 +51,8 @@ impl Meta {
         let path = folder.join("meta.json");
         let bytes = disk.read(&path, META_BYTES_MAX);
         let bytes = bytes.map_err(|error| format!("read {}: {error}", path.display()))?;
-        let text = String::from_utf8(bytes).map_err(|_| format!("{} is no text", path.display()))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| format!("{} is no text", path.display()))?;
         let root = yaml::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         let number = |node: Option<&Node>| node?.text()?.parse::<i64>().ok();
         let stats = |key: &str| number(root.get("stats").and_then(|stats| stats.get(key)));
@@ -146,7 +147,17 @@ impl Block {
         let window = window_of(start_ms, window_ms, end_ms);
         let window = window.expect("the window begins before the end");
         let is_first = true;
-        Ok(Some(Block { meta, index, chunks, tombstones, window_ms, window, is_first, end_ms, damage }))
+        Ok(Some(Block {
+            meta,
+            index,
+            chunks,
+            tombstones,
+            window_ms,
+            window,
+            is_first,
+            end_ms,
+            damage,
+        }))
     }
 
     /// What was skipped since the last question.
@@ -187,8 +198,7 @@ impl Block {
         let (first, last) = (self.window.start_ms().0, self.window.end_ms().0 - 1);
         let mut piece = Piece { labels, values: Vec::new(), histograms: Vec::new() };
         let deletions = self.tombstones.of(number).to_vec();
-        let takes =
-            |at_ms: i64| (first..=last).contains(&at_ms) && !hides(&deletions, at_ms);
+        let takes = |at_ms: i64| (first..=last).contains(&at_ms) && !hides(&deletions, at_ms);
         for place in chunks {
             if place.max_ms < first || place.min_ms > last {
                 continue;
@@ -196,9 +206,9 @@ impl Block {
             let read = self.chunks.read(place.reference).and_then(|(encoding, data)| {
                 let said = |error: crate::error::Malformed| error.to_string();
                 match encoding {
-                    Encoding::Values => piece
-                        .values
-                        .extend(xor::decode(data).map_err(said)?.into_iter().filter(|s| takes(s.0))),
+                    Encoding::Values => piece.values.extend(
+                        xor::decode(data).map_err(said)?.into_iter().filter(|s| takes(s.0)),
+                    ),
                     Encoding::Histograms | Encoding::FloatHistograms => {
                         let is_float = encoding == Encoding::FloatHistograms;
                         let read = histogram::decode(data, is_float).map_err(said)?;
@@ -208,7 +218,8 @@ impl Block {
                 Ok(())
             });
             if let Err(reason) = read {
-                self.damage.push(format!("block {}: {}: {reason}; skipped", self.meta.name, piece.labels));
+                self.damage
+                    .push(format!("block {}: {}: {reason}; skipped", self.meta.name, piece.labels));
             }
         }
         piece

@@ -52,7 +52,8 @@ impl ChunkFiles {
     /// The files of a block; one that can't be used is remembered with the reason.
     pub fn open(disk: &Disk, folder: &Path) -> Result<ChunkFiles, Error> {
         let entries = disk.list(folder).map_err(Error::io("list", folder))?;
-        let is_file = |name: &str| name.len() == 6 && name.bytes().all(|byte| byte.is_ascii_digit());
+        let is_file =
+            |name: &str| name.len() == 6 && name.bytes().all(|byte| byte.is_ascii_digit());
         let names = entries.iter().filter(|entry| !entry.is_dir && is_file(&entry.name));
         let open = |path: PathBuf| -> Result<DiskFile, String> {
             let failed = |error: std::io::Error| format!("open {}: {error}", path.display());
@@ -102,8 +103,8 @@ impl ChunkFiles {
         let opened = self.files.get(file).ok_or_else(missing)?.as_ref().map_err(Clone::clone)?;
         let window = &mut self.window;
         let start = offset.checked_sub(window.start).and_then(|start| usize::try_from(start).ok());
-        let is_there = window.file == file
-            && start.is_some_and(|start| start + count <= window.bytes.len());
+        let is_there =
+            window.file == file && start.is_some_and(|start| start + count <= window.bytes.len());
         if !is_there {
             window.bytes.resize(count.max(WINDOW_BYTES), 0);
             let read = opened.read_at(offset, &mut window.bytes);

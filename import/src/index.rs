@@ -246,7 +246,8 @@ impl Symbols {
         if crc32c::crc32c(&bytes).to_be_bytes() != checksum[..] {
             return Err("the checksum of its symbols is wrong".to_owned());
         }
-        let mut symbols = Symbols { version, start: at + 4, bytes: Vec::new(), offsets: Vec::new() };
+        let mut symbols =
+            Symbols { version, start: at + 4, bytes: Vec::new(), offsets: Vec::new() };
         let mut reader = Bytes(&bytes);
         let count = reader.be32().map_err(|error| format!("its symbols: {error}"))?;
         if version == 2 {
@@ -262,7 +263,9 @@ impl Symbols {
     fn get(&self, reference: u64) -> Result<&str, Malformed> {
         const NONE: Malformed = Malformed("it names a text that is not there");
         let offset = match self.version {
-            1 => usize::try_from(reference.checked_sub(self.start).ok_or(NONE)?).map_err(|_| NONE)?,
+            1 => {
+                usize::try_from(reference.checked_sub(self.start).ok_or(NONE)?).map_err(|_| NONE)?
+            }
             _ => {
                 let index = usize::try_from(reference).map_err(|_| NONE)?;
                 *self.offsets.get(index).ok_or(NONE)? as usize

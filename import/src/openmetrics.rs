@@ -9,9 +9,9 @@
 
 use std::io::Read;
 
+use collector::exposition::Format;
 use collector::exposition::series::{self, Pair};
 use collector::exposition::text::{Line, Lines, Standing};
-use collector::exposition::Format;
 use model::append::{BatchExemplar, Metadata};
 use model::{Batch, LabelsBuilder, MetricKind, TimestampMs};
 
@@ -124,7 +124,8 @@ impl<R: Read> Pages<R> {
         let mut pairs = Vec::new();
         loop {
             let line = lines.next_line();
-            let line = line.map_err(|error| Error::Line { line: error.line, reason: error.reason })?;
+            let line =
+                line.map_err(|error| Error::Line { line: error.line, reason: error.reason })?;
             let Some(line) = line else { break };
             let wrong = |reason: String| Error::Line { line: lines.sample_line(), reason };
             self.add(&mut batch, &mut pairs, &line, lines.kind()).map_err(wrong)?;
@@ -205,7 +206,8 @@ mod tests {
 
     #[test]
     fn long_texts_come_in_parts() {
-        let mut text: String = (0..100_000).map(|at| format!("metric{{a=\"{at}\"}} 1 {at}\n")).collect();
+        let mut text: String =
+            (0..100_000).map(|at| format!("metric{{a=\"{at}\"}} 1 {at}\n")).collect();
         text.push_str("# EOF\n");
         let (batches, error) = read(&text);
         assert_eq!(error, None);

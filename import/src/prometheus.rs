@@ -69,7 +69,10 @@ impl Folder {
         let mut damage = Vec::new();
         for entry in disk.list(path).map_err(Error::io("list", path))? {
             let is_ulid = entry.name.len() == ULID_CHARS
-                && entry.name.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+                && entry
+                    .name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
             if !entry.is_dir || !is_ulid {
                 continue;
             }

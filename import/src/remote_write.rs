@@ -163,8 +163,8 @@ impl Message {
 mod tests {
     use std::sync::Arc;
 
-    use model::append::Metadata;
     use model::TimestampMs;
+    use model::append::Metadata;
 
     use super::*;
 

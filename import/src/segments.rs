@@ -194,8 +194,9 @@ impl Current {
     fn unpacked(&mut self) -> Read1 {
         let packed = std::mem::take(&mut self.record);
         let at = self.page_start + self.position as u64;
-        unpack(&packed, self.flags)
-            .map_err(|reason| format!("{}: the record before byte {at}: {reason}", self.path.display()))
+        unpack(&packed, self.flags).map_err(|reason| {
+            format!("{}: the record before byte {at}: {reason}", self.path.display())
+        })
     }
 }
 
@@ -209,10 +210,15 @@ fn unpack(packed: &[u8], flags: u8) -> Result<Vec<u8>, String> {
     }
     if flags & ZSTD != 0 {
         let mut record = Vec::new();
-        let decoder = zstd::stream::read::Decoder::new(packed).map_err(|error| error.to_string())?;
+        let decoder =
+            zstd::stream::read::Decoder::new(packed).map_err(|error| error.to_string())?;
         let taken = decoder.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut record);
         taken.map_err(|error| error.to_string())?;
-        return if record.len() > RECORD_BYTES_MAX { Err("it is too long".into()) } else { Ok(record) };
+        return if record.len() > RECORD_BYTES_MAX {
+            Err("it is too long".into())
+        } else {
+            Ok(record)
+        };
     }
     Ok(packed.to_vec())
 }

@@ -147,7 +147,11 @@ pub fn histograms(samples: &[(i64, Histogram)], header: u8, is_float: bool) -> V
     out.bits(u64::from(header), 8);
     let Some((_, first)) = samples.first() else { return out.bytes };
     layout(&mut out, first);
-    if is_float { floats(&mut out, samples) } else { integers(&mut out, samples) }
+    if is_float {
+        floats(&mut out, samples)
+    } else {
+        integers(&mut out, samples)
+    }
     out.bytes
 }
 

@@ -126,7 +126,9 @@ impl Wal {
                     return None;
                 }
                 Some(Err(reason)) => Err(reason),
-                Some(Ok(bytes)) => record::decode(&bytes).map_err(|error| format!("a record {error}")),
+                Some(Ok(bytes)) => {
+                    record::decode(&bytes).map_err(|error| format!("a record {error}"))
+                }
             };
             match decoded {
                 Err(reason) => self.damage.push(format!("write-ahead log: {reason}; skipped")),

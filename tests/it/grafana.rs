@@ -58,7 +58,8 @@ async fn no_panel_asks_for_what_is_not_there() {
     );
     std::fs::write(folder.path().join("belfry.yml"), config).expect("write");
     assert!(export(folder.path(), &[]).starts_with("7 files"));
-    let read = |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).expect(name);
+    let read =
+        |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).expect(name);
     let sources = read("provisioning/datasources/belfry.yaml");
     assert!(sources.contains("timeInterval: 2s\n"), "{sources}");
     assert!(sources.contains("url: \"http://belfry.example:9090\""), "{sources}");
@@ -72,7 +73,12 @@ async fn no_panel_asks_for_what_is_not_there() {
 
     let appliance =
         Appliance::start(folder.path(), &["--services", "all", "--config", "belfry.yml"]).await;
-    for metric in ["node_load1", "pg_stat_database_xact_commit", "redis_commands_total", "haproxy_server_status"] {
+    for metric in [
+        "node_load1",
+        "pg_stat_database_xact_commit",
+        "redis_commands_total",
+        "haproxy_server_status",
+    ] {
         let query = format!("count(count_over_time({metric}[1m]) >= 3) > 0");
         eventually(&query, 90, async || (!appliance.query(&query).await.is_empty()).then_some(()))
             .await;
@@ -97,7 +103,8 @@ async fn no_panel_asks_for_what_is_not_there() {
                 let query = expanded(target["expr"].as_str().expect("an expression"));
                 let (status, answer) = appliance.api("query", &[("query", &query)]).await;
                 assert_eq!(status, 200, "{}: {query}: {answer}", panel["title"]);
-                missing.extend(metrics(&query).difference(&known).map(|own| format!("{name}: {own}")));
+                missing
+                    .extend(metrics(&query).difference(&known).map(|own| format!("{name}: {own}")));
                 asked += 1;
             }
         }

@@ -57,7 +57,8 @@ async fn prometheus(folder: &Path, config: &str) -> (Process, String) {
     command.arg("--enable-feature=exemplar-storage,native-histograms").current_dir(folder);
     let process = Process::start("prometheus", &mut command, folder);
     let url = format!("http://127.0.0.1:{port}");
-    eventually("Prometheus is ready", 60, async || http::get(&format!("{url}/-/ready")).await).await;
+    eventually("Prometheus is ready", 60, async || http::get(&format!("{url}/-/ready")).await)
+        .await;
     (process, url)
 }
 
@@ -88,7 +89,10 @@ async fn answers(url: &str, start_ms: u64, end_ms: u64) -> Vec<(String, Value)> 
     let mut all = Vec::new();
     for query in INSTANT {
         let form = [("query", query), ("time", end.as_str())];
-        all.push((query.to_owned(), http::post_form(&format!("{url}/api/v1/query"), &form).await.1));
+        all.push((
+            query.to_owned(),
+            http::post_form(&format!("{url}/api/v1/query"), &form).await.1,
+        ));
     }
     for query in RANGE {
         let form = [("query", query), ("start", &start), ("end", &end), ("step", "1")];
@@ -99,7 +103,10 @@ async fn answers(url: &str, start_ms: u64, end_ms: u64) -> Vec<(String, Value)> 
         ("series", vec![("match[]", "{job=\"node\"}"), ("start", &start), ("end", &end)]),
         ("labels", vec![("match[]", "{job=~\".+\"}"), ("start", &start), ("end", &end)]),
     ] {
-        all.push((path.to_owned(), http::post_form(&format!("{url}/api/v1/{path}"), &form).await.1));
+        all.push((
+            path.to_owned(),
+            http::post_form(&format!("{url}/api/v1/{path}"), &form).await.1,
+        ));
     }
     all
 }
@@ -126,8 +133,8 @@ async fn a_real_data_directory() {
     let exporter = servers::node_exporter(folder.path()).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let pushed = listener.local_addr().expect("address").port();
-    let router = Router::new()
-        .route("/metrics", get(async || ([(header::CONTENT_TYPE, PROTOBUF)], page())));
+    let router =
+        Router::new().route("/metrics", get(async || ([(header::CONTENT_TYPE, PROTOBUF)], page())));
     let serving = tokio::spawn(async move { axum::serve(listener, router).await });
     let config = format!(
         "global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\nscrape_configs:\n\
@@ -264,14 +271,22 @@ fn text_and_blocks_give_the_same_samples() {
     let three = folder.path().join("three");
     let again = belfry(&["tsdb", "create-blocks-from", "openmetrics", text(&copied), text(&three)]);
     assert_eq!(out(&again), "imported 600 samples\n", "{}", err(&again));
-    let bounds = ["--min-time", &(at_s * 1000).to_string(), "--max-time", &(at_s * 1000 + 30_000).to_string()];
+    let bounds = [
+        "--min-time",
+        &(at_s * 1000).to_string(),
+        "--max-time",
+        &(at_s * 1000 + 30_000).to_string(),
+    ];
     let some = belfry(&[&["tsdb", "dump", text(&three)][..], &bounds].concat());
     assert_eq!(out(&some).lines().count(), 3, "{}", out(&some));
 
     let list = belfry(&["tsdb", "list", text(&one)]);
     assert!(out(&list).starts_with("BLOCK"), "{}", out(&list));
-    let list: Value = serde_json::from_str(&out(&belfry(&["tsdb", "list", "-o", "json", text(&one)]))).expect("JSON");
-    let samples: u64 = list.as_array().expect("a list").iter().filter_map(|one| one["samples"].as_u64()).sum();
+    let list: Value =
+        serde_json::from_str(&out(&belfry(&["tsdb", "list", "-o", "json", text(&one)])))
+            .expect("JSON");
+    let samples: u64 =
+        list.as_array().expect("a list").iter().filter_map(|one| one["samples"].as_u64()).sum();
     assert_eq!(samples, 6000, "{list}");
     let analyzed = out(&belfry(&["tsdb", "analyze", text(&one)]));
     assert!(analyzed.contains("Highest cardinality metric names:\n10 work\n"), "{analyzed}");
@@ -301,8 +316,13 @@ fn damage_is_named_and_skipped() {
     assert!(out(&done).contains("2 damaged parts were skipped"), "{}", out(&done));
     let kept = dump(&data).lines().count();
     assert!((1000..6000).contains(&kept), "{kept} samples are left");
-    let nothing = belfry(&["tsdb", "import", "prometheus", text(folder.path()), "--data", text(&data)]);
-    assert!(err(&nothing).contains("holds neither blocks nor a write-ahead log"), "{}", err(&nothing));
+    let nothing =
+        belfry(&["tsdb", "import", "prometheus", text(folder.path()), "--data", text(&data)]);
+    assert!(
+        err(&nothing).contains("holds neither blocks nor a write-ahead log"),
+        "{}",
+        err(&nothing)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,7 +72,8 @@ async fn the_same_bytes_as_promtool() {
     assert!(made.status.success(), "{}", err(&made));
     let server = servers::prometheus(folder.path(), "global: {scrape_interval: 1h}\n").await;
     let url = format!("http://127.0.0.1:{}", server.port);
-    eventually("Prometheus is ready", 30, async || http::get(&format!("{url}/-/ready")).await).await;
+    eventually("Prometheus is ready", 30, async || http::get(&format!("{url}/-/ready")).await)
+        .await;
 
     let time = |offset: u64| (at_s + offset).to_string();
     let (t0, t30, t60, t2h) = (time(0), time(30), time(60), time(7200));
@@ -80,16 +81,31 @@ async fn the_same_bytes_as_promtool() {
     for expr in ["{__name__!=\"\"}", "1e22", "req_total[5m]", "nothing", "-g", "g * 0"] {
         commands.push(vec!["query", "instant", "--time", &t30, &url, expr]);
     }
-    for expr in ["req_total", "{__name__=~\"g|plain\"}", "nothing", "time()", "rate(req_total[1m])"] {
+    for expr in ["req_total", "{__name__=~\"g|plain\"}", "nothing", "time()", "rate(req_total[1m])"]
+    {
         commands.push(vec![
             "query", "range", "--start", &t0, "--end", &t60, "--step", "15s", &url, expr,
         ]);
         commands.push(vec!["query", "range", "--start", &t0, "--end", &t2h, &url, expr]);
     }
-    commands.push(vec!["query", "series", "--match", "req_total", "--match", "g", "--start", &t0, "--end", &t2h, &url]);
-    commands.push(vec!["query", "series", "--match", "nothing", "--start", &t0, "--end", &t2h, &url]);
+    commands.push(vec![
+        "query",
+        "series",
+        "--match",
+        "req_total",
+        "--match",
+        "g",
+        "--start",
+        &t0,
+        "--end",
+        &t2h,
+        &url,
+    ]);
+    commands
+        .push(vec!["query", "series", "--match", "nothing", "--start", &t0, "--end", &t2h, &url]);
     commands.push(vec!["query", "labels", "--start", &t0, "--end", &t2h, &url, "__name__"]);
-    commands.push(vec!["query", "labels", "--start", &t0, "--end", &t2h, "--match", "g", &url, "a"]);
+    commands
+        .push(vec!["query", "labels", "--start", &t0, "--end", &t2h, "--match", "g", &url, "a"]);
     for command in &commands {
         for format in ["promql", "json"] {
             let mut arguments = command.clone();
@@ -122,13 +138,17 @@ fn path(path: &Path) -> &str {
 
 /// What promtool 2.42 does not have.
 fn other_forms(url: &str, time: &str) {
-    let table = run(&binary(), &["query", "instant", "-o", "table", "--time", time, url, "plain"], "");
+    let table =
+        run(&binary(), &["query", "instant", "-o", "table", "--time", time, url, "plain"], "");
     let lines: Vec<String> = out(&table).lines().map(str::to_owned).collect();
     assert!(lines[0].starts_with("SERIES  VALUE  TIME"), "{lines:?}");
     assert!(lines[1].starts_with("plain   4      2"), "{lines:?}");
     for verb in ["healthy", "ready"] {
         let lives = run(&binary(), &["check", verb, "--url", url], "");
-        assert!(lives.status.success() && out(&lives).starts_with("  SUCCESS: Prometheus"), "{lives:?}");
+        assert!(
+            lives.status.success() && out(&lives).starts_with("  SUCCESS: Prometheus"),
+            "{lives:?}"
+        );
         let dead = run(&binary(), &["check", verb, "--url", "http://127.0.0.1:1"], "");
         assert_eq!(dead.status.code(), Some(1), "{dead:?}");
     }
@@ -145,7 +165,8 @@ const LINTED: &str = "# TYPE http_requests_count counter\nhttp_requests_count 1\
 #[test]
 fn metrics_are_linted_as_promtool_does() {
     let promtool = require("promtool", "prometheus");
-    let fine = "# HELP ok_metric x\n# TYPE ok_metric gauge\nok_metric{a=\"1\"} 1\nok_metric{a=\"2\"} 1\n";
+    let fine =
+        "# HELP ok_metric x\n# TYPE ok_metric gauge\nok_metric{a=\"1\"} 1\nok_metric{a=\"2\"} 1\n";
     for (page, code) in [(LINTED, 3), (fine, 0), ("", 0), ("x{ 1\n", 1)] {
         let theirs = run(&promtool, &["check", "metrics"], page);
         let ours = run(&binary(), &["check", "metrics"], page);
@@ -198,7 +219,8 @@ fn files_are_checked_as_promtool_does() {
     assert!(err(&wrong).contains("bad.yml:4: groups[0].rules[0].expr: "), "{wrong:?}");
     let arguments = ["check", "service-discovery", &file("prometheus.yml"), "a"];
     let (theirs, ours) = (run(&promtool, &arguments, ""), run(&binary(), &arguments, ""));
-    let json = |output: &Output| serde_json::from_str::<serde_json::Value>(&out(output)).expect("JSON");
+    let json =
+        |output: &Output| serde_json::from_str::<serde_json::Value>(&out(output)).expect("JSON");
     assert_eq!(json(&theirs), json(&ours));
 }
 
@@ -211,13 +233,16 @@ fn expressions_and_pages() {
     assert!(err(&piped).contains("1:9: parse error"), "{piped:?}");
     let arguments = ["promql", "label-matchers", "set", "-t", "=~", "up", "job", "a.*"];
     assert_eq!(out(&run(&binary(), &arguments, "")), "up{job=~\"a.*\"}\n");
-    for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef belfry"), ("fish", "complete -c belfry")] {
+    for (shell, word) in
+        [("bash", "complete -F"), ("zsh", "#compdef belfry"), ("fish", "complete -c belfry")]
+    {
         let script = out(&run(&binary(), &["completion", shell], ""));
         assert!(script.contains(word) && script.contains("query"), "{shell}");
     }
     let folder = tempfile::tempdir().expect("folder");
     let man = run(&binary(), &["man", path(folder.path())], "");
     assert!(man.status.success(), "{man:?}");
-    let page = std::fs::read_to_string(folder.path().join("belfry-query-instant.1")).expect("a page");
+    let page =
+        std::fs::read_to_string(folder.path().join("belfry-query-instant.1")).expect("a page");
     assert!(page.contains(".TH"), "{page}");
 }

@@ -79,7 +79,10 @@ pub fn main(what: Check) -> ExitCode {
 
 async fn lives_at(lives: Lives, path: &str) -> Result<ExitCode, String> {
     let server = Server::new(&lives.url, &lives.reach).await?;
-    let answer = server.send("GET", path, &[], Vec::new()).await.map_err(|error| format!("  FAILED: {error}"))?;
+    let answer = server
+        .send("GET", path, &[], Vec::new())
+        .await
+        .map_err(|error| format!("  FAILED: {error}"))?;
     let text = String::from_utf8_lossy(&answer.body).trim().to_owned();
     if answer.status != 200 {
         let url = format!("{}{path}", lives.url.trim_end_matches('/'));

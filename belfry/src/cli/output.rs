@@ -44,7 +44,9 @@ pub fn quoted(text: &str) -> String {
             '\u{b}' => out.push_str("\\v"),
             '\u{c}' => out.push_str("\\f"),
             letter if is_printable(letter) => out.push(letter),
-            letter if (letter as u32) < 0x80 => put(&mut out, format_args!("\\x{:02x}", letter as u32)),
+            letter if (letter as u32) < 0x80 => {
+                put(&mut out, format_args!("\\x{:02x}", letter as u32))
+            }
             letter if (letter as u32) < 0x1_0000 => {
                 put(&mut out, format_args!("\\u{:04x}", letter as u32));
             }
@@ -122,7 +124,8 @@ mod tests {
 
     #[test]
     fn texts() {
-        let rows = [vec!["A".to_owned(), "LONG".to_owned()], vec!["äöü".to_owned(), "x".to_owned()]];
+        let rows =
+            [vec!["A".to_owned(), "LONG".to_owned()], vec!["äöü".to_owned(), "x".to_owned()]];
         assert_eq!(table(&rows), "A    LONG\näöü  x");
         for (text, shown) in [
             ("a<b>&\"q\\é\n", r#""a<b>&\"q\\é\n""#),
@@ -133,9 +136,12 @@ mod tests {
             assert_eq!(quoted(text), shown);
         }
         assert_eq!(json_text("a<b>&\"\u{8}é\u{2028}"), r#""a\u003cb\u003e\u0026\"\u0008é\u2028""#);
-        for (value, text) in
-            [(1e22, "10000000000000000000000"), (1e-7, "0.0000001"), (-0.0, "-0"), (f64::NAN, "NaN")]
-        {
+        for (value, text) in [
+            (1e22, "10000000000000000000000"),
+            (1e-7, "0.0000001"),
+            (-0.0, "-0"),
+            (f64::NAN, "NaN"),
+        ] {
             assert_eq!(plain_number(value), text);
         }
         assert_eq!((bytes(12), bytes(1536)), ("12 B".to_owned(), "1.5 KiB".to_owned()));

@@ -6,8 +6,8 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
-use model::matcher::MatchOp;
 use model::Matcher;
+use model::matcher::MatchOp;
 use promql::ast::{Expr, ExprKind, VectorSelector};
 use promql::{ParseOptions, QUERY_BYTES_MAX};
 
@@ -47,7 +47,13 @@ pub enum Change {
     /// Set a matcher; it replaces those of the same label.
     Set {
         /// How the label is compared.
-        #[arg(short = 't', long = "type", value_enum, default_value = "=", value_name = "OPERATOR")]
+        #[arg(
+            short = 't',
+            long = "type",
+            value_enum,
+            default_value = "=",
+            value_name = "OPERATOR"
+        )]
         operator: Operator,
         /// The expression.
         #[arg(value_name = "EXPR", allow_hyphen_values = true)]
@@ -211,7 +217,9 @@ mod tests {
         let (expr, name) = (expr.to_owned(), "job".to_owned());
         let change = match set {
             None => Change::Delete { expr, name },
-            Some((value, operator)) => Change::Set { operator, expr, name, value: value.to_owned() },
+            Some((value, operator)) => {
+                Change::Set { operator, expr, name, value: value.to_owned() }
+            }
         };
         assert_eq!(changed(&change), Ok(expected.to_owned()));
     }

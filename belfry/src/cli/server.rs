@@ -140,9 +140,9 @@ fn read_settings(file: &Path) -> Result<ClientSettings, String> {
     let mut fields = Fields::new(&root, "", &problems);
     let settings = client::read(&mut fields);
     fields.finish();
-    problems.result(settings).map_err(|problems| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    })
+    problems
+        .result(settings)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 /// The data of an answer, or what went wrong in the words that the field's tools use.

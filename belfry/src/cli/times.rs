@@ -64,7 +64,9 @@ mod tests {
         for bad in ["", "x", "inf", "2023-11-14"] {
             assert!(instant(bad).is_err(), "{bad:?}");
         }
-        for (ms, text) in [(1_700_000_000_500, "1700000000.5"), (-1250, "-1.25"), (0, "0"), (20, "0.02")] {
+        for (ms, text) in
+            [(1_700_000_000_500, "1700000000.5"), (-1250, "-1.25"), (0, "0"), (20, "0.02")]
+        {
             assert_eq!(seconds(TimestampMs(ms)), text);
         }
         assert_eq!(civil(TimestampMs(1_700_000_000_000)), "2023-11-14 22:13:20 UTC");

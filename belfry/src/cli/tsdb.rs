@@ -196,7 +196,8 @@ fn list(data: &Path, human: bool, format: Format) -> Result<String, String> {
         };
         return Ok(serde_json::Value::Array(blocks.iter().map(one).collect()).to_string());
     }
-    let head = ["BLOCK", "LEVEL", "MIN TIME", "MAX TIME", "DURATION", "NUM SAMPLES", "NUM SERIES", "SIZE"];
+    let head =
+        ["BLOCK", "LEVEL", "MIN TIME", "MAX TIME", "DURATION", "NUM SAMPLES", "NUM SERIES", "SIZE"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for own in blocks {
         let time = |ms: i64| if human { times::civil(TimestampMs(ms)) } else { ms.to_string() };

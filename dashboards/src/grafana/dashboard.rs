@@ -264,16 +264,12 @@ fn thresholds(alarm: Option<(f64, f64)>) -> Value {
     let step = |color: &str, value: Option<f64>| json!({"color": color, "value": value});
     let steps = match alarm {
         None => vec![step("green", None)],
-        Some((warning, critical)) if warning <= critical => vec![
-            step("green", None),
-            step("orange", Some(warning)),
-            step("red", Some(critical)),
-        ],
-        Some((warning, critical)) => vec![
-            step("red", None),
-            step("orange", Some(critical)),
-            step("green", Some(warning)),
-        ],
+        Some((warning, critical)) if warning <= critical => {
+            vec![step("green", None), step("orange", Some(warning)), step("red", Some(critical))]
+        }
+        Some((warning, critical)) => {
+            vec![step("red", None), step("orange", Some(critical)), step("green", Some(warning))]
+        }
     };
     json!({"mode": "absolute", "steps": steps})
 }

@@ -49,7 +49,13 @@ pub type File = (String, String);
 
 /// Every dashboard, in the order they are listed.
 pub fn dashboards() -> Vec<Dashboard> {
-    vec![host::dashboard(), postgres::dashboard(), redis::dashboard(), haproxy::dashboard(), belfry::dashboard()]
+    vec![
+        host::dashboard(),
+        postgres::dashboard(),
+        redis::dashboard(),
+        haproxy::dashboard(),
+        belfry::dashboard(),
+    ]
 }
 
 /// Files for Grafana's provisioning folder.
@@ -72,7 +78,8 @@ pub fn config_maps(export: &Export, namespace: &str) -> Vec<File> {
         config_map("belfry-datasources", namespace, "datasource", ("belfry.yaml", &sources)),
     )];
     for dashboard in dashboards() {
-        let (name, key) = (format!("{}-dashboard", dashboard.uid), format!("{}.json", dashboard.uid));
+        let (name, key) =
+            (format!("{}-dashboard", dashboard.uid), format!("{}.json", dashboard.uid));
         let text = config_map(&name, namespace, "dashboard", (&key, &dashboard.json()));
         files.push((format!("{name}.yaml"), text));
     }

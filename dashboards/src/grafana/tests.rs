@@ -24,7 +24,12 @@ fn expanded(expression: &str) -> String {
 
 #[test]
 fn every_query_parses_and_has_the_variables() {
-    let free = ["count(up == 0) or vector(0)", "sort(up)", "topk(10, scrape_duration_seconds)", "topk(10, scrape_samples_scraped)"];
+    let free = [
+        "count(up == 0) or vector(0)",
+        "sort(up)",
+        "topk(10, scrape_duration_seconds)",
+        "topk(10, scrape_samples_scraped)",
+    ];
     for dashboard in dashboards() {
         for panel in dashboard.rows.iter().flat_map(|row| &row.panels) {
             let name = format!("{}: {}", dashboard.title, panel.title);
@@ -37,7 +42,10 @@ fn every_query_parses_and_has_the_variables() {
                 let tree = tree.unwrap_or_else(|problems| panic!("{name}: {text}: {problems:?}"));
                 for selector in tree.selectors() {
                     let has = |label: &str| selector.matchers.iter().any(|own| own.name() == label);
-                    assert!(free.contains(query) || has("job") && has("instance"), "{name}: {text}");
+                    assert!(
+                        free.contains(query) || has("job") && has("instance"),
+                        "{name}: {text}"
+                    );
                 }
             }
         }
@@ -74,10 +82,14 @@ fn dashboards_are_what_grafana_reads() {
 fn provisioning_files() {
     let files = files(&export());
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names[..2], ["provisioning/datasources/belfry.yaml", "provisioning/dashboards/belfry.yaml"]);
+    assert_eq!(
+        names[..2],
+        ["provisioning/datasources/belfry.yaml", "provisioning/dashboards/belfry.yaml"]
+    );
     assert_eq!(names[2], "dashboards/belfry/belfry-host.json");
     let sources = yaml::parse(&files[0].1).expect("YAML");
-    let model::yaml::Kind::Sequence(list) = &sources.get("datasources").expect("sources").kind else {
+    let model::yaml::Kind::Sequence(list) = &sources.get("datasources").expect("sources").kind
+    else {
         panic!("a list");
     };
     let text = |index: usize, path: &[&str]| {

@@ -92,7 +92,9 @@ pub(super) fn log(_: &Golden, bytes: &[u8]) -> Result<(), String> {
 }
 
 pub(super) fn text_seeds(_: &Golden, _: &mut Random) -> Vec<Vec<u8>> {
-    vec![b"# TYPE m counter\nm_total{a=\"b\"} 1 1.5 # {id=\"x\"} 0.5\nplain NaN 2\n# EOF\n".to_vec()]
+    vec![
+        b"# TYPE m counter\nm_total{a=\"b\"} 1 1.5 # {id=\"x\"} 0.5\nplain NaN 2\n# EOF\n".to_vec(),
+    ]
 }
 
 pub(super) fn text(_: &Golden, bytes: &[u8]) -> Result<(), String> {

@@ -109,7 +109,12 @@ pub const ALL: [Target; 18] = [
         run: import::record,
     },
     Target { name: "import_log", seeds: import::log_seeds, keep_length: false, run: import::log },
-    Target { name: "import_text", seeds: import::text_seeds, keep_length: false, run: import::text },
+    Target {
+        name: "import_text",
+        seeds: import::text_seeds,
+        keep_length: false,
+        run: import::text,
+    },
 ];
 
 /// The target of that name.

@@ -206,10 +206,7 @@ fn suffixes(name: &str, family: &Family) -> Vec<String> {
         not(!is_histogram && !is_summary && name.ends_with(suffix), &text);
     }
     for label in family.series.iter().flatten() {
-        not(
-            !is_histogram && label == "le",
-            "non-histogram metrics should not have \"le\" label",
-        );
+        not(!is_histogram && label == "le", "non-histogram metrics should not have \"le\" label");
         not(
             !is_summary && label == "quantile",
             "non-summary metrics should not have \"quantile\" label",

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use model::Clock;
 use model::TimestampMs;
 use model::clock::SystemClock;
-use model::Clock;
 use serde_json::Value;
 
 use super::{Format, query_error, time_or};
@@ -114,7 +114,8 @@ fn with_suffix(selector: &str, suffix: &str) -> Result<Option<String>, String> {
         return Ok(None);
     }
     let others = matchers.iter().filter(|own| !is_name(own));
-    let texts = others.map(|own| format!(",{}{}{}", own.name(), own.op().sign(), quoted(own.value())));
+    let texts =
+        others.map(|own| format!(",{}{}{}", own.name(), own.op().sign(), quoted(own.value())));
     let rest: String = texts.collect();
     Ok(Some(format!("{{__name__={}{rest}}}", quoted(&format!("{}{suffix}", name.value())))))
 }
@@ -159,7 +160,13 @@ fn classic_findings(series: &[Value]) -> Vec<Finding> {
         let below = std::iter::once(0.0).chain(buckets.iter().map(|bucket| bucket.1));
         let used = buckets.iter().zip(below).filter(|(bucket, below)| bucket.1 > *below).count();
         let observations = buckets.last().map_or(0.0, |bucket| bucket.1);
-        found.push(Finding { series, is_native: false, buckets: buckets.len(), used, observations });
+        found.push(Finding {
+            series,
+            is_native: false,
+            buckets: buckets.len(),
+            used,
+            observations,
+        });
     }
     found
 }
@@ -193,7 +200,8 @@ mod tests {
             serde_json::json!({"metric": {"__name__": "h_bucket", "le": bound},
                 "values": [[1, "0"], [2, count]]})
         };
-        let found = classic_findings(&[one("+Inf", "5"), one("1", "2"), one("2", "2"), one("5", "5")]);
+        let found =
+            classic_findings(&[one("+Inf", "5"), one("1", "2"), one("2", "2"), one("5", "5")]);
         let expected = Finding {
             series: "h_bucket".to_owned(),
             is_native: false,

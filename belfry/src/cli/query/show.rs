@@ -53,11 +53,14 @@ pub fn series(data: &Value, format: Format) -> String {
         Format::Promql => lines(list.iter().map(labels_text)),
         Format::Json => list_json(list.iter().map(labels_json)),
         Format::Table => {
-            let mut names: Vec<&String> = list.iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+            let mut names: Vec<&String> =
+                list.iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
             names.sort();
             names.dedup();
             let mut rows = vec![names.iter().map(|name| (*name).clone()).collect()];
-            let row = |one: &Value| names.iter().map(|name| text_of(&one[name.as_str()]).to_owned()).collect();
+            let row = |one: &Value| {
+                names.iter().map(|name| text_of(&one[name.as_str()]).to_owned()).collect()
+            };
             rows.extend(list.iter().map(row));
             table(&rows)
         }
@@ -158,7 +161,8 @@ fn stream_text(one: &Value) -> String {
 /// `Count: 3.000000, Sum: 7.000000, Buckets: [(1,2]:1 (2,4]:2]`.
 fn histogram_text(histogram: &Value) -> String {
     let number = |value: &Value| text_of(value).parse::<f64>().unwrap_or(f64::NAN);
-    let fixed = |value: f64| if value.is_finite() { format!("{value:.6}") } else { plain_number(value) };
+    let fixed =
+        |value: f64| if value.is_finite() { format!("{value:.6}") } else { plain_number(value) };
     let buckets = histogram["buckets"].as_array().map(Vec::as_slice).unwrap_or_default();
     let bucket = |own: &Value| {
         let rule = own[0].as_u64().unwrap_or_default();

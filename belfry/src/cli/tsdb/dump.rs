@@ -52,9 +52,9 @@ pub fn run(arguments: &Arguments, form: Form) -> Result<ExitCode, String> {
         entries.dedup();
     }
     let mut out = Out { out: BufWriter::new(std::io::stdout()), form, left_out: 0 };
-    let written = entries.chunks(SERIES_AT_ONCE).try_for_each(|some| {
-        portion(&held.store, some, range, &mut out)
-    });
+    let written = entries
+        .chunks(SERIES_AT_ONCE)
+        .try_for_each(|some| portion(&held.store, some, range, &mut out));
     match written.and_then(|()| out.finish()) {
         // Whoever reads has seen enough.
         Err(Trouble::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {}

@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand};
 use ::import::openmetrics::Pages;
 use ::import::prometheus::Batches;
 use ::import::{Options, Progress, remote_write};
+use clap::{Args, Subcommand};
 use journal::disk::Disk;
 use model::{Append, AppendError, Batch};
 use storage::Settings;
@@ -134,7 +134,8 @@ fn options(chosen: &Chosen) -> Result<Options, String> {
 
 async fn prometheus(source: PathBuf, into: Target) -> Result<ExitCode, String> {
     let options = options(&into.chosen)?;
-    let folder = ::import::Folder::open(&Disk::real(), &source).map_err(|error| error.to_string())?;
+    let folder =
+        ::import::Folder::open(&Disk::real(), &source).map_err(|error| error.to_string())?;
     let (blocks, samples) = folder.size();
     note(&format!("{}: {blocks} blocks with {samples} samples, and a log", source.display()));
     let goal = Goal::new(into).await?;
@@ -252,8 +253,7 @@ async fn into_store(held: &Held, batch: Batch, tally: &mut Tally) -> Result<(), 
             Ok(appended) => {
                 tally.accepted += appended.accepted + appended.histograms_accepted;
                 let numbers = appended.refused.iter();
-                let numbers =
-                    numbers.filter(|own| own.column != model::append::Column::Exemplars);
+                let numbers = numbers.filter(|own| own.column != model::append::Column::Exemplars);
                 for refused in numbers {
                     tally.refused += 1;
                     tally.example.get_or_insert_with(|| {

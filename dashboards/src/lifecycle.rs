@@ -26,7 +26,7 @@ pub async fn ready(State(parts): State<Parts>) -> Response {
 /// Reads the configuration again. A bad one changes nothing and answers with its mistakes.
 pub async fn reload(State(parts): State<Parts>) -> Response {
     match parts.control.reload().await {
-        Ok(()) => StatusCode::OK.into_response(),
+        Ok(()) => "The configuration is in force.\n".into_response(),
         Err(problems) => {
             let text = format!("failed to reload config: {problems}\n");
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()

@@ -36,6 +36,7 @@ async fn wrong_requests_get_the_envelope() {
         ("/api/v1/query?query=m&limit=-1", 400, "bad_data", "\"limit\""),
         ("/api/v1/query?query=m&timeout=x", 400, "bad_data", "\"timeout\""),
         ("/api/v1/query?query=m&timeout=-1", 400, "bad_data", "\"timeout\""),
+        ("/api/v1/query?query=m&timeout=0", 400, "bad_data", "\"timeout\""),
         ("/api/v1/query?query=m&lookback_delta=x", 400, "bad_data", "\"lookback_delta\""),
         ("/api/v1/query?query=m%20%2B%20on(x)%20m&time=1009", 422, "execution", "many"),
         ("/api/v1/query_range?query=m&start=1&end=2", 400, "bad_data", "\"step\""),

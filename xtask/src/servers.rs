@@ -17,7 +17,7 @@ pub struct Server {
 }
 
 /// What the tests need.
-pub const FOR_TESTS: [Server; 10] = [
+pub const FOR_TESTS: [Server; 12] = [
     Server { program: "/usr/lib/postgresql/*/bin/postgres", package: "postgresql" },
     Server { program: "redis-server", package: "redis-server" },
     Server { program: "haproxy", package: "haproxy" },
@@ -28,6 +28,8 @@ pub const FOR_TESTS: [Server; 10] = [
     Server { program: "openssl", package: "openssl" },
     Server { program: "chromium", package: "chromium" },
     Server { program: "python3", package: "python3-venv" },
+    Server { program: "node", package: "nodejs" },
+    Server { program: "npm", package: "npm" },
 ];
 
 /// What the benchmark needs.

@@ -182,8 +182,8 @@ fn parse_duration(name: &str, text: &str) -> Result<i64, ApiError> {
 
 fn ms_from_seconds(seconds: f64) -> Option<i64> {
     let ms = (seconds * 1000.0).round();
-    // The cast is exact inside these bounds.
-    (ms.is_finite() && ms.abs() < 9.2e18).then_some(ms as i64)
+    // The field's clients send the ends of their own time; the cast stops at the ends of ours.
+    (ms.is_finite() && ms.abs() < 9.3e18).then_some(ms as i64)
 }
 
 #[cfg(test)]
@@ -204,6 +204,8 @@ mod tests {
             (" 292277025-08-18T07:12:54.999999999Z", Some(i64::MAX)),
             ("1e12", Some(1_000_000_000_000_000)),
             ("-9e15", Some(-9_000_000_000_000_000_000)),
+            ("-9223309901257974", Some(-9_223_309_901_257_974_000)),
+            ("9223372036854775.807", Some(i64::MAX)),
             ("1e300", None),
             ("abc", None),
             ("NaN", None),

@@ -26,8 +26,8 @@ fn options(params: &Params) -> Result<QueryOptions, ApiError> {
     // Looked at before the query runs, so that a wrong one costs nothing.
     params.limit()?;
     let timeout = params.duration_ms("timeout")?.map(|ms| {
-        let negative = |_| ApiError::bad_parameter("timeout", "must not be negative");
-        u64::try_from(ms).map_err(negative)
+        let wrong = || ApiError::bad_parameter("timeout", "must be greater than 0");
+        u64::try_from(ms).ok().filter(|ms| *ms > 0).ok_or_else(wrong)
     });
     Ok(QueryOptions {
         timeout_ms: timeout.transpose()?,

@@ -15,8 +15,6 @@ mod frame;
 /// Samples in chunks.
 mod xor;
 
-use std::convert::Infallible;
-
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -126,34 +124,39 @@ impl Chosen {
         Ok(Chosen { store: std::sync::Arc::clone(store), found, is_streamed, samples_max })
     }
 
-    /// The streamed answer. The thread that reads ends when the reader has gone.
+    /// The streamed answer. The thread that reads ends when the reader has gone; when it can't read
+    /// on, the connection breaks, so that nobody takes a part for the whole.
     fn stream(self) -> Response {
-        let (sender, frames) = mpsc::channel::<Vec<u8>>(FRAMES_WAITING_MAX);
+        let (sender, frames) = mpsc::channel::<std::io::Result<Vec<u8>>>(FRAMES_WAITING_MAX);
         let reading = tokio::task::spawn_blocking(move || {
             for (index, found) in self.found.iter().enumerate() {
-                let sent = self.each(found, |labels, samples| {
-                    let own =
-                        frame::frames(index as u64, labels, &samples.instants_ms, &samples.values);
-                    own.into_iter().all(|frame| sender.blocking_send(frame).is_ok())
+                let sent = self.each(found, |labels, own| {
+                    let (instants_ms, values) = (&own.instants_ms, &own.values);
+                    let frames = frame::frames(index as u64, labels, instants_ms, values);
+                    frames.into_iter().all(|frame| sender.blocking_send(Ok(frame)).is_ok())
                 });
-                if !matches!(sent, Ok(true)) {
-                    return;
+                match sent {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err((_, reason)) => {
+                        // Nobody is told when nobody reads.
+                        let _ = sender.blocking_send(Err(std::io::Error::other(reason)));
+                        return;
+                    }
                 }
             }
         });
-        let pieces =
-            futures::stream::unfold((frames, Some(reading)), |(mut frames, reading)| async {
-                match frames.recv().await {
-                    Some(frame) => Some((Ok::<_, Infallible>(frame), (frames, reading))),
-                    None => {
-                        if let Some(reading) = reading {
-                            // It has sent all it had, so this is at once.
-                            let _ = reading.await;
-                        }
-                        None
-                    }
-                }
-            });
+        let state = (frames, Some(reading));
+        let pieces = futures::stream::unfold(state, |(mut frames, reading)| async {
+            if let Some(frame) = frames.recv().await {
+                return Some((frame, (frames, reading)));
+            }
+            if let Some(reading) = reading {
+                // It has sent all it had, so this is at once.
+                let _ = reading.await;
+            }
+            None
+        });
         let kind = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
         let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
         (headers, Body::from_stream(pieces)).into_response()

@@ -8,6 +8,7 @@
 //! What is there already is ignored, so an import that was interrupted is simply done again. A running
 //! server keeps its own limits; what it refuses is counted.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +19,8 @@ use ::import::prometheus::Batches;
 use ::import::{Options, Progress, remote_write};
 use clap::{Args, Subcommand};
 use journal::disk::Disk;
-use model::{Append, AppendError, Batch};
+use model::append::{Appended, Column, RefusedReason, SeriesKey};
+use model::{Append, AppendError, Batch, Labels, Refused};
 use storage::Settings;
 
 use super::{Chosen, Held, open};
@@ -247,27 +249,76 @@ impl Goal {
     }
 }
 
+/// Puts a batch into the store. The store looks only so far for a duplicate of an old sample; what it
+/// refuses for that is offered again in smaller batches.
 async fn into_store(held: &Held, batch: Batch, tally: &mut Tally) -> Result<(), String> {
+    let mut waiting = vec![batch];
+    while let Some(batch) = waiting.pop() {
+        let appended = append(held, &batch).await?;
+        tally.accepted += appended.accepted + appended.histograms_accepted;
+        let too_old =
+            |own: &Refused| own.reason == RefusedReason::TooOld && own.column == Column::Samples;
+        let again: Vec<Refused> = appended.refused.iter().copied().filter(too_old).collect();
+        let smaller = halves(&batch, &again);
+        let is_final = smaller.is_empty();
+        waiting.extend(smaller);
+        let refused = appended.refused.iter().filter(|own| own.column != Column::Exemplars);
+        for refused in refused.filter(|own| is_final || !too_old(own)) {
+            tally.refused += 1;
+            tally
+                .example
+                .get_or_insert_with(|| format!("{} at {}", refused.reason.message(), refused.at));
+        }
+    }
+    Ok(())
+}
+
+async fn append(held: &Held, batch: &Batch) -> Result<Appended, String> {
     for attempt in 0.. {
         match held.store.append(batch.clone()).await {
-            Ok(appended) => {
-                tally.accepted += appended.accepted + appended.histograms_accepted;
-                let numbers = appended.refused.iter();
-                let numbers = numbers.filter(|own| own.column != model::append::Column::Exemplars);
-                for refused in numbers {
-                    tally.refused += 1;
-                    tally.example.get_or_insert_with(|| {
-                        format!("{} at {}", refused.reason.message(), refused.at)
-                    });
-                }
-                return Ok(());
-            }
+            Ok(appended) => return Ok(appended),
             // Memory is full until the flush that is under way has ended.
             Err(AppendError::Unavailable { .. }) if attempt < TRIES_MAX => wait(attempt).await,
             Err(error) => return Err(format!("store samples: {error}")),
         }
     }
     unreachable!("the loop only ends with an answer")
+}
+
+/// The refused samples in two batches; none when they are of a single series.
+fn halves(batch: &Batch, refused: &[Refused]) -> Vec<Batch> {
+    let wanted: HashSet<(u32, i64)> = refused.iter().map(|own| (own.series.0, own.at.0)).collect();
+    let mut series: Vec<u32> = wanted.iter().map(|(series, _)| *series).collect();
+    series.sort_unstable();
+    series.dedup();
+    if series.len() < 2 {
+        return Vec::new();
+    }
+    let middle = series[series.len() / 2];
+    let half = |is_first: bool| {
+        let mut smaller = Batch::new();
+        let mut last = None;
+        for sample in batch.samples() {
+            let number = sample.series.0;
+            if (number < middle) != is_first || !wanted.contains(&(number, sample.at.0)) {
+                continue;
+            }
+            let series = match last {
+                Some((own, series)) if own == number => series,
+                _ => match batch.key(sample.series) {
+                    SeriesKey::Known(id) => smaller.known_series(id),
+                    SeriesKey::Labels { text, ends } => {
+                        let Some(labels) = Labels::from_parts(text, ends) else { continue };
+                        smaller.series(&labels)
+                    }
+                },
+            };
+            last = Some((number, series));
+            smaller.sample(series, sample.at, sample.value);
+        }
+        smaller
+    };
+    vec![half(true), half(false)]
 }
 
 async fn into_server(server: &Server, batch: &Batch, tally: &mut Tally) -> Result<(), String> {

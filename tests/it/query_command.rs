@@ -109,7 +109,7 @@ async fn the_same_bytes_as_promtool() {
     for command in &commands {
         for format in ["promql", "json"] {
             let mut arguments = command.clone();
-            arguments.splice(2..2, ["-o", format]);
+            drop(arguments.splice(2..2, ["-o", format]));
             let (theirs, ours) = (run(&promtool, &arguments, ""), run(&binary(), &arguments, ""));
             let both = format!("{arguments:?}\n{}\n{}", err(&theirs), err(&ours));
             assert_eq!(out(&theirs), out(&ours), "{both}");

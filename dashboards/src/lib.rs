@@ -7,6 +7,10 @@
 
 /// What the server serves from: the rooms that run in this process.
 pub mod parts;
+/// Who may do what: encryption, logins, roles, label scopes, limits.
+pub mod access;
+/// Connections: accepted, encrypted, served, ended.
+mod serving;
 /// Listening, shutting down, the table of routes.
 pub mod server;
 /// `/api/v1` as Prometheus speaks it, and `/api/v2` as Alertmanager does.

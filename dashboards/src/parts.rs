@@ -9,6 +9,8 @@ use axum::extract::FromRef;
 use collector::push::Receiver;
 use model::{BoxFuture, Clock};
 
+use crate::access::Access;
+
 /// The rooms at hand.
 #[derive(Clone)]
 pub struct Parts {
@@ -47,6 +49,7 @@ pub trait Admin: Send + Sync + 'static {
 /// as they are open. A long replay is so answered with "still starting" instead of silence.
 #[derive(Clone)]
 pub struct Gate {
+    access: Arc<Access>,
     starting: Parts,
     rooms: Arc<OnceLock<Parts>>,
 }
@@ -67,7 +70,17 @@ impl Gate {
             alertmanager: None,
             admin: None,
         };
-        Gate { starting, rooms: Arc::default() }
+        Gate { access: Arc::default(), starting, rooms: Arc::default() }
+    }
+
+    /// The same gate, where this decides who may do what. Without it everybody may do everything.
+    pub fn guarded_by(self, access: Arc<Access>) -> Gate {
+        Gate { access, ..self }
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     /// Lets requests through to the rooms. The first call counts.

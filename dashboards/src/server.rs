@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,14 +16,16 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
+use crate::access::door::{self, Door};
+use crate::access::routes::Needs;
 use crate::api::{self, envelope::ApiError};
 use crate::parts::Gate;
+use crate::serving::serve;
 use crate::{lifecycle, ui};
 
 /// Longest form or JSON body; queries are far smaller.
@@ -76,23 +79,9 @@ impl Server {
         gate: Gate,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
-        let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-        let signal = async move {
-            stop.await;
-            // The receiver lives until this function returns.
-            let _ = stopping.send(true);
-        };
-        // A refusal only makes the last piece of an answer wait a little.
-        let listener = self.listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, router(gate)).with_graceful_shutdown(signal);
-        let drained = async move {
-            let _ = stopped.wait_for(|stopping| *stopping).await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            outcome = serving.into_future() => outcome.map_err(ServerError::Serve),
-            () = drained => Ok(()),
-        }
+        let access = Arc::clone(gate.access());
+        serve(self.listener, router(gate), access, stop, DRAIN).await;
+        Ok(())
     }
 }
 
@@ -146,6 +135,7 @@ pub fn router(gate: Gate) -> Router {
         .route("/receivers", get(api::alertmanager::receivers))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method);
+    let door = Door::new(Arc::clone(gate.access()), Needs::default(), "");
     Router::new()
         .nest("/api/v1", prometheus)
         .nest("/api/v2", alerts)
@@ -161,8 +151,9 @@ pub fn router(gate: Gate) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(push)
         .layer(middleware::from_fn_with_state(gate.clone(), not_before_open))
+        .layer(middleware::from_fn_with_state(door, door::guard))
         .layer(compression())
-        .layer(middleware::map_response(security_headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(gate.access()), door::dress))
         .with_state(gate)
 }
 
@@ -192,12 +183,4 @@ async fn unknown_route() -> ApiError {
 
 async fn wrong_method() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "bad_data", "method not allowed here")
-}
-
-async fn security_headers(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    response
 }

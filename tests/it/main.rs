@@ -2,6 +2,8 @@
 //!
 //! One test binary, so that it links once. Each test has its own folder and ports.
 
+/// Encryption, logins, roles and label scopes, with the clients of the field.
+mod access;
 /// Backup, verify, restore, of a running server too, to a folder and to a bucket.
 mod backup;
 /// Bad configurations, bad targets, bad queries, a full disk: a clear error each, nothing lost.

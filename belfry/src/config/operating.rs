@@ -7,13 +7,23 @@
 use std::path::{Path, PathBuf};
 
 use backup::S3Settings;
-use model::fields::Fields;
+use dashboards::access;
+use model::fields::{Fields, Problem};
 
 /// What the web server may do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Web {
     /// Whether `/api/v1/admin` answers.
     pub enable_admin_api: bool,
+    /// Who may do what: encryption, logins, limits.
+    pub access: access::Settings,
+}
+
+impl Web {
+    /// Whether other settings take effect at the next start only.
+    pub fn needs_restart(&self, other: &Web) -> bool {
+        self.enable_admin_api != other.enable_admin_api || self.access.needs_restart(&other.access)
+    }
 }
 
 /// How buckets for backups are reached.
@@ -25,11 +35,13 @@ pub struct Backup {
     pub secret_access_key_file: Option<PathBuf>,
 }
 
-pub(super) fn read_web(fields: &mut Fields<'_>) -> Web {
+pub(super) fn read_web(fields: &mut Fields<'_>, folder: &Path, more: &mut Vec<Problem>) -> Web {
     let Some(mut web) = fields.fields("web") else { return Web::default() };
     let enable_admin_api = web.boolean("enable_admin_api").unwrap_or_default();
+    let (access, problems) = access::settings::read(&mut web, folder);
+    more.extend(problems);
     web.finish();
-    Web { enable_admin_api }
+    Web { enable_admin_api, access }
 }
 
 pub(super) fn read_backup(fields: &mut Fields<'_>, folder: &Path) -> Backup {

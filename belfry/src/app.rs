@@ -14,8 +14,8 @@ use dashboards::parts::Status;
 use dashboards::{Admin, Control, Gate, Server, ServerError};
 use journal::disk::Disk;
 use model::clock::SystemClock;
-use model::{BoxFuture, Clock};
-use tokio::sync::{mpsc, oneshot};
+use model::{BoxFuture, Clock, Labels};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::cli::{self, RunArguments, VERSION};
@@ -50,6 +50,7 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
     say(&wiring::greeting(&config, &roles, address, &data));
     warn_of(&config);
     let gate = Gate::new(Arc::clone(&clock), Arc::clone(&shared) as Arc<dyn Control>)
+        .at(wiring::web_place(&config, address))
         .guarded_by(Arc::clone(&access));
     let web = server.map(|server| Web::start(server, gate.clone()));
     let opening = Rooms::open(config, &roles, &data, address, Arc::clone(&clock));
@@ -171,6 +172,7 @@ impl App {
                     // The client may have gone; the reload has happened all the same.
                     let _ = answer.send(outcome);
                 }
+                () = self.shared.quit.notified() => break,
             }
         }
         tracing::info!("stopping");
@@ -179,6 +181,7 @@ impl App {
 
     async fn reload(&self) -> Result<(), String> {
         let shared = &self.shared;
+        shared.reload_at_ms.store(self.clock.now().0, Ordering::SeqCst);
         let loaded = cli::load(&self.arguments).and_then(|config| {
             let prepared = Access::prepare(config.web.access.clone());
             let prepared = prepared.map_err(|problems| config::lines(&problems))?;
@@ -199,12 +202,15 @@ impl App {
             tracing::warn!("{key} has changed, which takes effect at the next start");
         }
         let text = loaded.text.clone();
+        let external_labels = loaded.collector.global.external_labels.clone();
         let outcome = self.rooms.reload(loaded).await;
         shared.reload_ok.store(outcome.is_ok(), Ordering::SeqCst);
         match &outcome {
             Ok(()) => {
                 self.access.reload(prepared);
                 *shared.config_text.lock().unwrap_or_else(PoisonError::into_inner) = text;
+                *shared.external_labels.lock().unwrap_or_else(PoisonError::into_inner) =
+                    external_labels;
                 shared.config_at_ms.store(self.clock.now().0, Ordering::SeqCst);
                 tracing::info!("took the new configuration");
             }
@@ -255,6 +261,9 @@ struct Shared {
     ready: AtomicBool,
     reload_ok: AtomicBool,
     config_at_ms: AtomicI64,
+    reload_at_ms: AtomicI64,
+    quit: Notify,
+    external_labels: Mutex<Labels>,
     started_at_ms: i64,
     data_folder: String,
     config_text: Mutex<String>,
@@ -278,6 +287,9 @@ impl Shared {
             ready: AtomicBool::new(false),
             reload_ok: AtomicBool::new(true),
             config_at_ms: AtomicI64::new(now_ms),
+            reload_at_ms: AtomicI64::new(now_ms),
+            quit: Notify::new(),
+            external_labels: Mutex::new(config.collector.global.external_labels.clone()),
             started_at_ms: now_ms,
             data_folder: data.display().to_string(),
             config_text: Mutex::new(config.text.clone()),
@@ -308,7 +320,16 @@ impl Control for Shared {
         if self.ready.load(Ordering::SeqCst) { Ok(()) } else { Err("still starting".to_owned()) }
     }
 
+    fn quit(&self) -> bool {
+        let is_allowed = self.fixed.web.enable_lifecycle;
+        if is_allowed {
+            self.quit.notify_one();
+        }
+        is_allowed
+    }
+
     fn status(&self) -> Status {
+        let labels = self.external_labels.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
             version: VERSION,
             started_at_ms: self.started_at_ms,
@@ -317,6 +338,19 @@ impl Control for Shared {
             data_folder: self.data_folder.clone(),
             config_text: self.config_text.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             flags: self.flags.clone(),
+            reload_at_ms: self.reload_at_ms.load(Ordering::SeqCst),
+            host: exporters::host::host_name(),
+            retention: retention(&self.fixed.store),
+            external_labels: labels.clone(),
         }
     }
+}
+
+/// How long and how much is kept, in the words of the field.
+fn retention(store: &storage::Settings) -> String {
+    let age = u64::try_from(store.retention_ms).ok().filter(|ms| *ms > 0);
+    let age = age.map(model::duration::format_duration_ms);
+    let size = store.retention_bytes_max;
+    let size = (size > 0).then(|| format!("{size}B"));
+    age.into_iter().chain(size).collect::<Vec<String>>().join(" or ")
 }

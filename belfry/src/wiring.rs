@@ -319,10 +319,23 @@ fn external_url(config: &Config, web: Option<SocketAddr>) -> String {
         return config.external_url.trim_end_matches('/').to_owned();
     }
     let scheme = if config.web.access.is_encrypted { "https" } else { "http" };
+    let prefix = config.web.route_prefix.as_deref().unwrap_or("");
     match web {
-        Some(address) => format!("{scheme}://{address}"),
-        None => format!("{scheme}://{}", config.listen),
+        Some(address) => format!("{scheme}://{address}{prefix}"),
+        None => format!("{scheme}://{}{prefix}", config.listen),
     }
+}
+
+/// Where the web server stands: under the path that is configured, else under that of the external
+/// address.
+pub fn web_place(config: &Config, web: Option<SocketAddr>) -> dashboards::Web {
+    let external_url = external_url(config, web);
+    let own_path = || {
+        let url = url::Url::parse(&external_url).ok();
+        url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+    };
+    let route_prefix = config.web.route_prefix.clone().unwrap_or_else(own_path);
+    dashboards::Web { route_prefix, external_url }
 }
 
 /// Webhooks may be dialled; nothing else the alert manager might think of.

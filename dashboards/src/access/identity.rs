@@ -2,7 +2,11 @@
 //!
 //! Place in the flow: `door` puts it into each request's extensions → handlers.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 
 use crate::access::role::Roles;
 use crate::access::scope::Scope;
@@ -58,5 +62,14 @@ impl Identity {
     /// Which series it may see and write.
     pub fn scope(&self) -> &Scope {
         &self.0.scope
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Identity {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Identity, Infallible> {
+        // Every route stands behind the door, which has put it there.
+        Ok(parts.extensions.get::<Identity>().cloned().unwrap_or_else(Identity::nobody))
     }
 }

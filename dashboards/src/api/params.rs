@@ -92,6 +92,18 @@ impl Params {
         self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
+    /// All values of a name, written with and without brackets, each once.
+    pub fn both(&self, name: &str) -> Vec<String> {
+        let bracketed = format!("{name}[]");
+        let mut values: Vec<String> = Vec::new();
+        for (_, value) in self.0.iter().filter(|(own, _)| *own == name || *own == bracketed) {
+            if !values.contains(value) {
+                values.push(value.clone());
+            }
+        }
+        values
+    }
+
     /// A point in time; `None` when absent.
     pub fn time(&self, name: &str) -> Result<Option<TimestampMs>, ApiError> {
         self.get(name).map(|text| parse_time(name, text)).transpose()
@@ -111,6 +123,18 @@ impl Params {
         Ok(if limit == 0 { usize::MAX } else { limit })
     }
 
+    /// What upstream takes for a boolean; `None` when absent.
+    pub fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(Some(false)),
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(Some(true)),
+            Some(text) => {
+                Err(ApiError::bad_parameter(name, format!("cannot parse \"{text}\" to a boolean")))
+            }
+        }
+    }
+
     /// `start` and `end`, both inside; absent ends mean everything.
     pub fn range(&self) -> Result<TimeRange, ApiError> {
         let start = self.time("start")?.unwrap_or(TimestampMs::MIN);
@@ -123,10 +147,15 @@ impl Params {
     /// The selectors under `match[]`, each a list of matchers, narrowed to what the caller may see.
     pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
         let narrow = |selector: Vec<Matcher>| self.scope().narrow(selector);
-        self.all("match[]").map(|text| parse_selector(text).map(narrow)).collect()
+        self.all("match[]").map(|text| parse_selector("match[]", text).map(narrow)).collect()
     }
 
-    /// The same; without any, the one of everything that the caller may see.
+    /// The selectors as they were written, for what is no series.
+    pub fn written_selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        self.all("match[]").map(|text| parse_selector("match[]", text)).collect()
+    }
+
+    /// The narrowed ones; without any, the one of everything that the caller may see.
     pub fn selectors_or_all(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
         let selectors = self.selectors()?;
         Ok(if selectors.is_empty() { vec![self.scope().narrow(Vec::new())] } else { selectors })
@@ -138,10 +167,11 @@ impl Params {
     }
 }
 
-fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+/// A bare selector under a name.
+pub fn parse_selector(name: &str, text: &str) -> Result<Vec<Matcher>, ApiError> {
     promql::parse_selector(text).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(|problem| problem.render(text)).collect();
-        ApiError::bad_parameter("match[]", lines.join("; "))
+        ApiError::bad_parameter(name, lines.join("; "))
     })
 }
 
@@ -154,7 +184,10 @@ fn parse_time(name: &str, text: &str) -> Result<TimestampMs, ApiError> {
         Ok(at) => Ok(TimestampMs(at.as_millisecond())),
         // What upstream's clients send for "the beginning" and "the end of time".
         Err(_) if text == "-292273086-05-16T16:47:06Z" => Ok(TimestampMs::MIN),
-        Err(_) if text == "+292277025-08-18T07:12:54.999999999Z" => Ok(TimestampMs::MAX),
+        // A plus in a URL is a space, unless it is escaped.
+        Err(_) if text.trim_start_matches(['+', ' ']) == "292277025-08-18T07:12:54.999999999Z" => {
+            Ok(TimestampMs::MAX)
+        }
         Err(_) => Err(time_error(name, text)),
     }
 }
@@ -190,8 +223,17 @@ mod tests {
             ("1435781451.781", Some(1_435_781_451_781)),
             ("2015-07-01T20:10:51.781Z", Some(1_435_781_451_781)),
             ("2015-07-01T22:10:51.781+02:00", Some(1_435_781_451_781)),
+            ("2015-07-01T20:10:51.7819Z", Some(1_435_781_451_781)),
+            ("-292273086-05-16T16:47:06Z", Some(i64::MIN)),
+            ("292277025-08-18T07:12:54.999999999Z", Some(i64::MAX)),
+            ("+292277025-08-18T07:12:54.999999999Z", Some(i64::MAX)),
+            (" 292277025-08-18T07:12:54.999999999Z", Some(i64::MAX)),
+            ("1e12", Some(1_000_000_000_000_000)),
+            ("-9e15", Some(-9_000_000_000_000_000_000)),
+            ("1e300", None),
             ("abc", None),
             ("NaN", None),
+            ("Inf", None),
         ] {
             let got = parse_time("time", text).ok().map(|at| at.0);
             assert_eq!(got, expected, "{text}");

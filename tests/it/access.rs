@@ -110,7 +110,8 @@ async fn the_clients_of_the_field_over_tls_with_certificates_and_passwords() {
     assert!(!curl(&[&plain]).0, "nothing without encryption");
     let (_, head) = asked(&[&own, &["--head", &format!("{url}/-/healthy")]]);
     let head = head.to_lowercase();
-    for expected in ["strict-transport-security: max-age=86400", "x-content-type-options: nosniff"] {
+    for expected in ["strict-transport-security: max-age=86400", "x-content-type-options: nosniff"]
+    {
         assert!(head.contains(expected), "{expected}: {head}");
     }
     assert!(!head.contains("server:"), "{head}");
@@ -274,9 +275,7 @@ fn greedy(name: &str) -> Option<&'static str> {
 async fn a_label_scope_holds_at_every_door() {
     let folder = tempfile::tempdir().expect("folder");
     let belfry = start_with_tokens(folder.path()).await;
-    let series = |team: &str| {
-        TimeSeries::new("pushed", &[("team", team)], vec![(now_ms(), 1.0)])
-    };
+    let series = |team: &str| TimeSeries::new("pushed", &[("team", team)], vec![(now_ms(), 1.0)]);
     // Writes: what is outside is refused with the reason, the rest is stored.
     let (status, text) = belfry.push("team-a", &[series("a"), series("canaryb")]).await;
     assert_eq!(status, 400, "{text}");

@@ -31,6 +31,17 @@ pub enum Under {
     Plain,
 }
 
+impl Under {
+    /// As the document writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Under::Refused => "refused",
+            Under::Narrowed => "narrowed",
+            Under::Plain => "plain",
+        }
+    }
+}
+
 /// One route as far as access is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use model::fields::Problem;
 use rustls::crypto::ring;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::access::buckets::Buckets;
 use crate::access::credentials::{Credentials, PasswordHash, Verified};
@@ -96,11 +96,17 @@ pub struct Access {
     rules: RwLock<Arc<Rulebook>>,
     /// The last mistake of the files, so that it is told once.
     mistake: Mutex<Option<String>>,
-    verified: Verified,
-    checks: Semaphore,
-    patience: Patience,
+    places: Arc<Semaphore>,
+    memory: Arc<Memory>,
     pub(crate) buckets: Buckets,
     pub(crate) counters: Counters,
+}
+
+/// What was right and what was wrong lately. Checks write it themselves, also when whoever asked has
+/// gone: else a client that never waits would pay each time, or guess for nothing.
+struct Memory {
+    verified: Verified,
+    patience: Patience,
 }
 
 impl std::fmt::Debug for Access {
@@ -126,9 +132,11 @@ impl Access {
             settings: Mutex::new(settings),
             rules: RwLock::new(Arc::new(rules)),
             mistake: Mutex::default(),
-            verified: Verified::new(secret),
-            checks: Semaphore::new(CHECKS_MAX),
-            patience: Patience::default(),
+            places: Arc::new(Semaphore::new(CHECKS_MAX)),
+            memory: Arc::new(Memory {
+                verified: Verified::new(secret),
+                patience: Patience::default(),
+            }),
             buckets: Buckets::default(),
             counters: Counters::default(),
         })
@@ -266,45 +274,66 @@ impl Access {
             return Ok(identity.clone());
         }
         let Some((hash, known)) = rules.user(user) else { return Err(Refusal::Wrong) };
-        let key = self.verified.key(user, hash, password);
-        if let Some(identity) = known.filter(|_| self.verified.has(&key)) {
+        let memory = &self.memory;
+        let key = memory.verified.key(user, hash, password);
+        if let Some(identity) = known.filter(|_| memory.verified.has(&key)) {
             return Ok(identity.clone());
         }
         let (who, free) = ((address, user), rules.limits.failed_logins);
-        let wait = || self.patience.wait(who, free, Instant::now());
+        let wait = || memory.patience.wait(who, free, Instant::now());
         if let Some(wait) = wait() {
             return Err(Refusal::Wait(wait));
         }
-        let place = tokio::time::timeout(CHECK_WAIT, self.checks.acquire()).await;
-        let Ok(Ok(_place)) = place else { return Err(Refusal::Busy) };
+        let place = Arc::clone(&self.places).acquire_owned();
+        let place = tokio::time::timeout(CHECK_WAIT, place).await;
+        let Ok(Ok(place)) = place else { return Err(Refusal::Busy) };
         // Others may have asked the same meanwhile, or failed.
-        if let Some(identity) = known.filter(|_| self.verified.has(&key)) {
+        if let Some(identity) = known.filter(|_| memory.verified.has(&key)) {
             return Ok(identity.clone());
         }
         if let Some(wait) = wait() {
             return Err(Refusal::Wait(wait));
         }
-        let fits = self.fits(hash, password).await;
-        match known.filter(|_| fits) {
-            Some(identity) => {
-                self.verified.remember(key);
-                self.patience.succeeded(who);
-                Ok(identity.clone())
-            }
-            None => {
-                if self.patience.failed(who, free, Instant::now()) {
-                    tracing::warn!(%address, "too many wrong passwords from an address");
-                }
-                Err(Refusal::Wrong)
-            }
-        }
-    }
-
-    async fn fits(&self, hash: &PasswordHash, password: &str) -> bool {
         count(&self.counters.passwords_checked);
-        let (hash, password) = (hash.clone(), password.to_owned());
-        let checked = tokio::task::spawn_blocking(move || hash.fits(&password)).await;
-        checked.unwrap_or(false)
+        let check = Check {
+            memory: Arc::clone(memory),
+            hash: hash.clone(),
+            is_known: known.is_some(),
+            key,
+            who: (address, user.to_owned()),
+            password: password.to_owned(),
+            free,
+            _place: place,
+        };
+        let is_right = tokio::task::spawn_blocking(move || check.run()).await.unwrap_or(false);
+        known.filter(|_| is_right).cloned().ok_or(Refusal::Wrong)
+    }
+}
+
+/// One password on its way to be checked, with its place.
+struct Check {
+    memory: Arc<Memory>,
+    hash: PasswordHash,
+    is_known: bool,
+    key: [u8; 32],
+    who: (IpAddr, String),
+    password: String,
+    free: u32,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Check {
+    fn run(self) -> bool {
+        let who = (self.who.0, self.who.1.as_str());
+        // The work comes first, whoever it is.
+        let is_right = self.hash.fits(&self.password) && self.is_known;
+        if is_right {
+            self.memory.verified.remember(self.key);
+            self.memory.patience.succeeded(who);
+        } else if self.memory.patience.failed(who, self.free, Instant::now()) {
+            tracing::warn!(address = %who.0, "too many wrong passwords from an address");
+        }
+        is_right
     }
 }
 

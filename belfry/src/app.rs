@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use dashboards::access::Access;
 use dashboards::parts::Status;
-use dashboards::{Admin, Control, Gate, Server, ServerError};
+use dashboards::{Admin, Control, Gate, Server};
 use journal::disk::Disk;
 use model::clock::SystemClock;
 use model::{BoxFuture, Clock, Labels};
@@ -125,7 +125,7 @@ fn warn_of(config: &Config) {
 /// The running web server.
 struct Web {
     stop: oneshot::Sender<()>,
-    serving: JoinHandle<Result<(), ServerError>>,
+    serving: JoinHandle<()>,
 }
 
 impl Web {
@@ -141,10 +141,8 @@ impl Web {
     async fn stop(web: Option<Web>) {
         let Some(Web { stop, serving }) = web else { return };
         drop(stop);
-        match serving.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!("{error}"),
-            Err(error) => tracing::error!("web server: {error}"),
+        if let Err(error) = serving.await {
+            tracing::error!("web server: {error}");
         }
     }
 }

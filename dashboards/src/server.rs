@@ -44,9 +44,6 @@ pub enum ServerError {
         /// The cause.
         source: std::io::Error,
     },
-    /// Serving broke.
-    #[error("serve HTTP: {0}")]
-    Serve(std::io::Error),
 }
 
 /// A bound, not yet serving HTTP server.
@@ -70,14 +67,9 @@ impl Server {
     }
 
     /// Serves until `stop` is ready, then lets open requests end for a while.
-    pub async fn run(
-        self,
-        gate: Gate,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), ServerError> {
+    pub async fn run(self, gate: Gate, stop: impl Future<Output = ()> + Send + 'static) {
         let access = Arc::clone(gate.access());
         serve(self.listener, router(gate), access, stop, DRAIN).await;
-        Ok(())
     }
 }
 

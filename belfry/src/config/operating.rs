@@ -27,7 +27,9 @@ pub struct Web {
 impl Web {
     /// Whether other settings take effect at the next start only.
     pub fn needs_restart(&self, other: &Web) -> bool {
-        self.enable_admin_api != other.enable_admin_api || self.access.needs_restart(&other.access)
+        let fixed =
+            |own: &Web| (own.enable_admin_api, own.enable_lifecycle, own.route_prefix.clone());
+        fixed(self) != fixed(other) || self.access.needs_restart(&other.access)
     }
 }
 

@@ -122,3 +122,58 @@ fn name(kind: u8, content: &[u8]) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    use super::*;
+
+    fn certificate() -> Vec<u8> {
+        let text = include_bytes!("../../../tests/data/tls/test-only-server.pem");
+        CertificateDer::from_pem_slice(text).expect("a certificate").to_vec()
+    }
+
+    #[test]
+    fn names_and_end() {
+        let own = certificate();
+        assert_eq!(alternative_names(&own), Some(vec!["localhost".into(), "127.0.0.1".into()]));
+        let end: jiff::Timestamp = "2126-10-28T10:42:49Z".parse().expect("a time");
+        assert_eq!(ends_at_ms(&own), Some(end.as_millisecond()));
+    }
+
+    #[test]
+    fn every_kind_of_name() {
+        let long = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        for (kind, content, expected) in [
+            (0x81, &b"a@b.example"[..], Some("a@b.example")),
+            (0x82, b"host.example", Some("host.example")),
+            (0x86, b"spiffe://x/y", Some("spiffe://x/y")),
+            (0x87, &[10, 0, 0, 1], Some("10.0.0.1")),
+            (0x87, &long, Some("2001:db8::1")),
+            (0x87, &[10, 0, 0], None),
+            (0x84, b"a directory", None),
+            (0x82, &[0xff], None),
+        ] {
+            assert_eq!(name(kind, content).as_deref(), expected, "{kind:x}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_sent_ends_well() {
+        let own = certificate();
+        for end in 0..own.len() {
+            let _ = (alternative_names(&own[..end]), ends_at_ms(&own[..end]));
+        }
+        for at in 0..own.len() {
+            for bit in 0..8 {
+                let mut broken = own.clone();
+                broken[at] ^= 1 << bit;
+                let _ = (alternative_names(&broken), ends_at_ms(&broken));
+            }
+        }
+        assert_eq!(element(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0]), None);
+        assert_eq!(element(&[0x30, 0x80]), None, "without an end");
+    }
+}

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -62,14 +63,14 @@ impl Door {
 }
 
 /// Lets a request through, or says why not.
-pub async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
+pub async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
     let rules = door.access.rules();
-    match decide(&door, &rules, &request, peer).await {
+    let (mut parts, body) = request.into_parts();
+    match decide(&door, &rules, &parts).await {
         Ok(identity) => {
-            request.extensions_mut().insert(identity);
-            let limit = rules.limits.body_timeout;
-            next.run(request.map(|body| Body::new(TimeoutBody::new(limit, body)))).await
+            parts.extensions.insert(identity);
+            let body = Body::new(TimeoutBody::new(rules.limits.body_timeout, body));
+            next.run(Request::from_parts(parts, body)).await
         }
         Err(refused) => {
             match refused.code {
@@ -77,7 +78,7 @@ pub async fn guard(State(door): State<Door>, mut request: Request, next: Next) -
                 StatusCode::FORBIDDEN => count(&door.access.counters.requests_forbidden),
                 _ => {}
             }
-            refused.respond(&rules, request.uri().path())
+            refused.respond(&rules, parts.uri.path())
         }
     }
 }
@@ -90,29 +91,25 @@ pub async fn dress(State(access): State<Arc<Access>>, request: Request, next: Ne
     response
 }
 
-async fn decide(
-    door: &Door,
-    rules: &Rulebook,
-    request: &Request,
-    peer: Peer,
-) -> Result<Identity, Refused> {
+async fn decide(door: &Door, rules: &Rulebook, request: &Parts) -> Result<Identity, Refused> {
+    let peer = request.extensions.get::<Peer>().copied().unwrap_or_default();
     let (now, address) = (Instant::now(), peer.address.ip());
     if let Some(rate) = rules.rate {
         let all = door.access.buckets.take("all", rate, now);
         all.map_err(|wait| Refused::too_many(wait, "too many requests in all"))?;
     }
-    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let rule = door.needs.rule(matched, request.method());
+    let matched = request.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    let rule = door.needs.rule(matched, &request.method);
     // The route's own path, which may stand below a prefix, and not whatever was asked for.
     let route = matched.unwrap_or("");
     let is_openable = rules.open_paths.iter().any(|own| route.ends_with(own.as_str()));
-    let is_open = is_openable && rule != Rule::NO_ROUTE && is_get(request.method());
+    let is_open = is_openable && rule != Rule::NO_ROUTE && is_get(&request.method);
     // A browser asks in advance without showing anything; no handler takes OPTIONS.
-    if (is_open || request.method() == Method::OPTIONS) && !rules.is_open() {
+    if (is_open || request.method == Method::OPTIONS) && !rules.is_open() {
         within_rate(door, rules, (&Identity::nobody(), address), now)?;
         return Ok(Identity::nobody());
     }
-    let credentials = Credentials::of(request.headers());
+    let credentials = Credentials::of(&request.headers);
     let (identity, shown) = match door.access.identify(&credentials, address).await {
         Ok(found) => found,
         Err(refusal) => {
@@ -122,8 +119,8 @@ async fn decide(
     };
     within_rate(door, rules, (&identity, address), now)?;
     allowed(&identity, rule)?;
-    let is_by_itself = shown != Shown::Token && rule.changes() && !is_get(request.method());
-    if is_by_itself && is_cross_site(request.headers(), request.uri(), &door.own_host) {
+    let is_by_itself = shown != Shown::Token && rule.changes() && !is_get(&request.method);
+    if is_by_itself && is_cross_site(&request.headers, &request.uri, &door.own_host) {
         let message = "a page of another site may not change anything here; use a token";
         return Err(Refused::new(StatusCode::FORBIDDEN, "forbidden", message));
     }

@@ -112,7 +112,7 @@ impl Api {
         let own = gate.clone();
         let serving = tokio::spawn(async move {
             let stopped = async { _ = stopped.await };
-            server.run(own, stopped).await.expect("serves");
+            server.run(own, stopped).await;
         });
         Api { address, gate, whole, store: None, prefix, stop, serving }
     }

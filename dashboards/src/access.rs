@@ -39,7 +39,7 @@ mod rulebook;
 /// The decision about one request.
 pub mod door;
 /// The whole: opened, reloaded, asked.
-mod whole;
+pub(crate) mod whole;
 /// Headers of every answer.
 mod headers;
 

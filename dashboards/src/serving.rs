@@ -184,9 +184,14 @@ where
     tokio::select! {
         // What breaks a connection concerns its client alone.
         _ = serving.as_mut() => return,
-        _ = stopping.wait_for(|stopping| *stopping) => serving.as_mut().graceful_shutdown(),
+        () = until_told(&mut stopping) => serving.as_mut().graceful_shutdown(),
     }
     let _ = serving.await;
+}
+
+async fn until_told(stopping: &mut watch::Receiver<bool>) {
+    // A sender that has gone means the same.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 fn builder(limits: &Limits, is_http2: bool) -> Builder<TokioExecutor> {

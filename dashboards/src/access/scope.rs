@@ -58,11 +58,11 @@ mod tests {
     fn narrows_and_takes() {
         let scope = Scope::parse("{team=\"a\",env!=\"test\"}").expect("a selector");
         assert_eq!(scope.narrow(vec![Matcher::equal("__name__", "up")]).len(), 3);
-        let inside = Labels::from_pairs(&[("__name__", "up"), ("team", "a")]);
-        let outside = Labels::from_pairs(&[("__name__", "up"), ("team", "b")]);
-        let tested = Labels::from_pairs(&[("env", "test"), ("team", "a")]);
+        let inside = Labels::from_pairs([("__name__", "up"), ("team", "a")]);
+        let outside = Labels::from_pairs([("__name__", "up"), ("team", "b")]);
+        let tested = Labels::from_pairs([("env", "test"), ("team", "a")]);
         assert!(scope.takes(&inside) && !scope.takes(&outside) && !scope.takes(&tested));
-        assert!(!scope.takes(&Labels::from_pairs(&[("__name__", "up")])));
+        assert!(!scope.takes(&Labels::from_pairs([("__name__", "up")])));
         assert!(Scope::everything().takes(&outside) && Scope::everything().is_everything());
     }
 

@@ -174,11 +174,12 @@ fn own_family(family: &prometheus::proto::MetricFamily) -> Value {
         let pairs = metric.get_label().iter().map(|own| (own.name(), own.value()));
         let labels: BTreeMap<&str, &str> = pairs.collect();
         let value = match kind {
-            MetricType::COUNTER => metric.get_counter().value(),
-            MetricType::GAUGE => metric.get_gauge().value(),
+            MetricType::COUNTER => metric.get_counter().get_value(),
+            MetricType::GAUGE => metric.get_gauge().get_value(),
             MetricType::HISTOGRAM => metric.get_histogram().get_sample_sum(),
             MetricType::SUMMARY => metric.get_summary().sample_sum(),
-            MetricType::UNTYPED => metric.get_untyped().value(),
+            // No room gives any.
+            MetricType::UNTYPED => f64::NAN,
         };
         json!({"labels": labels, "value": model::sample::format_value(value)})
     });

@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: HTTP → **here** → the collector's list; what metrics mean comes from the store.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -40,7 +40,7 @@ pub async fn targets(
     let mut counts = Map::new();
     let mut dropped = Vec::new();
     // What is dropped has no labels that a scope could look at.
-    let all = if params.scope().is_everything() { collector.dropped() } else { Vec::new() };
+    let all = if params.scope().is_everything() { collector.dropped() } else { BTreeMap::new() };
     for (name, own) in all {
         if shows("dropped") && is_wanted(&name) {
             dropped.extend(

@@ -94,7 +94,7 @@ impl Verb {
 }
 
 /// What a request carries beside its parameters.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Body {
     /// Nothing. POST and PUT take the parameters as a form too.
     Nothing,
@@ -105,7 +105,7 @@ pub enum Body {
 }
 
 /// What a good answer is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Answer {
     /// JSON in the envelope, with this under `data`.
     Data(Shape),

@@ -2,8 +2,9 @@
 //!
 //! Place in the flow: **here** → `data` (named shapes), `table` (routes) → [`super::document`].
 
+use utoipa::openapi::schema::AnyOf;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Schema, SchemaType, Type};
-use utoipa::openapi::{AnyOf, Array, Object, Ref, RefOr};
+use utoipa::openapi::{Array, Object, Ref, RefOr};
 
 /// A shape.
 pub type Shape = RefOr<Schema>;

@@ -82,7 +82,7 @@ pub struct RunArguments {
     /// Log lines as JSON.
     #[arg(long)]
     pub log_json: bool,
-    /// Answer under /api/v1/admin too: snapshots, deletion. Whoever reaches the port may then use it.
+    /// Answer under /api/v1/admin too: snapshots, deletion, for the role admin.
     #[arg(long = "web.enable-admin-api")]
     pub enable_admin_api: bool,
     /// Encryption and users in Prometheus' web configuration file.

@@ -35,7 +35,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(60),
             header_bytes_max: 128 * 1024,
             body_timeout: Duration::from_secs(60),
-            rate: Rate { per_second: 5000.0, burst: 10_000.0 },
+            rate: Rate { per_second: 10_000.0, burst: 20_000.0 },
             failed_logins: 10,
         }
     }

@@ -245,7 +245,7 @@ async fn every_answer_is_what_is_told() {
         ("/ui/{file}", "", 200),
     ];
     wait_for_the_exporter(&api).await;
-    let mut asked = BTreeSet::new();
+    let (mut asked, mut wrong) = (BTreeSet::new(), Vec::new());
     for (path, query, status) in requests {
         asked.insert(path);
         let real = path.replace("{name}", "a").replace("{file}", "app.js");
@@ -258,12 +258,17 @@ async fn every_answer_is_what_is_told() {
                 reply.body = served::unchunked(&reply.body);
             }
             assert_eq!(reply.status, status, "{verb} {path}?{query}: {}", reply.body);
-            let found = problems(&document, path, verb, &reply);
-            assert!(found.is_empty(), "{verb} {path}?{query}: {found:?}: {}", reply.body);
-            let found = foreign_problems(&foreign, path, verb, &reply);
-            assert!(found.is_empty(), "{verb} {path}?{query}: {found:?}: {}", reply.body);
+            let mut found = problems(&document, path, verb, &reply);
+            if !reply.body.contains("\"resultType\":\"string\"") {
+                // Prometheus' document does not tell of texts.
+                found.extend(foreign_problems(&foreign, path, verb, &reply));
+            }
+            for problem in found {
+                wrong.push(format!("{verb} {path}?{query}: {problem}: {}", reply.body));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for (path, item) in document["paths"].as_object().expect("paths") {
         let is_live = path == "/api/v1/notifications/live";
         let is_asked = asked.contains(path.as_str()) || NOT_ASKED.contains(&path.as_str());

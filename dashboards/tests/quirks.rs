@@ -62,7 +62,7 @@ async fn q5_what_metrics_drilldown_asks() {
         ("/api/v1/label/__name__/values".to_owned(), vec!["m"]),
         (format!("/api/v1/label/__name__/values?{all}&{times}"), vec!["m"]),
         (format!("/api/v1/label/a/values?{times}"), vec!["1", "2"]),
-        (format!("/api/v1/labels?{all}&match[]=%7Ba%3D~%22x.*%7C%22%7D"), vec!["__name__", "a"]),
+        (format!("/api/v1/labels?{all}&match[]=%7Ba%3D~%22x.%2B%22%7D"), vec!["__name__", "a"]),
     ] {
         assert_eq!(list(&api.get(&path).await.json()), expected, "{path}");
     }

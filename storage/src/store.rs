@@ -33,7 +33,9 @@ use crate::queue::Queue;
 use crate::read::{Order, Reader, Want};
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
-use crate::{BlockStatus, Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone};
+use crate::{
+    BlockStatus, Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone,
+};
 use crate::{cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone};
 
 /// Lines of the figures that name who brought too many series.

@@ -2,6 +2,8 @@
 //!
 //! One test binary, so that it links once. Each test has its own folder and ports.
 
+/// Encryption, logins, roles and label scopes, with the clients of the field.
+mod access;
 /// Requests made up by the OpenAPI document.
 mod api;
 /// Backup, verify, restore, of a running server too, to a folder and to a bucket.

@@ -204,10 +204,13 @@ mod tests {
         });
         check("up", up.clone());
         check("1e3", json!({"type": "numberLiteral", "val": "1000"}));
+        check("-Inf", json!({"type": "numberLiteral", "val": "-Inf"}));
         check(
-            "-Inf",
-            json!({"type": "unaryExpr", "op": "-",
-            "expr": {"type": "numberLiteral", "val": "+Inf"}}),
+            "-(1)",
+            json!({
+                "type": "unaryExpr", "op": "-",
+                "expr": {"type": "parenExpr", "expr": {"type": "numberLiteral", "val": "1"}},
+            }),
         );
         let mut at = up.clone();
         (at["offset"], at["timestamp"]) = (json!(300_000), json!(1500));

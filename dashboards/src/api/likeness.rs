@@ -74,7 +74,7 @@ fn characters(text: &str, is_exact: bool) -> Vec<char> {
 }
 
 /// The best of all ways to find the text's characters in order: the square of the length of each
-/// unbroken run, less the gaps, over what an equal name would get.
+/// unbroken run, less what stands before and between, over what an equal name would get.
 fn subsequence(text: &[char], name: &[char]) -> Option<f64> {
     let (wide, long) = (text.len(), name.len());
     if wide == 0 || wide > long {
@@ -82,7 +82,7 @@ fn subsequence(text: &[char], name: &[char]) -> Option<f64> {
     }
     let mut best: Option<f64> = None;
     for start in (0..long).filter(|at| name[*at] == text[0]) {
-        let (mut points, mut run, mut done, mut gaps) = (0.0, 0.0, 0, 0.0);
+        let (mut points, mut run, mut done, mut gaps) = (0.0, 0.0, 0, start as f64);
         let mut at = start;
         while at < long && done < wide {
             if name[at] == text[done] {

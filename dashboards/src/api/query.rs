@@ -33,6 +33,7 @@ fn options(params: &Params) -> Result<QueryOptions, ApiError> {
         timeout_ms: timeout.transpose()?,
         lookback_ms: params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0),
         origin: params.origin().to_owned(),
+        scope: params.scope().matchers(),
         ..QueryOptions::default()
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: an operator who wonders what is slow → **here** → the engine's list.
 //!
-//! Not here: limits (query), who may ask: there is no login, so whoever reaches the address.
+//! Not here: limits (query), who may ask (access).
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};

@@ -83,6 +83,8 @@ pub struct QueryOptions {
     pub priority: Priority,
     /// What the caller says of itself, for the list of running queries.
     pub origin: String,
+    /// Who asks, when that is known; for the list of running queries and the log.
+    pub user: String,
     /// Cancels the query from outside; dropping the future cancels it too.
     pub cancel: Option<CancellationToken>,
 }

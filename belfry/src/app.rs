@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::cli::{self, RunArguments, VERSION};
-use crate::config::{Config, Web as WebConfig};
+use crate::config::{Config, Sql as SqlConfig, Web as WebConfig};
 use crate::data_folder;
+use crate::query_log;
 use crate::roles::{Roles, Service};
 use crate::signals::{Asked, Signals};
 use crate::wiring::{self, Rooms};
@@ -191,6 +192,8 @@ struct Fixed {
     data: PathBuf,
     store: storage::Settings,
     query: query::Settings,
+    query_log: query_log::Settings,
+    sql: SqlConfig,
     web: WebConfig,
 }
 
@@ -201,6 +204,8 @@ impl Fixed {
             data: config.data.clone(),
             store: config.store.clone(),
             query: config.query.clone(),
+            query_log: config.query_log.clone(),
+            sql: config.sql.clone(),
             web: config.web.clone(),
         }
     }
@@ -211,7 +216,8 @@ impl Fixed {
             ("listen", self.listen != config.listen),
             ("data", self.data != config.data),
             ("store", self.store != config.store),
-            ("query", self.query != config.query),
+            ("query", self.query != config.query || self.query_log != config.query_log),
+            ("sql", self.sql != config.sql),
             ("web", self.web != config.web),
         ];
         keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()

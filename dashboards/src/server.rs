@@ -118,6 +118,7 @@ pub fn router(gate: Gate) -> Router {
     let prometheus = Router::new()
         .route("/query", get(api::query::instant).post(api::query::instant))
         .route("/query_range", get(api::query::range).post(api::query::range))
+        .route("/explain", get(api::explain::explain).post(api::explain::explain))
         .route("/queries", get(api::running::list))
         .route("/queries/{id}/kill", post(api::running::kill))
         .route("/series", get(api::series::series).post(api::series::series))

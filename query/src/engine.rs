@@ -336,6 +336,7 @@ impl Engine {
             task: Arc::new(task),
             runtime: tokio::runtime::Handle::current(),
             threads: self.threads,
+            trace: options.is_explained.then(Default::default),
             nodes: std::sync::Mutex::default(),
             samples_total: 0.into(),
             series_total: 0.into(),
@@ -359,7 +360,15 @@ fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> 
     context.charge_steps(when.grid.steps)?;
     let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };
     let value = answer::value(&evaluator, expr, when.is_range)?;
+    let trace = context.trace.as_ref().map(|trace| {
+        let mut trace = trace.lock().unwrap_or_else(|held| held.into_inner());
+        (std::mem::take(&mut *trace), context.text.clone())
+    });
     let mut answer = answer::answer(value, context)?;
+    if let Some((trace, text)) = trace {
+        let tree = trace.tree(expr, &text, &answer.stats.nodes);
+        answer.stats.tree = Some(Box::new(tree));
+    }
     answer.stats.eval_us = micros(started);
     Ok(answer)
 }

@@ -46,6 +46,8 @@ pub mod names;
 pub mod notes;
 /// From what the evaluator gives to an answer.
 mod answer;
+/// What each part of a query cost.
+pub mod explain;
 /// What an answer is made of.
 pub mod value;
 

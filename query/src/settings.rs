@@ -85,6 +85,8 @@ pub struct QueryOptions {
     pub origin: String,
     /// Who asks, when that is known; for the list of running queries and the log.
     pub user: String,
+    /// Whether each part of the query is measured, for the explain view.
+    pub is_explained: bool,
     /// Cancels the query from outside; dropping the future cancels it too.
     pub cancel: Option<CancellationToken>,
 }

@@ -308,7 +308,7 @@ impl Running {
             queue_us: self.seat.queue_us(),
             prepare_us: self.prepare_us,
             eval_us: micros(self.evaluated),
-            nodes: Vec::new(),
+            ..Stats::default()
         };
         let error = error.filter(|_| !self.is_enough.load(Ordering::Relaxed));
         self.seat.set_outcome(stats, error.map(Error::to_string));

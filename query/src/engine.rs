@@ -200,8 +200,7 @@ impl Engine {
         let context = self.context(text, when, options, seat.ledger().clone());
         let work = tokio::task::spawn_blocking(move || {
             // The seat is held until the work has ended, also when nobody waits for it.
-            let mut outcome =
-                evaluate(&expr, when, context).map_err(|error| seat.or_killed(error));
+            let mut outcome = evaluate(&expr, when, context).map_err(|error| seat.or_killed(error));
             let mut failed = Stats::default();
             let stats = outcome.as_mut().map_or(&mut failed, |answer| &mut answer.stats);
             (stats.prepare_us, stats.queue_us) = (prepare_us, seat.queue_us());

@@ -17,8 +17,7 @@ async fn start(folder: &Path) -> (Appliance, u16) {
          query: {{log_file: queries.log, slow_threshold: 0s}}\n"
     );
     std::fs::write(folder.join("belfry.yml"), config).expect("write belfry.yml");
-    let belfry =
-        Appliance::start(folder, &["--services", "all", "--config", "belfry.yml"]).await;
+    let belfry = Appliance::start(folder, &["--services", "all", "--config", "belfry.yml"]).await;
     let mut page = String::new();
     for minute in 0..60_i64 {
         for instance in ["a", "b"] {
@@ -61,12 +60,14 @@ async fn by_http() {
         assert_eq!(answer["data"]["rows"], json!([["a", 60], ["b", 60]]), "{answer}");
         assert_eq!(answer["data"]["columns"][0]["name"], "instance");
     }
-    let (status, answer) =
-        belfry.api("sql", &[("q", "select * from samples where name = 'node_load1'"), ("limit", "7")]).await;
+    let (status, answer) = belfry
+        .api("sql", &[("q", "select * from samples where name = 'node_load1'"), ("limit", "7")])
+        .await;
     assert_eq!(status, 200);
     assert_eq!(answer["data"]["rows"].as_array().map(Vec::len), Some(7), "{answer}");
     assert!(answer["warnings"][0].as_str().is_some_and(|own| own.contains("cut")), "{answer}");
-    let path = "sql?q=select+instance,value+from+metrics.node_load1+order+by+1,2+limit+2&format=csv";
+    let path =
+        "sql?q=select+instance,value+from+metrics.node_load1+order+by+1,2+limit+2&format=csv";
     let (status, kind, bytes) = body(&belfry, path, &[]).await;
     assert_eq!((status, kind.starts_with("text/csv")), (200, true), "{kind}");
     assert_eq!(String::from_utf8_lossy(&bytes), "instance,value\na,0.0\na,1.0\n");

@@ -10,9 +10,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::catalog::{
-    CatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
-};
+use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use model::labels::METRIC_NAME;
 use model::{Matcher, TimeRange};
@@ -75,8 +73,7 @@ impl SchemaProvider for Metrics {
         let names = move || store.label_names(&matchers, TimeRange::ALL, 0);
         let names = tokio::task::spawn_blocking(names).await;
         let names = names.map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let names =
-            names.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let names = names.map_err(|error| DataFusionError::External(Box::new(error)))?;
         if names.is_empty() {
             return Ok(None);
         }

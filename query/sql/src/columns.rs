@@ -172,7 +172,8 @@ impl Rows {
         }
         let columns = columns.map(|mut own| Arc::new(own.finish()) as ArrayRef).to_vec();
         let items = StructArray::try_new(bucket_fields(), columns, None)?;
-        let field = Field::new_list_field(arrow::datatypes::DataType::Struct(bucket_fields()), true);
+        let field =
+            Field::new_list_field(arrow::datatypes::DataType::Struct(bucket_fields()), true);
         let offsets = OffsetBuffer::from_lengths(lengths);
         Ok(Arc::new(ListArray::try_new(Arc::new(field), offsets, Arc::new(items), None)?))
     }
@@ -184,9 +185,7 @@ pub fn instants(instants_ms: Vec<i64>) -> ArrayRef {
 }
 
 /// Label sets as maps, without the metric's name.
-pub fn labels_array<'a>(
-    labels: impl Iterator<Item = &'a Labels>,
-) -> Result<ArrayRef, ArrowError> {
+pub fn labels_array<'a>(labels: impl Iterator<Item = &'a Labels>) -> Result<ArrayRef, ArrowError> {
     let mut builder = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
     for own in labels {
         for (label, value) in own.iter().filter(|(label, _)| *label != METRIC_NAME) {

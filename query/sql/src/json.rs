@@ -59,9 +59,8 @@ fn cell(column: &dyn Array, row: usize) -> Value {
         DataType::Struct(fields) => {
             let own = column.as_struct();
             let pairs = fields.iter().zip(own.columns());
-            let pair = |(field, inner): (&Arc<Field>, &ArrayRef)| {
-                (field.name().clone(), cell(inner, row))
-            };
+            let pair =
+                |(field, inner): (&Arc<Field>, &ArrayRef)| (field.name().clone(), cell(inner, row));
             Value::Object(pairs.map(pair).collect())
         }
         DataType::List(_) => {

@@ -115,7 +115,9 @@ impl Shape {
     pub fn projected(&self, indices: Option<&Vec<usize>>) -> Shape {
         let Some(indices) = indices else { return self.clone() };
         let field = |index: &usize| self.schema.field(*index).clone();
-        Shape::new(indices.iter().map(|index| (field(index), self.columns[*index].clone())).collect())
+        Shape::new(
+            indices.iter().map(|index| (field(index), self.columns[*index].clone())).collect(),
+        )
     }
 
     /// The schema as DataFusion sees it.
@@ -165,10 +167,8 @@ pub fn timestamp_type() -> DataType {
 
 /// The type of every set of labels.
 pub fn labels_type() -> DataType {
-    let fields = vec![
-        Field::new("keys", DataType::Utf8, false),
-        Field::new("values", DataType::Utf8, true),
-    ];
+    let fields =
+        vec![Field::new("keys", DataType::Utf8, false), Field::new("values", DataType::Utf8, true)];
     let entry = Field::new("entries", DataType::Struct(fields.into()), false);
     DataType::Map(Arc::new(entry), false)
 }
@@ -198,9 +198,6 @@ mod tests {
         };
         check(&["__name__", "job"], &["ts", "value", "job", "series_id"]);
         check(&["value"], &["ts", "value", "label_value", "series_id"]);
-        check(
-            &["label_ts", "ts"],
-            &["ts", "value", "label_ts", "label_label_ts", "series_id"],
-        );
+        check(&["label_ts", "ts"], &["ts", "value", "label_ts", "label_label_ts", "series_id"]);
     }
 }

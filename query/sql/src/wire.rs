@@ -68,7 +68,9 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     /// The address can't be bound.
-    #[error("listen on {address} for the Postgres wire: {source}; choose another sql.postgres.listen")]
+    #[error(
+        "listen on {address} for the Postgres wire: {source}; choose another sql.postgres.listen"
+    )]
     Bind {
         /// What was asked for.
         address: String,

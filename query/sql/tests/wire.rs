@@ -138,11 +138,7 @@ async fn grafana_finds_its_way() {
         }
     };
     check("SELECT current_setting('server_version_num')::int/100 as version", &["1600"]).await;
-    check(
-        "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'",
-        &[],
-    )
-    .await;
+    check("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'", &[]).await;
     check("SELECT schema_name FROM information_schema.schemata", &["public", "metrics"]).await;
     check(
         "SELECT quote_ident(table_name) as \"table\" FROM information_schema.tables \

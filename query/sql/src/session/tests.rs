@@ -212,7 +212,8 @@ async fn limits_are_those_of_the_engine() {
     let error = check(small, text).await;
     assert!(matches!(error, query::Error::OverBudget { .. }), "{error:?}");
     let short = query::Settings { timeout_ms: 50, ..query::Settings::default() };
-    let text = "select count(*) from generate_series(1, 1000000000) a, generate_series(1, 1000000) b";
+    let text =
+        "select count(*) from generate_series(1, 1000000000) a, generate_series(1, 1000000) b";
     let error = check(short, text).await;
     assert!(matches!(error, query::Error::TimedOut { .. }), "{error:?}");
 }
@@ -221,7 +222,8 @@ async fn limits_are_those_of_the_engine() {
 async fn is_listed_and_killed() {
     let (session, _store) = session_with(query::Settings::default()).await;
     let session = Arc::new(session);
-    let text = "select count(*) from generate_series(1, 1000000000) a, generate_series(1, 1000000) b";
+    let text =
+        "select count(*) from generate_series(1, 1000000000) a, generate_series(1, 1000000) b";
     let asking = Arc::clone(&session);
     let asked = tokio::spawn(async move {
         let options = QueryOptions { user: "ada".to_owned(), ..QueryOptions::default() };

@@ -29,7 +29,11 @@ pub struct Registered {
 
 impl Cancels {
     /// Registers a connection.
-    pub fn register(self: &Arc<Cancels>, (pid, key): (i32, SecretKey), told: Arc<Notify>) -> Registered {
+    pub fn register(
+        self: &Arc<Cancels>,
+        (pid, key): (i32, SecretKey),
+        told: Arc<Notify>,
+    ) -> Registered {
         self.lock().insert(pid, (key, told));
         Registered { cancels: Arc::clone(self), pid }
     }

@@ -116,9 +116,7 @@ fn stopping() -> PgWireError {
 }
 
 /// The next whole message, if it is not too long.
-async fn next_message(
-    socket: &mut Socket,
-) -> Option<Result<PgWireFrontendMessage, PgWireError>> {
+async fn next_message(socket: &mut Socket) -> Option<Result<PgWireFrontendMessage, PgWireError>> {
     std::future::poll_fn(|context| match socket.poll_next_unpin(context) {
         Poll::Pending if socket.read_buffer().len() > MESSAGE_BYTES_MAX => {
             let text = format!("a message is longer than {MESSAGE_BYTES_MAX} bytes");

@@ -29,7 +29,9 @@ use pgwire::types::format::FormatOptions;
 use query::QueryOptions;
 
 use super::Shared;
-use super::values::{bound, fields, one_text, parameter_types, refusal, response, text_field, wire};
+use super::values::{
+    bound, fields, one_text, parameter_types, refusal, response, text_field, wire,
+};
 use crate::functions::setting;
 use crate::session::{Work, verified};
 use crate::statement;
@@ -133,9 +135,15 @@ fn assign(client: &mut (impl ClientInfo + ?Sized), set: &Set) -> PgWireResult<Re
             done
         }
         // Drivers set these at every start; there is one encoding, one schema path, one time zone.
-        "client_encoding" | "client_min_messages" | "search_path" | "timezone"
-        | "standard_conforming_strings" | "lock_timeout"
-        | "idle_in_transaction_session_timeout" | "row_security" | "jit" => done,
+        "client_encoding"
+        | "client_min_messages"
+        | "search_path"
+        | "timezone"
+        | "standard_conforming_strings"
+        | "lock_timeout"
+        | "idle_in_transaction_session_timeout"
+        | "row_security"
+        | "jit" => done,
         "default_transaction_read_only" | "transaction_read_only"
             if !matches!(text.as_str(), "off" | "false" | "0" | "no") =>
         {
@@ -218,11 +226,7 @@ impl SimpleQueryHandler for Handler {
             let text = own.to_string();
             let work = Work::Statement(Box::new(Parsed::Statement(Box::new(own))));
             let rows = self.run(client, &text, work).await?;
-            responses.push(Response::Query(response(
-                rows,
-                &Format::UnifiedText,
-                options(client),
-            )?));
+            responses.push(Response::Query(response(rows, &Format::UnifiedText, options(client))?));
         }
         Ok(responses)
     }

@@ -231,10 +231,8 @@ impl Drop for Entry {
         let Some(observers) = self.list.observers.get().filter(|all| !all.is_empty()) else {
             return;
         };
-        let gone = || {
-            let text = if self.is_killed() { "query was killed" } else { "query was canceled" };
-            (Stats::default(), Some(text.to_owned()))
-        };
+        let text = if self.is_killed() { "query was killed" } else { "query was canceled" };
+        let gone = || (Stats::default(), Some(text.to_owned()));
         let (stats, error) = self.outcome.take().unwrap_or_else(gone);
         let finished = Finished { query: self.listed.running(self.id), stats, error };
         observers.iter().for_each(|observer| observer.finished(&finished));

@@ -104,7 +104,8 @@ impl StartupHandler for Startup {
                 let Some(passwords) = &self.shared.settings.passwords else {
                     return Err(PgWireError::InvalidPassword(user));
                 };
-                let is_asked = client.state() == PgWireConnectionState::AuthenticationInProgress;
+                let is_asked =
+                    matches!(client.state(), PgWireConnectionState::AuthenticationInProgress);
                 if is_asked && self.check(passwords.as_ref(), &user, &password.password).await {
                     return self.let_in(client).await;
                 }

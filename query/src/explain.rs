@@ -86,7 +86,7 @@ impl Trace {
             time_us: children.iter().map(|child| child.time_us).sum(),
             ..Node::default()
         };
-        children.iter().for_each(|child| node.reads.add(child.reads));
+        children.iter().for_each(|child| node.reads += child.reads);
         node.children = children;
         let measured = self.parts.get(&(start_byte, end_byte));
         if matches!(expr.kind, ExprKind::Vector(_) | ExprKind::Matrix(_)) {
@@ -99,7 +99,7 @@ impl Trace {
                 node.samples += own.samples;
                 node.bytes += own.bytes;
                 node.time_us += own.time_us;
-                node.reads.add(own.reads);
+                node.reads += own.reads;
             }
             node.time_us = node.time_us.max(measured.map_or(0, micros));
             return node;

@@ -17,9 +17,8 @@ pub struct Reads {
     pub bytes_read: u64,
 }
 
-impl Reads {
-    /// Adds others.
-    pub fn add(&mut self, other: Reads) {
+impl std::ops::AddAssign for Reads {
+    fn add_assign(&mut self, other: Reads) {
         self.blocks_read += other.blocks_read;
         self.blocks_pruned += other.blocks_pruned;
         self.pages_read += other.pages_read;

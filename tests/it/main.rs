@@ -28,3 +28,5 @@ mod page;
 mod push;
 /// A secret in every place that may hold one, and none of them shown.
 mod secrets;
+/// SQL by HTTP and on the Postgres wire; what queries cost.
+mod sql;

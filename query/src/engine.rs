@@ -28,7 +28,7 @@ use crate::block::Grid;
 use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluator, Hints};
-use crate::ledger::{Ledger, Limits};
+use crate::ledger::{EVALUATION, Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
 use crate::running::{Entry, Heading, List, Running};
@@ -193,14 +193,24 @@ impl Engine {
         let queue_us = micros(waited);
         entry.set_evaluated();
         let context = self.context(text, when, options, ledger);
+        let entry = Arc::new(entry);
+        let own_entry = Arc::clone(&entry);
         let work = tokio::task::spawn_blocking(move || {
             // Held until the work has ended, also when nobody waits for it.
             let _permit = permit;
-            evaluate(&expr, when, context).map_err(|error| or_killed(error, &entry))
+            evaluate(&expr, when, context).map_err(|error| or_killed(error, &own_entry))
         });
-        let answer = work.await.map_err(|problem| {
-            Error::Execution(format!("the evaluation ended early: {problem}"))
-        })?;
+        // The caller need not wait until the work notices: it ends soon after.
+        let answer = tokio::select! {
+            biased;
+            answer = work => answer.map_err(|problem| {
+                Error::Execution(format!("the evaluation ended early: {problem}"))
+            })?,
+            () = cancel.cancelled() => Err(or_killed(Error::Cancelled { phase: EVALUATION }, &entry)),
+            () = tokio::time::sleep_until((deadline + NOTICED_WITHIN).into()) => {
+                Err(Error::TimedOut { phase: EVALUATION })
+            }
+        };
         drop(guard);
         let mut answer = answer?;
         answer.stats.prepare_us = prepare_us;
@@ -316,6 +326,8 @@ impl Engine {
 
 /// The phase named when a query waits too long for a place.
 const QUEUE: &str = "query queue";
+/// Work that has not noticed its deadline after this time is not waited for.
+const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A query that an operator ended says so, rather than that its caller went away.
 fn or_killed(error: Error, entry: &Entry) -> Error {
@@ -329,7 +341,10 @@ fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> 
     let started = Instant::now();
     context.charge_steps(when.grid.steps)?;
     let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };
-    let value = answer::value(&evaluator, expr, when.is_range)?;
+    let value = answer::value(&evaluator, expr, when.is_range);
+    // Whoever saw that the query is over handed on what there was, and nobody else may see that.
+    context.ledger.check()?;
+    let value = value?;
     let mut answer = answer::answer(value, context)?;
     answer.stats.eval_us = micros(started);
     Ok(answer)

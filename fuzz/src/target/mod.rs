@@ -14,6 +14,8 @@ mod files;
 mod golden;
 /// Runs a target for a while.
 pub mod hunt;
+/// PromQL: texts, and questions about series.
+mod queries;
 /// Checksums made right again.
 pub mod seal;
 
@@ -34,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 14] = [
+pub const ALL: [Target; 15] = [
     Target {
         name: "journal_replay",
         seeds: files::segments,
@@ -93,7 +95,18 @@ pub const ALL: [Target; 14] = [
         keep_length: false,
         run: bytes::exposition,
     },
-    Target { name: "promql", seeds: bytes::promql_seeds, keep_length: false, run: bytes::promql },
+    Target {
+        name: "promql",
+        seeds: queries::promql_seeds,
+        keep_length: false,
+        run: queries::promql,
+    },
+    Target {
+        name: "evaluator",
+        seeds: queries::evaluator_seeds,
+        keep_length: false,
+        run: queries::evaluator,
+    },
 ];
 
 /// The target of that name.

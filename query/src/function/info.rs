@@ -75,8 +75,9 @@ pub fn info(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     };
     let mut builder = MergingBuilder::new(base.steps(), &own.context.ledger);
     let mut row = Row::new(base.steps());
+    let pace = own.pace();
     for (series, key) in base.keys().iter().enumerate() {
-        own.context.ledger.check()?;
+        pace.spend(256)?;
         if !needs_info(key) {
             base.read_row(series, &mut row);
             builder.push(key.clone(), &row)?;
@@ -85,6 +86,7 @@ pub fn info(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
         let mut rows: BTreeMap<Labels, Row> = BTreeMap::new();
         for step in 0..base.steps() {
             let Some(element) = base.element(series, step) else { continue };
+            pace.spend(1024)?;
             if let Some(labels) = infos.enrich(&wanted, &key.labels, step)? {
                 let row = rows.entry(labels).or_insert_with(|| Row::new(base.steps()));
                 row.set_element(step, element);

@@ -77,6 +77,9 @@ pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
         let (first, last) = (window.lo, window.hi - 1);
         let mut change = values[last] - values[first];
         if let Some(resets) = &resets {
+            if !resets.exact && input.pace.is_over(window.len()) {
+                return;
+            }
             change += resets.between(values, first, last);
         }
         let (first_ms, last_ms) = (input.samples.ts[first], input.samples.ts[last]);

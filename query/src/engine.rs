@@ -337,7 +337,29 @@ fn or_killed(error: Error, entry: &Entry) -> Error {
     }
 }
 
+/// Trees up to this depth are evaluated on the stack at hand.
+const DEPTH_ON_ANY_STACK: usize = 24;
+/// Stack that one level of a tree takes at most, without optimisation.
+const STACK_BYTES_PER_LEVEL: usize = 64 * 1024;
+
+/// Evaluates a tree; a deep one on a thread with a stack that is large enough, which is waited for.
 fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
+    let depth = expr.depth();
+    if depth <= DEPTH_ON_ANY_STACK {
+        return evaluate_here(expr, when, context);
+    }
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("deep query".to_owned())
+            .stack_size(depth * STACK_BYTES_PER_LEVEL)
+            .spawn_scoped(scope, || evaluate_here(expr, when, context))
+            .map_err(|problem| Error::Busy { reason: format!("no thread for it: {problem}") })?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn evaluate_here(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
     let started = Instant::now();
     context.charge_steps(when.grid.steps)?;
     let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };

@@ -170,6 +170,11 @@ impl Expr {
         }
     }
 
+    /// How many nodes lie on the longest way down.
+    pub fn depth(&self) -> usize {
+        1 + self.children().into_iter().map(Expr::depth).max().unwrap_or(0)
+    }
+
     /// Every selector of the tree, those of range selectors included.
     pub fn selectors(&self) -> Vec<&VectorSelector> {
         let mut found = Vec::new();

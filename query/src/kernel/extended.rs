@@ -91,7 +91,7 @@ pub fn change(input: &Input, kind: Kind, smoothed: bool, row: &mut Row) {
                 if samples.values[first] < before {
                     lost += before;
                 }
-                lost += resets.between(samples.values, first, last);
+                lost = resets.add(lost, samples.values, first, last);
                 before = samples.values[last];
             }
             if right < before {

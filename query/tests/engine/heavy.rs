@@ -108,7 +108,7 @@ impl Made {
                 ts.push(at_ms);
                 // One infinite value keeps running sums from helping.
                 let value = (index * 7919 % 10_007 + (id.0 % 1013) as i64) as f64;
-                values.push(if index == 5 { f64::INFINITY } else { value });
+                values.push(if index == 10_000 { f64::INFINITY } else { value });
             }
         }
         let field = |name: &str, kind: DataType| Field::new(name, kind, false);

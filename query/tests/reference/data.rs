@@ -10,8 +10,16 @@ use crate::choices::Choices;
 use crate::naive::{Distribution, Labels, Point, STALE_BITS, Series};
 
 /// The metrics there are.
-pub const METRICS: [&str; 6] =
-    ["requests_total", "temperature", "size", "latency_bucket", "latency", "mixed"];
+pub const METRICS: [&str; 8] = [
+    "requests_total",
+    "temperature",
+    "size",
+    "latency_bucket",
+    "latency",
+    "mixed",
+    "target_info",
+    "build_info",
+];
 /// From one sample to the next, before it is shaken.
 const INTERVALS_MS: [i64; 5] = [15_000, 60_000, 5_000, 30_000, 7_300];
 /// Series of one metric, as a rule.
@@ -57,6 +65,12 @@ fn labels(metric: &str, index: usize, choices: &mut Choices) -> Labels {
         set("le", ["0.5", "+Inf", "2", "1e1", "-1"][index % 5]);
         set("instance", &(index / 10).to_string());
         set("job", ["a", "b"][index / 5 % 2]);
+    } else if metric.ends_with("_info") {
+        set("version", ["1", "2", "3"][choices.below(3)]);
+        set("instance", &(index / 3).to_string());
+        if choices.one_in(4) {
+            set(["path", "zone"][choices.below(2)], "x");
+        }
     } else if choices.one_in(5) {
         set("path", ["/", "/api"][choices.below(2)]);
     }

@@ -5,8 +5,7 @@
 //! Invariant: what it writes is accepted by the parser; whether it can be evaluated is another
 //! matter. With nothing left to choose it writes the simplest selector.
 //!
-//! Left out: `limit_ratio` (which series stay is decided by a hash) and `info`, `start_timestamp`,
-//! `histogram_quantiles`, the trim operators (the files of `tests/data/promqltest` have them all).
+//! Left out: the trim operators and start timestamps (the files of `tests/data/promqltest` have them).
 
 use crate::choices::Choices;
 
@@ -123,7 +122,8 @@ impl Grammar<'_, '_> {
             };
         }
         let depth = depth - 1;
-        match self.choices.below(14) {
+        match self.choices.below(15) {
+            14 => self.info(),
             0..=2 => self.range_call(depth),
             3..=5 => self.aggregate(depth),
             6..=8 => self.binary(depth),
@@ -210,6 +210,10 @@ impl Grammar<'_, '_> {
                     (self.choices.pick(&["topk", "bottomk"]), self.choices.below(4));
                 format!("{name}{grouping} ({count}, {})", self.vector(depth))
             }
+            10 if self.choices.one_in(2) => {
+                let ratio = self.choices.pick(&["0.5", "-0.5", "0.3", "1", "0", "-1", "2", "NaN"]);
+                format!("limit_ratio{grouping} ({ratio}, {})", self.vector(depth))
+            }
             10 => {
                 // Which series come first is only certain for those of a selector.
                 let (count, selector) = (self.choices.below(4), self.selector());
@@ -279,8 +283,26 @@ impl Grammar<'_, '_> {
         format!("({}) {op}{matching} ({})", self.vector(depth), self.vector(depth))
     }
 
+    /// Of a base without modifiers: info series are looked at when its first selector is.
+    fn info(&mut self) -> String {
+        let base = match self.choices.below(3) {
+            0 => self.selector(),
+            1 => format!("rate({}[{}])", self.selector(), self.choices.pick(&LENGTHS)),
+            _ => format!("sum by (job, instance) ({})", self.selector()),
+        };
+        let matchers = self.choices.pick(&[
+            "",
+            ", {version=~\".*\"}",
+            ", {version=\"1\"}",
+            ", {__name__=~\".+_info\"}",
+            ", {__name__!=\"target_info\", version!=\"\"}",
+            ", {__name__=\"build_info\", zone=~\"x|\"}",
+        ]);
+        format!("info({base}{matchers})")
+    }
+
     fn call(&mut self, depth: usize) -> String {
-        const NAMES: [&str; 41] = [
+        const NAMES: [&str; 42] = [
             "abs",
             "ceil",
             "floor",
@@ -322,6 +344,7 @@ impl Grammar<'_, '_> {
             "clamp",
             "vector",
             "sort_by_label",
+            "start_timestamp",
         ];
         let name = self.choices.pick(&NAMES);
         if name == "vector" {
@@ -361,7 +384,8 @@ impl Grammar<'_, '_> {
             3 => format!("rate(latency[{}])", self.choices.pick(&LENGTHS)),
             _ => self.vector(depth),
         };
-        match self.choices.below(8) {
+        match self.choices.below(9) {
+            8 => format!("histogram_quantiles({vector}, \"phi\", 0.9, 0, {})", self.scalar(0)),
             0..=2 => {
                 let phi = self.choices.pick(&["0.5", "0.9", "0", "1", "NaN", "-1", "0.25"]);
                 format!("histogram_quantile({phi}, {vector})")

@@ -26,6 +26,8 @@ mod classic;
 mod extended;
 /// Functions by name.
 mod function;
+/// `info`.
+mod info;
 /// Buckets inside one sample.
 pub mod native;
 /// Functions over windows.
@@ -228,6 +230,11 @@ pub fn unique(all: &[Element]) -> Outcome<()> {
 
 /// A sum with what rounding lost beside it, in the order of the values.
 pub fn sum_of(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, lost) = sum_and_lost(values);
+    if sum.is_infinite() { sum } else { sum + lost }
+}
+
+fn sum_and_lost(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
     for value in values {
         let next = sum + value;
@@ -240,18 +247,22 @@ pub fn sum_of(values: impl Iterator<Item = f64>) -> f64 {
         }
         sum = next;
     }
-    if sum.is_infinite() { sum } else { sum + lost }
+    (sum, lost)
 }
 
 /// The mean: the sum divided, or, when the sum of finite values is too large for a number, the sum
 /// of the shares.
 pub fn mean_of(values: &[f64]) -> f64 {
     let count = values.len() as f64;
-    let sum = sum_of(values.iter().copied());
-    if sum.is_infinite() && values.iter().all(|value| value.is_finite()) {
+    let (sum, lost) = sum_and_lost(values.iter().copied());
+    if values.iter().any(|value| !value.is_finite()) {
+        // Only these matter: infinities of one sign win, all else is no number.
+        return values.iter().filter(|value| !value.is_finite()).sum();
+    }
+    if sum.is_infinite() || sum.is_nan() {
         return sum_of(values.iter().map(|value| value / count));
     }
-    sum / count
+    sum / count + lost / count
 }
 
 /// The largest size among some numbers, for judging what rounding can do.

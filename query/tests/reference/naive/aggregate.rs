@@ -37,7 +37,13 @@ impl Moment<'_> {
                 Op::Limitk => {
                     found.extend(group.members.into_iter().take(number.max(0.0) as usize))
                 }
-                Op::LimitRatio => return Err("limit_ratio has no reference".to_owned()),
+                Op::LimitRatio => {
+                    let stays = |own: &Element| match number.clamp(-1.0, 1.0) {
+                        ratio if ratio >= 0.0 => share_of(&own.labels) < ratio,
+                        ratio => share_of(&own.labels) >= 1.0 + ratio,
+                    };
+                    found.extend(group.members.into_iter().filter(stays));
+                }
                 _ => {
                     let Group { labels, drop_name, members } = group;
                     if let Some(point) = self.one(op, number, &members) {
@@ -109,6 +115,16 @@ impl Moment<'_> {
         members.truncate(count);
         members
     }
+}
+
+/// Where a label set falls between 0 and 1, by a hash of its names and values with their lengths.
+fn share_of(labels: &Labels) -> f64 {
+    let mut bytes = Vec::new();
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.push(u8::try_from(text.len()).expect("short texts"));
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    xxhash_rust::xxh64::xxh64(&bytes, 0) as f64 / u64::MAX as f64
 }
 
 fn groups(aggregate: &Aggregate, all: Vec<Element>, counted: &str) -> Vec<Group> {

@@ -95,10 +95,43 @@ impl Moment<'_> {
                 let native = |own: &super::Distribution| own.fraction(lower, upper);
                 self.of_buckets(&args[2], native, |own| classic::fraction(lower, upper, own))
             }
+            "info" => self.info(args),
+            "histogram_quantiles" => self.quantiles(args),
+            "start_timestamp" => self.start_timestamp(&args[0]),
             "histogram_count" | "histogram_sum" | "histogram_avg" | "histogram_stddev"
             | "histogram_stdvar" => self.of_histogram(name, &args[0]),
             other => Err(format!("{other} has no reference")),
         }
+    }
+
+    /// One series per quantile, named by a label.
+    fn quantiles(&self, args: &[Expr]) -> Outcome<Vec<Element>> {
+        let label = self.text(&args[1])?;
+        let mut found = Vec::new();
+        for argument in &args[2..] {
+            let phi = self.scalar(argument)?;
+            let text = match phi {
+                phi if phi.is_infinite() => if phi > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
+                phi if phi.is_finite() && phi == phi.trunc() => format!("{phi}.0"),
+                phi => format!("{phi}"),
+            };
+            let native = |own: &super::Distribution| own.quantile(phi);
+            let classic = |buckets| classic::quantile(phi, buckets);
+            for mut own in self.of_buckets(&args[0], native, classic)? {
+                own.labels.insert(label.clone(), text.clone());
+                found.push(own);
+            }
+        }
+        super::unique(&found)?;
+        Ok(found)
+    }
+
+    /// Nobody has told when the series here began; only a selector may be asked.
+    fn start_timestamp(&self, argument: &Expr) -> Outcome<Vec<Element>> {
+        let all = self.vector(argument)?;
+        let ExprKind::Vector(_) = argument.without_parens().kind else { return Ok(Vec::new()) };
+        let zero = |own: Element| Element { point: Point::Number(0.0), ..own };
+        self.nameless(all.into_iter().map(zero).collect())
     }
 
     fn limited(&self, name: &str, args: &[Expr]) -> Outcome<Vec<Element>> {

@@ -94,16 +94,19 @@ impl Moment<'_> {
 
     /// The newest sample of each series that is younger than the look-back, with its instant.
     pub fn newest(&self, selector: &VectorSelector) -> Outcome<Vec<(i64, Element)>> {
-        let at_ms = self.anchor(&selector.modifiers)?;
+        Ok(self.newest_of(&selector.matchers, self.anchor(&selector.modifiers)?))
+    }
+
+    pub fn newest_of(&self, matchers: &[Matcher], at_ms: i64) -> Vec<(i64, Element)> {
         let oldest_ms = at_ms - self.world.lookback_ms;
         let mut found = Vec::new();
-        for own in self.matching(&selector.matchers) {
+        for own in self.matching(matchers) {
             let seen = own.samples.iter().rfind(|(ts, _)| *ts <= at_ms && *ts > oldest_ms);
             let Some((ts, point)) = seen.filter(|(_, point)| !point.is_stale()) else { continue };
             let (labels, point) = (own.labels.clone(), point.clone());
             found.push((*ts, Element { labels, drop_name: false, point }));
         }
-        Ok(found)
+        found
     }
 
     /// An instant selector.

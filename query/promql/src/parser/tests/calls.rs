@@ -16,6 +16,17 @@ fn calls_and_aggregations() {
     check("label_join(up, \"a\", \"b\")", "label_join(up, \"a\", \"b\")");
     check("start() + end() + range() + step()", "start() + end() + range() + step()");
 
+    check_refused(
+        "abs(rate(), 1)",
+        "1:1: parse error: expected 1 argument(s) in call to \"abs\", got 2",
+    );
+    check_refused(
+        "abs(up, on)",
+        "1:7: parse error: trailing commas not allowed in function call args",
+    );
+    check_refused("sum(abs(up) BY)", "1:13: parse error: unexpected <BY> in aggregation");
+    check_refused("abs(up = 1)", "1:8: parse error: unexpected \"=\"");
+    check_refused("foo @ -Inf", "1:1: parse error: timestamp out of bounds for @ modifier: -Inf");
     check_refused("nope(up)", "1:1: parse error: unknown function with name \"nope\"");
     check_refused("abs()", "1:1: parse error: expected 1 argument(s) in call to \"abs\", got 0");
     check_refused(

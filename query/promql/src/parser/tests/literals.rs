@@ -56,7 +56,7 @@ fn strings() {
     check_refused("\"a", "1:1: parse error: unterminated quoted string");
     check_refused("\"a\nb\"", "1:1: parse error: unterminated quoted string");
     check_refused("`a", "1:1: parse error: unterminated raw string");
-    check_refused(r#""\q""#, "1:1: parse error: unknown escape sequence U+0071");
-    check_refused(r#""\'""#, "1:1: parse error: unknown escape sequence U+0027");
+    check_refused(r#""\q""#, "1:1: parse error: unknown escape sequence U+0071 'q'");
+    check_refused(r#""\'""#, "1:1: parse error: unknown escape sequence U+0027 '''");
     check_refused(r#""\400""#, "1:1: parse error: octal escape value > 255");
 }

@@ -53,6 +53,10 @@ fn operators() {
     );
     check("a + fill", "a + fill");
     check("h >/ -1 </ 2", "h >/ -1 </ 2");
+    check("Inf >= a", "+Inf >= a");
+    check("Inf ^ a", "Inf ^ a");
+    check("unless or and and or", "unless or and and or");
+    check("a + on() 1", "a + 1");
     check("-1 ^ 2", "-1 ^ 2");
     check("-Inf ^ a", "-Inf ^ a");
     check("-Inf * a", "-Inf * a");
@@ -60,13 +64,13 @@ fn operators() {
     check_refused("1 +", "1:4: parse error: unexpected end of input");
     check_refused("*1", "1:1: parse error: unexpected <op:*>");
     check_refused("(1", "1:3: parse error: unclosed left parenthesis");
-    check_refused("(1))", "1:4: parse error: unexpected right parenthesis ')'");
+    check_refused("(1))", "1:5: parse error: unexpected right parenthesis ')'");
     check_refused("1 !~ 1", "1:3: parse error: unexpected character after '!': '~'");
     check_refused("1 =~ 1", "1:3: parse error: unexpected character after '=': '~'");
-    check_refused("1 == 1", "1:1: parse error: comparisons between scalars must use BOOL modifier");
+    check_refused("1 == 1", "1:3: parse error: comparisons between scalars must use BOOL modifier");
     check_refused(
         "a + bool b",
-        "1:1: parse error: bool modifier can only be used on comparison operators",
+        "1:3: parse error: bool modifier can only be used on comparison operators",
     );
     check_refused(
         "a and 1",
@@ -78,7 +82,7 @@ fn operators() {
     );
     check_refused(
         "a == on(x) group_left(y,x) b",
-        "1:1: parse error: label \"x\" must not occur in ON and GROUP clause at once",
+        "1:3: parse error: label \"x\" must not occur in ON and GROUP clause at once",
     );
     check_refused("a - on(x) ignoring(y) b", "1:11: parse error: unexpected <ignoring>");
     check_refused(
@@ -96,6 +100,6 @@ fn operators() {
     );
     check_refused(
         "a and fill(1) b",
-        "1:1: parse error: filling in of missing series not allowed for set operators",
+        "1:1: parse error: filling in missing series not allowed for set operators",
     );
 }

@@ -70,7 +70,7 @@ fn refused_selectors() {
     check_refused("foo offset NaN", "1:12: parse error: duration out of range");
     check_refused(
         "foo @ 1e20",
-        "1:7: parse error: timestamp out of bounds for @ modifier: 100000000000000000000",
+        "1:1: parse error: timestamp out of bounds for @ modifier: 100000000000000000000.000000",
     );
     check_refused("up[5m", "1:6: parse error: unclosed left bracket");
     check_refused(

@@ -36,7 +36,7 @@ impl Parser<'_> {
         let name_span = self.advance().span;
         self.open_aggregations += 1;
         let before = self.grouping()?;
-        let mut arguments = self.arguments(false, "aggregation")?;
+        let mut arguments = self.arguments(false)?;
         self.open_aggregations -= 1;
         let grouping = match before {
             Some(grouping) => grouping,
@@ -108,7 +108,7 @@ impl Parser<'_> {
         let name = self.text_of(name_token);
         let is_info = name == "info";
         let problems_before = self.type_problems.len();
-        let arguments = self.arguments(is_info, "function call args")?;
+        let arguments = self.arguments(is_info)?;
         let span = Span::new(name_token.span.start_byte, self.previous_end_byte);
         let Some(function) = functions::find(name) else {
             return Err(Problem::at(
@@ -134,9 +134,9 @@ impl Parser<'_> {
     }
 
     /// `(a, b)`. The second argument of `info` may be matchers that would match everything.
-    fn arguments(&mut self, is_info: bool, place: &str) -> Result<Arguments, Problem> {
+    fn arguments(&mut self, is_info: bool) -> Result<Arguments, Problem> {
         let mut found = Arguments { args: Vec::new(), types: Vec::new(), depth: 0 };
-        self.expect(TokenKind::LeftParen, place, "\"(\"")?;
+        self.expect(TokenKind::LeftParen, "", "")?;
         while self.current.kind != TokenKind::RightParen {
             let is_matchers =
                 is_info && found.args.len() == 1 && self.current.kind == TokenKind::LeftBrace;

@@ -246,7 +246,7 @@ async fn deep_expressions_are_answered() {
     // Subqueries look further and further back, so the inner ones have nothing left to look at.
     let deep = format!("{}temperature{}", "max_over_time(".repeat(120), "[1m:15s])".repeat(120));
     fleet.engine.instant(&deep, at, &options()).await.expect("runs");
-    let deep = format!("{}temperature{}", "abs(-(1 + ".repeat(40), "))".repeat(40));
+    let deep = format!("{}temperature{}", "abs(-(1 + ".repeat(28), "))".repeat(28));
     fleet.engine.instant(&deep, at, &options()).await.expect("runs");
 }
 

@@ -29,41 +29,11 @@ impl Moment<'_> {
                 Matcher::new(NAME, MatchOp::Regex, ".+_info").map_err(|own| own.to_string())?,
             );
         }
-        let is_info = |labels: &Labels| {
-            let name = labels.get(NAME).map_or("", String::as_str);
-            names.iter().all(|own| own.matches(name))
-        };
         let base = self.vector(&args[0])?;
-        let asks = |own: &&Element| !is_info(&own.labels);
-        // Only those are looked at whose identifying labels any element has.
-        let value = |labels: &Labels, name: &str| labels.get(name).cloned().unwrap_or_default();
-        let is_wanted = |labels: &Labels| {
-            let has = |name: &str| {
-                base.iter().filter(asks).any(|own| value(&own.labels, name) == value(labels, name))
-            };
-            has("instance") && has("job")
-        };
-        let mut newest: BTreeMap<(String, Labels), (i64, Labels)> = BTreeMap::new();
-        let selected: Vec<Matcher> = names.iter().chain(&data).cloned().collect();
-        for (ts, own) in self.newest_of(&selected, self.at_ms) {
-            if !is_wanted(&own.labels) {
-                continue;
-            }
-            if own.point.number().is_none() {
-                return Err("an info metric with histograms".to_owned());
-            }
-            let key = (value(&own.labels, NAME), identity(&own.labels));
-            match newest.get(&key) {
-                Some((other, _)) if *other == ts => {
-                    return Err("found duplicate series for info metric".to_owned());
-                }
-                Some((other, _)) if *other > ts => {}
-                _ => drop(newest.insert(key, (ts, own.labels))),
-            }
-        }
+        let newest = self.newest_infos(&base, &names, &data)?;
         let mut found = Vec::new();
         for own in base {
-            if is_info(&own.labels) {
+            if is_info(&names, &own.labels) {
                 found.push(own);
                 continue;
             }
@@ -90,4 +60,53 @@ impl Moment<'_> {
         super::unique(&found)?;
         Ok(found)
     }
+
+    /// The info series that count, by metric and by whom they are about, with their instants.
+    fn newest_infos(
+        &self,
+        base: &[Element],
+        names: &[Matcher],
+        data: &[Matcher],
+    ) -> Outcome<BTreeMap<(String, Labels), (i64, Labels)>> {
+        let asks = |own: &&Element| !is_info(names, &own.labels);
+        // Only those are looked at whose identifying labels any element has.
+        let value = |labels: &Labels, name: &str| labels.get(name).cloned().unwrap_or_default();
+        let is_wanted = |labels: &Labels| {
+            let has = |name: &str| {
+                base.iter().filter(asks).any(|own| value(&own.labels, name) == value(labels, name))
+            };
+            has("instance") && has("job")
+        };
+        let mut newest: BTreeMap<(String, Labels), (i64, Labels)> = BTreeMap::new();
+        let selected: Vec<Matcher> = names.iter().chain(data).cloned().collect();
+        let mut unwanted = std::collections::BTreeSet::new();
+        for (ts, own) in self.newest_of(&selected, self.at_ms) {
+            if !is_wanted(&own.labels) {
+                // Another step may want them, and then two of one instant are refused here too.
+                let key = (value(&own.labels, NAME), identity(&own.labels), ts);
+                if !unwanted.insert(key) {
+                    self.world.is_ambiguous.set(true);
+                }
+                continue;
+            }
+            if own.point.number().is_none() {
+                return Err("an info metric with histograms".to_owned());
+            }
+            let key = (value(&own.labels, NAME), identity(&own.labels));
+            match newest.get(&key) {
+                Some((other, _)) if *other == ts => {
+                    return Err("found duplicate series for info metric".to_owned());
+                }
+                Some((other, _)) if *other > ts => {}
+                _ => drop(newest.insert(key, (ts, own.labels))),
+            }
+        }
+        Ok(newest)
+    }
+}
+
+/// Whether a series is an info metric itself.
+fn is_info(names: &[Matcher], labels: &Labels) -> bool {
+    let name = labels.get(NAME).map_or("", String::as_str);
+    names.iter().all(|own| own.matches(name))
 }

@@ -113,6 +113,11 @@ fn summary(what: &str, warnings: &[String]) -> String {
     text
 }
 
+/// Mistakes as an operator reads them, a line each.
+pub fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<String>>().join("\n")
+}
+
 /// An address to listen on: `host:port`, or `:port` for all addresses, as the field writes it.
 pub fn listen_address(text: &str) -> Result<String, String> {
     let wrong = || format!("needs host:port such as 127.0.0.1:9090, but is {text:?}");
@@ -152,7 +157,9 @@ fn read_root(
     let exporters = exporters::config::read(section);
     let store = read_store(&mut fields, gathered.tsdb);
     let query = read_query(&mut fields);
-    let web = operating::read_web(&mut fields);
+    let mut of_web = Vec::new();
+    let web = operating::read_web(&mut fields, folder, &mut of_web);
+    gathered.add_problems(of_web);
     let backup = operating::read_backup(&mut fields, folder);
     fields.finish();
     gathered.take(problems);

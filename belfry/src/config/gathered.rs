@@ -229,6 +229,11 @@ impl<'e> Gathered<'e> {
         self.text.push_str(&format!("# {name}\n{redacted}"));
     }
 
+    /// Adds mistakes of a file that another room has read.
+    pub fn add_problems(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
     /// Adds a reader's mistakes.
     pub fn take(&mut self, problems: Problems) {
         self.problems.extend(problems.into_list());

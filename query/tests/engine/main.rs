@@ -8,6 +8,8 @@ mod conjured;
 mod fleet;
 /// One very long series, very many short ones.
 mod heavy;
+/// What callers with a label scope see.
+mod scope;
 /// Budgets, the queue, the list of running queries.
 mod limits;
 /// Killing, deadlines and failures.

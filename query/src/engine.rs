@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use datafusion_execution::TaskContext;
@@ -28,7 +29,7 @@ use crate::block::Grid;
 use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluator, Hints};
-use crate::ledger::{Ledger, Limits};
+use crate::ledger::{EVALUATION, Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
 use crate::running::{Entry, Heading, Language, List, Observer, Running};
@@ -197,7 +198,8 @@ impl Engine {
             user: options.user.clone(),
         };
         let mut seat = self.seat(heading, started, options).await?;
-        let guard = seat.cancel().clone().drop_guard();
+        let (cancel, killed, deadline) = (seat.cancel().clone(), seat.killed(), seat.deadline());
+        let guard = cancel.clone().drop_guard();
         let context = self.context(text, when, options, seat.ledger().clone());
         let work = tokio::task::spawn_blocking(move || {
             // The seat is held until the work has ended, also when nobody waits for it.
@@ -209,9 +211,19 @@ impl Engine {
             seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
             outcome
         });
-        let answer = work.await.map_err(|problem| {
-            Error::Execution(format!("the evaluation ended early: {problem}"))
-        })?;
+        // The caller need not wait until the work notices: it ends soon after.
+        let answer = tokio::select! {
+            biased;
+            answer = work => answer.map_err(|problem| {
+                Error::Execution(format!("the evaluation ended early: {problem}"))
+            })?,
+            () = cancel.cancelled() => {
+                Err(or_killed(Error::Cancelled { phase: EVALUATION }, &killed))
+            }
+            () = tokio::time::sleep_until((deadline + NOTICED_WITHIN).into()) => {
+                Err(Error::TimedOut { phase: EVALUATION })
+            }
+        };
         drop(guard);
         answer
     }
@@ -236,7 +248,7 @@ impl Engine {
         let permit = self.place(options.priority, deadline, &cancel).await;
         let queue_us = micros(waited);
         let permit = permit.map_err(|error| {
-            let error = or_killed(error, &entry);
+            let error = or_killed(error, &entry.killed());
             let stats = Stats { queue_us, ..Stats::default() };
             entry.set_outcome(stats, Some(error.to_string()));
             error
@@ -346,16 +358,40 @@ impl Engine {
 
 /// The phase named when a query waits too long for a place.
 const QUEUE: &str = "query queue";
+/// Work that has not noticed its deadline after this time is not waited for.
+const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A query that an operator ended says so, rather than that its caller went away.
-pub(crate) fn or_killed(error: Error, entry: &Entry) -> Error {
+pub(crate) fn or_killed(error: Error, killed: &AtomicBool) -> Error {
     match error {
-        Error::Cancelled { .. } if entry.is_killed() => Error::Killed,
+        Error::Cancelled { .. } if killed.load(Ordering::Relaxed) => Error::Killed,
         error => error,
     }
 }
 
+/// Trees up to this depth are evaluated on the stack at hand.
+const DEPTH_ON_ANY_STACK: usize = 24;
+/// Stack that one level of a tree takes at most, without optimisation.
+const STACK_BYTES_PER_LEVEL: usize = 64 * 1024;
+
+/// Evaluates a tree; a deep one on a thread with a stack that is large enough, which is waited for.
 fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
+    let depth = expr.depth();
+    if depth <= DEPTH_ON_ANY_STACK {
+        return evaluate_here(expr, when, context);
+    }
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("deep query".to_owned())
+            .stack_size(depth * STACK_BYTES_PER_LEVEL)
+            .spawn_scoped(scope, || evaluate_here(expr, when, context))
+            .map_err(|problem| Error::Busy { reason: format!("no thread for it: {problem}") })?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn evaluate_here(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
     let started = Instant::now();
     context.charge_steps(when.grid.steps)?;
     let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };

@@ -8,7 +8,7 @@
 //! Not here: what a partition does (`fragment::partition`).
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use arrow::array::{Array, AsArray, BooleanBufferBuilder};
@@ -107,6 +107,7 @@ impl Evaluator<'_> {
             partial: prepared.partial,
             ledger: context.ledger.clone(),
             tally: Tally::new(series),
+            failure: OnceLock::new(),
         });
         let (mut batches, mut charges) = (Vec::new(), Vec::new());
         if series > 0 {
@@ -146,8 +147,10 @@ impl Evaluator<'_> {
                 // What has left the operator but is no block yet is charged here.
                 while let Some(batch) = runtime.block_on(stream.try_next())? {
                     let bytes = batch.get_array_memory_size();
-                    let grown = charge.grow(0, bytes);
-                    grown.map_err(|problem| DataFusionError::External(Box::new(problem)))?;
+                    charge.grow(0, bytes).map_err(|problem| {
+                        let first = exec.fragment().failure.get_or_init(|| problem).clone();
+                        DataFusionError::External(Box::new(first))
+                    })?;
                     batches.push(batch);
                 }
                 Ok((batches, charge))

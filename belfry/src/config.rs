@@ -13,7 +13,7 @@ mod expand;
 mod redact;
 /// What the named files brought.
 mod gathered;
-/// The sections `web` and `backup`.
+/// The sections `web`, `backup` and `sql`.
 mod operating;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +25,9 @@ use rules::config::GroupConfig;
 pub use expand::Environment;
 pub use files::read_text;
 use gathered::{Gathered, Tree, Tsdb};
-pub use operating::{Backup, Web};
+
+use crate::query_log;
+pub use operating::{Backup, Sql, Web};
 
 /// Everything an operator wrote, and the defaults for the rest.
 #[derive(Debug)]
@@ -52,6 +54,10 @@ pub struct Config {
     pub store: storage::Settings,
     /// PromQL.
     pub query: query::Settings,
+    /// The log of queries.
+    pub query_log: query_log::Settings,
+    /// SQL.
+    pub sql: Sql,
     /// What the web server may do.
     pub web: Web,
     /// How buckets for backups are reached.
@@ -195,10 +201,17 @@ fn read_root(
     let section = section.unwrap_or_else(|| Fields::new(&nothing, "exporters", &problems));
     let exporters = exporters::config::read(section);
     let store = read_store(&mut fields, gathered.tsdb);
-    let query = read_query(&mut fields);
+    let (query, query_log) = read_query(&mut fields, folder);
+    let sql = operating::read_sql(&mut fields);
     let mut of_web = Vec::new();
     let web = operating::read_web(&mut fields, folder, &mut of_web);
     gathered.add_problems(of_web);
+    let access = &web.access;
+    let is_open =
+        access.users.is_empty() && access.tokens.is_empty() && access.config_file.is_none();
+    if is_open && sql.postgres_listen.as_ref().is_some_and(|own| !operating::is_loopback(own)) {
+        fields.problem("sql", OPEN_WIRE);
+    }
     let backup = operating::read_backup(&mut fields, folder);
     fields.finish();
     gathered.take(problems);
@@ -215,6 +228,8 @@ fn read_root(
         notifies,
         store,
         query,
+        query_log,
+        sql,
         web,
         backup,
         text: gathered.text,
@@ -307,9 +322,14 @@ fn read_store(fields: &mut Fields<'_>, tsdb: Tsdb) -> storage::Settings {
     settings
 }
 
-fn read_query(fields: &mut Fields<'_>) -> query::Settings {
+/// Why the Postgres wire can't listen where it was told to.
+const OPEN_WIRE: &str = "postgres.listen: without users everybody on the network could read \
+    everything; listen on a loopback address such as 127.0.0.1:5433";
+
+fn read_query(fields: &mut Fields<'_>, folder: &Path) -> (query::Settings, query_log::Settings) {
     let mut settings = query::Settings::default();
-    let Some(mut query) = fields.fields("query") else { return settings };
+    let mut log = query_log::Settings::default();
+    let Some(mut query) = fields.fields("query") else { return (settings, log) };
     if let Some(samples) = query.unsigned("samples_max") {
         settings.samples_max = usize::try_from(samples).unwrap_or(usize::MAX);
     }
@@ -334,8 +354,10 @@ fn read_query(fields: &mut Fields<'_>) -> query::Settings {
     if let Some(ms) = query.duration_ms("lookback") {
         settings.lookback_ms = i64::try_from(ms).unwrap_or(i64::MAX);
     }
+    log.file = query.text("log_file").map(|file| folder.join(file));
+    log.slow_ms = query.duration_ms("slow_threshold").unwrap_or(0);
     query.finish();
-    settings
+    (settings, log)
 }
 
 #[cfg(test)]

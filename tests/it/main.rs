@@ -34,3 +34,5 @@ mod push;
 mod query_command;
 /// A secret in every place that may hold one, and none of them shown.
 mod secrets;
+/// SQL by HTTP and on the Postgres wire; what queries cost.
+mod sql;

@@ -90,6 +90,7 @@ pub use beside::hooks::SeriesExemplars;
 pub use beside::scan::BesideScan;
 pub use cardinality::Cardinality;
 pub use error::Error;
+pub use block::Reads;
 pub use read::{Reader, SeriesSlice, Want};
 pub use scan::Scan;
 pub use settings::Settings;

@@ -70,7 +70,8 @@ impl Evaluator<'_> {
                 Known { prepared, range: None }
             }
             ExprKind::Call(call) if self.context.settings.delayed_name_removal => {
-                let is_matrix = |arg: &Expr| matches!(arg.without_parens().kind, ExprKind::Matrix(_));
+                let is_matrix =
+                    |arg: &Expr| matches!(arg.without_parens().kind, ExprKind::Matrix(_));
                 if !call.args.iter().any(is_matrix) {
                     return Ok(None);
                 }

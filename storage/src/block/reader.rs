@@ -85,7 +85,8 @@ struct Group {
 impl Group {
     fn of(metadata: &ParquetMetaData, group: usize, first_row: u64) -> Group {
         let places = |column| ColumnPlaces::of(metadata, group, column);
-        let all: Option<Vec<_>> = rows::READ.into_iter().chain([schema::FLAGS]).map(places).collect();
+        let all: Option<Vec<_>> =
+            rows::READ.into_iter().chain([schema::FLAGS]).map(places).collect();
         let columns = all.and_then(|all| <[ColumnPlaces; 5]>::try_from(all).ok());
         let bounds = metadata.column_index().and_then(|all| all.get(group)?.get(schema::TS));
         let bounds_ms = match bounds {

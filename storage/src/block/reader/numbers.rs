@@ -306,9 +306,11 @@ mod tests {
         split_f64(&bytes, (3, 2), &mut out).unwrap();
         assert_eq!(out, [1.5, -2.25]);
         assert_eq!(split_f64(&bytes, (4, 2), &mut out), None);
-        let values: Vec<u64> = (0..300u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-        let bytes: Vec<u8> =
-            (0..8).flat_map(|place| values.iter().map(move |own| own.to_le_bytes()[place])).collect();
+        let values: Vec<u64> =
+            (0..300u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let bytes: Vec<u8> = (0..8)
+            .flat_map(|place| values.iter().map(move |own| own.to_le_bytes()[place]))
+            .collect();
         for limit in [0, 1, 63, 64, 65, 128, 299, 300] {
             let mut out = Vec::new();
             split_f64(&bytes, (300, limit), &mut out).unwrap();

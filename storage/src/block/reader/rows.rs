@@ -19,11 +19,11 @@ use model::sample::stale_nan;
 use super::page::{ColumnPlaces, Fault, Numbers, Presence, Reads, Runs, Unpacker};
 use super::{Columns, Footer};
 use crate::Error;
+use crate::beside::file::HISTOGRAMS_FILE;
 use crate::block::meta::SAMPLES_FILE;
 use crate::block::{Block, schema};
 use crate::encoding::decimal;
 use crate::error::at;
-use crate::beside::file::HISTOGRAMS_FILE;
 use crate::index::file::BlockSeries;
 use crate::read::Want;
 
@@ -115,12 +115,7 @@ impl BlockRows {
         });
     }
 
-    fn read(
-        &mut self,
-        series: &BlockSeries,
-        ask: Ask<'_>,
-        out: &mut Columns,
-    ) -> Result<(), Fault> {
+    fn read(&mut self, series: &BlockSeries, ask: Ask<'_>, out: &mut Columns) -> Result<(), Fault> {
         if self.group != Some(series.row_group) {
             self.group = Some(series.row_group);
             self.ts.clear();

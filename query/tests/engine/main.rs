@@ -8,6 +8,8 @@ mod conjured;
 mod fleet;
 /// Budgets, the queue, the list of running queries.
 mod limits;
+/// What an operator between vectors reads.
+mod narrow;
 
 use std::time::{Duration, Instant};
 

@@ -122,7 +122,8 @@ fn check_readers(store: &Store, content: &Content) {
             let is_stale = |value: &f64| model::sample::is_stale_nan(*value);
             let told = own.instants_ms.iter().copied().zip(own.values.iter().map(is_stale));
             let known = samples.iter().map(|(at, bits)| (*at, is_stale(&f64::from_bits(*bits))));
-            assert!(told.eq(known), "instants and stale markers");
+            let (told, known): (Vec<_>, Vec<_>) = (told.collect(), known.collect());
+            assert_eq!(told, known, "instants and stale markers");
         }
     }
     for mut reader in store.read(&ids, TimeRange::ALL, Want::NewestInstant, 2).unwrap() {

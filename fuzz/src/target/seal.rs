@@ -58,8 +58,10 @@ pub fn index(bytes: &mut [u8]) {
     }
 }
 
-/// The manifest: the checksum in its first line.
+/// The manifest: the checksum in its first line; its copy behind the empty lines goes.
 pub fn manifest(bytes: &[u8]) -> Vec<u8> {
+    let copy = bytes.windows(2).position(|pair| pair == b"\n\n");
+    let bytes = &bytes[..copy.map_or(bytes.len(), |at| at + 1)];
     let line_end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let body = bytes.get(line_end + 1..).unwrap_or_default();
     let checksum = text(&[b"1\n", body].concat());

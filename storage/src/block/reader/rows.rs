@@ -3,9 +3,9 @@
 //! Place in the flow: a reader of series names ordinals, as a rule in the order of rows → **rows** →
 //! plain columns.
 //!
-//! Pages are read once as long as the series come in the order of rows. A page that fails costs its
-//! row group, which is named once and left out from then on. A row group that is encoded in a way
-//! that is not known here is read by the library.
+//! Pages are read once as long as the series come in the order of rows. When one fails, the row group
+//! is mended. Beyond that a page costs its rows, which are named once and left out from then on. A row
+//! group that is encoded in a way that is not known here is read by the library.
 //!
 //! Not here: what else the store has of a series.
 
@@ -64,35 +64,96 @@ impl BlockRows {
         (range, next): (TimeRange, &dyn Fn(u64) -> u64),
         (out, warnings): (&mut Columns, &mut Vec<String>),
     ) {
-        if let Some(known) = block.row_group_damage(series.row_group) {
-            warnings.push(known);
+        let before = out.instants_ms.len();
+        let Err(fault) = self.try_read(series, range, next, out) else { return };
+        out.truncate(before);
+        self.group = None;
+        let reason = match fault {
+            Fault::Disk(reason) => {
+                warnings.push(refused(block, &reason));
+                return;
+            }
+            Fault::Damaged(what) => what,
+            Fault::Unknown => "it can't be read",
+        };
+        let bytes = self.footer.bytes_of(series.row_group);
+        let is_mended = !block.has_lost_rows(series.row_group) && block.mend(SAMPLES_FILE, bytes);
+        if is_mended && self.try_read(series, range, next, out).is_ok() {
             return;
         }
-        let before = out.instants_ms.len();
-        let Err(fault) = self.read(series, range, next, out) else { return };
         out.truncate(before);
-        let fault = match fault {
-            Fault::Unknown => match self.footer.read_with_library(series, range, out) {
-                Ok(()) => return,
-                Err(fault) => {
-                    out.truncate(before);
-                    fault
-                }
-            },
-            fault => fault,
-        };
         self.group = None;
-        let path = block.dir().join(SAMPLES_FILE);
-        warnings.push(match fault {
-            Fault::Disk(reason) => format!("can't read {}: {reason}", path.display()),
-            Fault::Damaged(what) => block.set_row_group_aside(series.row_group, what),
-            Fault::Unknown => block.set_row_group_aside(series.row_group, "it can't be read"),
-        });
+        self.read_pages(block, (series, range, reason), out, warnings);
     }
 
-    fn read(
+    /// Reads page by page, and leaves out what can't be read.
+    fn read_pages(
+        &mut self,
+        block: &Block,
+        (series, range, reason): (&BlockSeries, TimeRange, &'static str),
+        out: &mut Columns,
+        warnings: &mut Vec<String>,
+    ) {
+        let footer = Arc::clone(&self.footer);
+        let group = footer.group(series.row_group);
+        let Some((group, rows)) = group.and_then(|group| Some((group, group.rows_of(series)?)))
+        else {
+            warnings.push(block.set_rows_aside(series.row_group, 0..1, reason));
+            return;
+        };
+        let ends_of = |row| match &group.columns {
+            Some(columns) => columns[0].rows_of(columns[0].page_of(row)),
+            None => 0..group.rows,
+        };
+        let mut row = rows.start;
+        while row < rows.end {
+            let page = ends_of(row);
+            let part = row..rows.end.min(page.end);
+            row = part.end;
+            let before = out.instants_ms.len();
+            let read = match &group.columns {
+                Some(_) => self.read((series, part), range, &|_| 0, out),
+                None => Err(Fault::Unknown),
+            };
+            if let Err(fault) = read {
+                out.truncate(before);
+                self.group = None;
+                warnings.push(match fault {
+                    Fault::Disk(reason) => refused(block, &reason),
+                    Fault::Damaged(what) => block.set_rows_aside(series.row_group, page, what),
+                    Fault::Unknown => block.set_rows_aside(series.row_group, page, reason),
+                });
+            }
+        }
+    }
+
+    /// Reads all rows of a series that lie in the range; by the library what only that can read.
+    fn try_read(
         &mut self,
         series: &BlockSeries,
+        range: TimeRange,
+        next: &dyn Fn(u64) -> u64,
+        out: &mut Columns,
+    ) -> Result<(), Fault> {
+        let before = out.instants_ms.len();
+        let footer = Arc::clone(&self.footer);
+        let group = footer.group(series.row_group).ok_or(Fault::Damaged("no row group"))?;
+        let rows = group
+            .rows_of(series)
+            .ok_or(Fault::Damaged("the index names rows that are not there"))?;
+        match self.read((series, rows), range, next, out) {
+            Err(Fault::Unknown) if !footer.is_own => {
+                out.truncate(before);
+                footer.read_with_library(series, range, out)
+            }
+            other => other,
+        }
+    }
+
+    /// Reads some rows of a series.
+    fn read(
+        &mut self,
+        (series, rows): (&BlockSeries, Range<usize>),
         range: TimeRange,
         next: &dyn Fn(u64) -> u64,
         out: &mut Columns,
@@ -106,9 +167,6 @@ impl BlockRows {
         }
         let footer = Arc::clone(&self.footer);
         let group = footer.group(series.row_group).ok_or(Fault::Damaged("no row group"))?;
-        let rows = group
-            .rows_of(series)
-            .ok_or(Fault::Damaged("the index names rows that are not there"))?;
         let columns = group.columns.as_ref().ok_or(Fault::Unknown)?;
         let file = footer.file();
         let mut row = rows.start;
@@ -212,6 +270,10 @@ impl BlockRows {
         }
         Ok(())
     }
+}
+
+fn refused(block: &Block, reason: &std::io::Error) -> String {
+    format!("can't read {}: {reason}", block.dir().join(SAMPLES_FILE).display())
 }
 
 /// The columns that are read, in the order of their places.

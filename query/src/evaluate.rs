@@ -32,6 +32,10 @@ pub mod stored;
 pub mod aggregate;
 /// Arithmetic and comparison with scalars.
 pub mod binary;
+/// Which series of two vectors have the labels in common that must agree.
+pub mod signature;
+/// What an operator between two vectors need not read.
+pub mod narrow;
 /// Matching two vectors.
 pub mod join;
 /// `and`, `or`, `unless`.
@@ -182,7 +186,7 @@ impl Evaluator<'_> {
             block.read_row(series, &mut row);
             builder.push(key.clone(), &row)?;
         }
-        builder.finish(&self.context.ledger)
+        Ok(builder.finish())
     }
 
     /// Drops the names that are to be dropped, at the end of the query.

@@ -18,6 +18,8 @@ pub mod pool;
 pub mod ledger;
 /// The queries that wait or run now.
 pub mod running;
+/// What was made of texts before.
+pub mod known;
 /// What all parts of one query share.
 pub mod context;
 /// The evaluator: one value per node of the tree.

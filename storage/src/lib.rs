@@ -88,6 +88,7 @@ pub use beside::Beside;
 pub use beside::exemplars::Exemplar;
 pub use beside::hooks::SeriesExemplars;
 pub use beside::scan::BesideScan;
+pub use block::Reads;
 pub use cardinality::Cardinality;
 pub use error::Error;
 pub use read::{Reader, SeriesSlice, Want};

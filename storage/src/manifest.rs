@@ -260,6 +260,7 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Found, Error> {
 fn decode_one(bytes: &[u8], path: &Path) -> Result<Found, Error> {
     let damaged = |what: &str| Ok(Found::Damaged(what.to_owned()));
     let (version, body) = match split(bytes) {
+        // The planted bug shows that the tests would notice.
         Ok((version, body, is_right)) if is_right || cfg!(feature = "planted") => (version, body),
         Ok(_) => return damaged("its checksum does not fit"),
         Err(what) => return damaged(what),

@@ -5,6 +5,7 @@
 //!
 //! Not here: which bytes were changed (`mutate`).
 
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use xxhash_rust::xxh3::xxh3_64;
 
 const PAGE_BYTES: usize = 32 * 1024;
@@ -68,6 +69,16 @@ pub fn manifest(bytes: &[u8]) -> Vec<u8> {
     [format!("BELFRY-MANIFEST 1 {checksum}\n").as_bytes(), body].concat()
 }
 
+/// Both texts of a manifest: what stands in the first one, with a right checksum.
+pub fn both_manifests(bytes: &mut [u8]) {
+    let sealed = manifest(bytes);
+    let last = bytes.len().checked_sub(sealed.len());
+    if let Some(last) = last.filter(|last| *last >= sealed.len()) {
+        bytes[..sealed.len()].copy_from_slice(&sealed);
+        bytes[last..].copy_from_slice(&sealed);
+    }
+}
+
 /// Where one page of a column lies in a Parquet file.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
@@ -84,6 +95,22 @@ pub fn pages(file: &mut [u8], pages: &[Page]) {
             seal_page(page);
         }
     }
+}
+
+/// The checksums of all pages that the file itself tells of.
+pub fn all_pages(file: &mut [u8]) {
+    let copy = bytes::Bytes::copy_from_slice(file);
+    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+    let Ok(metadata) = reader.parse_and_finish(&copy) else { return };
+    let groups = metadata.offset_index().map_or(&[][..], |groups| groups.as_slice());
+    let places = groups.iter().flatten().flat_map(|column| column.page_locations());
+    let found: Vec<Page> = places
+        .map(|place| Page {
+            start: place.offset as usize,
+            bytes: place.compressed_page_size as usize,
+        })
+        .collect();
+    pages(file, &found);
 }
 
 /// The header of a page begins with four numbers in Thrift's compact form: kind, size, compressed

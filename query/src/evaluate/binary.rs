@@ -50,7 +50,10 @@ impl Evaluator<'_> {
     pub fn binary(&self, span: Span, binary: &Binary) -> Result<Evaluated, Error> {
         let is_trim = matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
         let own = if is_trim { self.for_histograms(true) } else { *self };
-        let (left, right) = (own.eval(&binary.left)?, own.eval(&binary.right)?);
+        let (left, right) = match &binary.matching {
+            Some(matching) => own.both_sides(binary, matching)?,
+            None => (own.eval(&binary.left)?, own.eval(&binary.right)?),
+        };
         match (left, right) {
             (Evaluated::Scalar(left), Evaluated::Scalar(right)) => {
                 let pairs = left.into_iter().zip(right);

@@ -39,7 +39,7 @@ struct Output {
 }
 
 /// Series that one partition has at least; fewer are not worth a thread.
-const SERIES_PER_PARTITION_MIN: usize = 64;
+const SERIES_PER_PARTITION_MIN: usize = 16;
 
 impl Evaluator<'_> {
     /// Runs a leaf without aggregate.
@@ -94,7 +94,8 @@ impl Evaluator<'_> {
         }
         let partitions = (series / SERIES_PER_PARTITION_MIN).clamp(1, context.threads.max(1));
         let readers = if series > 0 {
-            let want = prepared.leaf.want(prepared.times.right_ms.len());
+            let fold = prepared.partial.as_ref().map(|partial| partial.op);
+            let want = prepared.leaf.want(prepared.times.right_ms.len(), fold);
             context.source.read(&prepared.selection.ids, prepared.range, want, partitions)?
         } else {
             Vec::new()

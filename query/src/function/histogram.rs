@@ -90,6 +90,10 @@ fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
         histograms[position].buckets.extend(upper.map(|upper| (upper, series)));
         histograms[position].natives.extend(is_native.then_some(series));
     }
+    for histogram in &mut histograms {
+        // Once, rather than at every step.
+        histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
     histograms
 }
 
@@ -150,7 +154,7 @@ pub fn quantiles(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
             push_by_phi(&mut builder, own, (&histogram.key, label), &phis, &row)?;
         }
     }
-    let block = builder.finish(&own.context.ledger)?;
+    let block = builder.finish();
     own.drop_names(block)
 }
 

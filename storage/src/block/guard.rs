@@ -273,7 +273,7 @@ impl FileGuard {
                 continue;
             }
             let offset = (chunk * CHUNK_BYTES) as u64;
-            let mended = self.from_lane(chunk, read);
+            let mended = self.sum_of_lane(chunk, read);
             match mended.or_else(|| single_bit(found?, self.checksums[chunk])) {
                 Some(bytes) => mending.mended.push((offset, bytes)),
                 None => mending.lost.push(offset),
@@ -283,7 +283,7 @@ impl FileGuard {
     }
 
     /// Makes a chunk again from the others of its lane.
-    fn from_lane(&self, chunk: usize, read: Read<'_>) -> Option<Vec<u8>> {
+    fn sum_of_lane(&self, chunk: usize, read: Read<'_>) -> Option<Vec<u8>> {
         let (group, place) = (chunk / GROUP_CHUNKS, chunk % GROUP_CHUNKS);
         let first = group * GROUP_CHUNKS;
         let chunks = GROUP_CHUNKS.min(self.checksums.len() - first);

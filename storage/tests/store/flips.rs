@@ -103,14 +103,9 @@ fn is_mended(path: &Path) -> bool {
     !path.starts_with("/store/journal")
 }
 
+/// Looks at a store in which one file has other bytes; whether damage was named.
 #[track_caller]
-fn check(
-    files: &BTreeMap<PathBuf, Vec<u8>>,
-    path: &Path,
-    bytes: &[u8],
-    expected: &Content,
-) -> bool {
-    let disk = disk_with(files, path, bytes);
+fn check(disk: &SimulatedDisk, path: &Path, expected: &Content, goes_on: bool) -> bool {
     let store = try_open(&disk.disk(), settings()).unwrap();
     let (found, warnings) = content(&store);
     for (key, value) in &found {

@@ -133,13 +133,41 @@ pub struct Unpacker {
     decompressor: Decompressor<'static>,
     raw: Vec<u8>,
     plain: Vec<u8>,
+    /// What was read so far.
+    pub reads: Reads,
+}
+
+/// What it took to read some series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Blocks that were looked into.
+    pub blocks_read: u64,
+    /// Blocks that were left out by their range or their index.
+    pub blocks_pruned: u64,
+    /// Pages that were unpacked.
+    pub pages_read: u64,
+    /// Pages of those blocks that were left out by their range.
+    pub pages_pruned: u64,
+    /// Bytes of the pages that were unpacked, as they stand on disk.
+    pub bytes_read: u64,
+}
+
+impl std::ops::AddAssign for Reads {
+    fn add_assign(&mut self, other: Reads) {
+        self.blocks_read += other.blocks_read;
+        self.blocks_pruned += other.blocks_pruned;
+        self.pages_read += other.pages_read;
+        self.pages_pruned += other.pages_pruned;
+        self.bytes_read += other.bytes_read;
+    }
 }
 
 impl Unpacker {
     /// One that holds nothing.
     pub fn new() -> std::io::Result<Unpacker> {
         let decompressor = Decompressor::new()?;
-        Ok(Unpacker { decompressor, raw: Vec::new(), plain: Vec::new() })
+        let (raw, plain, reads) = (Vec::new(), Vec::new(), Reads::default());
+        Ok(Unpacker { decompressor, raw, plain, reads })
     }
 
     /// Reads a page and unpacks it.
@@ -154,6 +182,8 @@ impl Unpacker {
         }
         self.raw.resize(size_bytes, 0);
         file.read_exact_at(offset, &mut self.raw).map_err(Fault::Disk)?;
+        self.reads.pages_read += 1;
+        self.reads.bytes_read += size_bytes as u64;
         let header = match Header::read(&self.raw) {
             Some(header) => header,
             None if form.is_own => return Err(Fault::Damaged("the header of a page is damaged")),
@@ -337,20 +367,25 @@ impl<T: Number> Numbers<T> {
     }
 
     /// Makes sure that the page of `row` is here and decoded at least up to `until`, if it is that
-    /// long. `hint` is how far later calls will want it.
+    /// long. `wanted` tells, for the end of a page, how far later calls will want it.
     pub fn seek(
         &mut self,
         (file, unpacker): (&PatchedFile, &mut Unpacker),
         places: &ColumnPlaces,
-        (row, until, hint): (usize, usize, usize),
+        (row, until): (usize, usize),
+        wanted: &dyn Fn(usize) -> usize,
     ) -> Result<(), Fault> {
-        let page = places.page_of(row);
-        let rows = places.rows_of(page);
-        if self.page == Some(page) && until.min(rows.end) <= self.until {
+        if self.page.is_some() && self.rows.contains(&row) && until.min(self.rows.end) <= self.until
+        {
             return Ok(());
         }
+        let page = places.page_of(row);
+        let rows = places.rows_of(page);
         // Twice in one page without a good hint: all of it.
-        let until = if self.page == Some(page) { rows.end } else { hint.max(until).min(rows.end) };
+        let until = match self.page == Some(page) {
+            true => rows.end,
+            false => wanted(rows.end).max(until).min(rows.end),
+        };
         self.page = None;
         let place = places.pages[page];
         let read = (place.offset, place.size_bytes);
@@ -378,9 +413,9 @@ impl<T: Number> Numbers<T> {
     }
 }
 
-/// The decoded page of the column of exponents, as runs.
+/// The decoded page of a column that is nearly always the same, as runs: exponents, flags.
 #[derive(Default)]
-pub struct Exponents {
+pub struct Runs {
     page: Option<usize>,
     dictionary: Option<Vec<i64>>,
     rows: Range<usize>,
@@ -388,10 +423,10 @@ pub struct Exponents {
     runs: Vec<(usize, i64)>,
 }
 
-impl Exponents {
+impl Runs {
     /// Forgets page and dictionary, because another row group begins.
     pub fn clear(&mut self) {
-        (self.page, self.dictionary) = (None, None);
+        (self.page, self.dictionary, self.rows) = (None, None, 0..0);
     }
 
     /// Makes sure that the page of `row` is here. Answers the row after it.
@@ -401,10 +436,10 @@ impl Exponents {
         places: &ColumnPlaces,
         row: usize,
     ) -> Result<usize, Fault> {
-        let page = places.page_of(row);
-        if self.page == Some(page) {
+        if self.page.is_some() && self.rows.contains(&row) {
             return Ok(self.rows.end);
         }
+        let page = places.page_of(row);
         self.page = None;
         if let (None, Some(place)) = (&self.dictionary, places.dictionary) {
             let (header, body) = unpacker.load(file, place, places.form)?;
@@ -462,7 +497,7 @@ impl Exponents {
         Ok(self.rows.end)
     }
 
-    /// The exponent at a row of the page, and the row after its run.
+    /// The number at a row of the page, and the row after its run.
     pub fn at(&self, row: usize) -> (i64, usize) {
         let run = self.runs.partition_point(|(end, _)| *end <= row);
         self.runs.get(run).map_or((i64::MAX, self.rows.end), |(end, value)| (*value, *end))

@@ -34,6 +34,7 @@ use crate::ledger::{Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
 use crate::running::{Entry, Heading, List, Running};
+use crate::scoped::Scoped;
 use crate::settings::{Priority, QueryOptions, Settings};
 use crate::source::Source;
 use crate::value::Answer;
@@ -307,7 +308,7 @@ impl Engine {
         };
         Context {
             text: text.to_owned(),
-            source: Arc::clone(&self.source),
+            source: Scoped::narrow(&self.source, &options.scope),
             settings: Arc::clone(&self.settings),
             lookback_ms: options.lookback_ms.unwrap_or(self.settings.lookback_ms),
             start_ms,

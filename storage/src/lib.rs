@@ -94,6 +94,6 @@ pub use error::Error;
 pub use read::{Reader, SeriesSlice, Want};
 pub use scan::Scan;
 pub use settings::Settings;
-pub use stats::Stats;
+pub use stats::{BlockStatus, Stats};
 pub use store::{SeriesEntry, Store};
 pub use tombstone::{DeletionId, Tombstone, Undone};

@@ -157,6 +157,11 @@ impl Block {
         self.valid.value(series * self.steps + step)
     }
 
+    /// Whether a series has a number at every step.
+    pub fn is_full(&self, series: usize) -> bool {
+        self.valid.slice(series * self.steps, self.steps).count_set_bits() == self.steps
+    }
+
     /// Whether a series has a number or a histogram at a step.
     pub fn has(&self, series: usize, step: usize) -> bool {
         self.is_valid(series, step) || self.histogram(series, step).is_some()

@@ -14,8 +14,8 @@ use arrow::record_batch::RecordBatch;
 use model::append::SeriesId;
 use model::{Histogram, Labels, Matcher, TimeRange, TimestampMs};
 
-pub use storage::{Reads, Want};
 pub use storage::grouped::{Grouped, Groups, Keep};
+pub use storage::{Reads, Want};
 
 use crate::error::Error;
 

@@ -15,8 +15,8 @@ use promql::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
 
 use super::Evaluator;
 use super::binary::{Combined, combine};
-use super::signature::{Signatures, signature};
 use super::range::any_valid;
+use super::signature::{Signatures, signature};
 use crate::block::{Block, Key, MergingBuilder};
 use crate::error::Error;
 use crate::histogram::binary::{self, Site};
@@ -93,8 +93,8 @@ impl Join<'_> {
                 (true, [many], [one]) => {
                     self.join_pair(*many, *one, &mut row);
                     if row.valid.contains(&true) {
-                        let key =
-                            self.result_key(&self.many.keys()[*many], &self.one.keys()[*one].labels);
+                        let key = self
+                            .result_key(&self.many.keys()[*many], &self.one.keys()[*one].labels);
                         builder.push(key, &row)?;
                     }
                 }

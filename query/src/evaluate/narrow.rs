@@ -20,60 +20,86 @@ use super::range::RangeCall;
 use super::selector::PreparedLeaf;
 use super::signature::Hasher;
 use super::{Evaluated, Evaluator};
-use crate::block::Block;
 use crate::error::Error;
 use crate::fragment::Selection;
 use crate::kernel::RangeFunction;
 
 /// A side whose series are known before samples are read.
-struct Known<'e> {
+pub struct Known<'e> {
     prepared: PreparedLeaf,
     range: Option<RangeCall<'e>>,
 }
 
-/// One side of an operator.
-enum Side<'e> {
-    Known(Known<'e>),
+/// One side of an operator. Boxed where it is large: expressions nest deeply.
+pub enum Side<'e> {
+    /// Not read yet.
+    Known(Box<Known<'e>>),
+    /// Its value.
     Evaluated(Evaluated),
 }
 
 /// Which sides lose the series that have no partner.
-struct Loses {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loses {
     left: bool,
     right: bool,
 }
 
 impl Loses {
-    /// By what the operator makes of series without a partner.
-    fn of(op: BinaryOp, matching: &Matching) -> Loses {
-        let (left, right) = match op {
-            BinaryOp::Or => (false, false),
-            BinaryOp::Unless => (false, true),
-            BinaryOp::And => (true, true),
+    /// By what the operator makes of series without a partner; `None` when neither side does.
+    pub fn of(op: BinaryOp, matching: &Matching) -> Option<Loses> {
+        match op {
+            BinaryOp::Or => None,
+            BinaryOp::Unless => Some(Loses { left: false, right: true }),
+            BinaryOp::And => Some(Loses { left: true, right: true }),
             // Somebody stands in for the partner.
-            _ if matching.fill_left.is_some() || matching.fill_right.is_some() => (false, false),
-            _ => (true, true),
-        };
-        Loses { left, right }
+            _ if matching.fill_left.is_some() || matching.fill_right.is_some() => None,
+            _ => Some(Loses { left: true, right: true }),
+        }
     }
 }
 
 impl Evaluator<'_> {
-    /// Evaluates both sides of an operator between vectors.
-    pub fn both_sides(
+    /// Prepares a side that is a leaf; `None` for any other.
+    #[inline(never)]
+    pub fn known_side<'e>(&self, expr: &'e Expr) -> Result<Option<Side<'e>>, Error> {
+        let plain = expr.without_parens();
+        let known = match &plain.kind {
+            ExprKind::Vector(selector) => {
+                let prepared = self.prepare(plain.span, selector, self.instant_leaf(selector)?)?;
+                Known { prepared, range: None }
+            }
+            ExprKind::Call(call) if self.context.settings.delayed_name_removal => {
+                let is_matrix =
+                    |arg: &Expr| matches!(arg.without_parens().kind, ExprKind::Matrix(_));
+                if !call.args.iter().any(is_matrix) {
+                    return Ok(None);
+                }
+                let Some(range) = self.range_call(call)? else { return Ok(None) };
+                let ExprKind::Matrix(matrix) = &range.argument.without_parens().kind else {
+                    return Ok(None);
+                };
+                let prepared = self.prepare_range(&range, matrix)?;
+                Known { prepared, range: Some(range) }
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Side::Known(Box::new(known))))
+    }
+
+    /// Leaves out what has no partner, and evaluates what is not evaluated yet.
+    #[inline(never)]
+    pub fn narrowed(
         &self,
         binary: &Binary,
-        matching: &Matching,
+        (loses, matching): (Loses, &Matching),
+        (mut left, mut right): (Side, Side),
     ) -> Result<(Evaluated, Evaluated), Error> {
-        let loses = Loses::of(binary.op, matching);
-        if !loses.left && !loses.right {
-            return Ok((self.eval(&binary.left)?, self.eval(&binary.right)?));
+        if let (Side::Evaluated(_), Side::Evaluated(_)) = (&left, &right) {
+            return Ok((self.evaluated(left)?, self.evaluated(right)?));
         }
-        let mut left = self.side(&binary.left)?;
-        let mut right = self.side(&binary.right)?;
-        if let (Some(left_hashes), Some(right_hashes)) =
-            (hashes_of(&left, matching), hashes_of(&right, matching))
-        {
+        let hashes = (hashes_of(&left, matching), hashes_of(&right, matching));
+        if let (Some(left_hashes), Some(right_hashes)) = hashes {
             let one_side = match matching.cardinality {
                 _ if binary.op.is_set() => None,
                 Cardinality::OneToMany => Some(&left_hashes),
@@ -92,42 +118,17 @@ impl Evaluator<'_> {
         Ok((self.evaluated(left)?, self.evaluated(right)?))
     }
 
-    /// Prepares a side that is a leaf, evaluates any other.
-    fn side<'e>(&self, expr: &'e Expr) -> Result<Side<'e>, Error> {
-        let plain = expr.without_parens();
-        match &plain.kind {
-            ExprKind::Vector(selector) => {
-                let prepared = self.prepare(plain.span, selector, self.instant_leaf(selector)?)?;
-                Ok(Side::Known(Known { prepared, range: None }))
-            }
-            ExprKind::Call(call) if self.context.settings.delayed_name_removal => {
-                let function = RangeFunction::from_name(call.function.name);
-                let is_range = |arg: &Expr| matches!(arg.without_parens().kind, ExprKind::Matrix(_));
-                if function.is_none() || !call.args.iter().any(is_range) {
-                    return self.eval(expr).map(Side::Evaluated);
-                }
-                let Some(range) = self.range_call(call)? else {
-                    return self.eval(expr).map(Side::Evaluated);
-                };
-                let ExprKind::Matrix(matrix) = &range.argument.without_parens().kind else {
-                    return self.eval(expr).map(Side::Evaluated);
-                };
-                let prepared = self.prepare_range(&range, matrix)?;
-                Ok(Side::Known(Known { prepared, range: Some(range) }))
-            }
-            _ => self.eval(expr).map(Side::Evaluated),
-        }
-    }
-
     fn evaluated(&self, side: Side) -> Result<Evaluated, Error> {
         match side {
             Side::Evaluated(value) => Ok(value),
-            Side::Known(Known { prepared, range: None }) => {
-                self.run_plain(prepared).map(Evaluated::Vector)
-            }
-            Side::Known(Known { prepared, range: Some(range) }) => {
-                let block: Block = self.run_plain(prepared)?;
-                self.finish_range(&range, block).map(Evaluated::Vector)
+            Side::Known(known) => {
+                let Known { prepared, range } = *known;
+                let block = self.run_plain(prepared)?;
+                let block = match range {
+                    Some(range) => self.finish_range(&range, block)?,
+                    None => block,
+                };
+                Ok(Evaluated::Vector(block))
             }
         }
     }

@@ -128,7 +128,10 @@ mod tests {
             };
             let mut signatures = Signatures::new(&matching);
             assert_eq!(all.each_ref().map(|labels| signatures.number(labels)), expected);
-            assert_eq!(signatures.find(&set("x", "9", "9")), (on && matching.labels.is_empty()).then_some(0));
+            assert_eq!(
+                signatures.find(&set("x", "9", "9")),
+                (on && matching.labels.is_empty()).then_some(0)
+            );
             for (one, own) in all.iter().zip(expected) {
                 for (other, number) in all.iter().zip(expected) {
                     let is_same = signature(&matching, one) == signature(&matching, other);

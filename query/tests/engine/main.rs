@@ -10,6 +10,8 @@ mod fleet;
 mod scope;
 /// Budgets, the queue, the list of running queries.
 mod limits;
+/// What an operator between vectors reads.
+mod narrow;
 
 use std::time::{Duration, Instant};
 

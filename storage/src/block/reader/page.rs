@@ -30,6 +30,8 @@ pub enum Fault {
     Unknown,
 }
 
+/// A dictionary may have so many values, however few rows there are: flags that may be, for example.
+const DICTIONARY_VALUES_MIN: usize = 256;
 /// The largest page that is unpacked.
 const PAGE_BYTES_MAX: usize = 64 << 20;
 
@@ -444,7 +446,8 @@ impl Runs {
         if let (None, Some(place)) = (&self.dictionary, places.dictionary) {
             let (header, body) = unpacker.load(file, place, places.form)?;
             let mut values = Vec::new();
-            if header.kind != Kind::Dictionary || header.count > places.rows {
+            let values_max = places.rows.max(DICTIONARY_VALUES_MIN);
+            if header.kind != Kind::Dictionary || header.count > values_max {
                 return Err(Fault::Damaged("a dictionary is none"));
             }
             numbers::plain_i32(body, header.count, &mut values).ok_or(SHORT)?;

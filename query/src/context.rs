@@ -13,6 +13,7 @@ use promql::duration::DurationContext;
 use regex::Regex;
 
 use crate::error::Error;
+use crate::explain::Trace;
 use crate::known::Known;
 use crate::ledger::Ledger;
 use crate::notes::Notes;
@@ -51,6 +52,8 @@ pub struct Context {
     pub expressions: Arc<Known<Arc<Regex>>>,
     /// Threads that one leaf may use.
     pub threads: usize,
+    /// What each part cost, when that was asked for.
+    pub trace: Option<Mutex<Trace>>,
     /// What each selector cost.
     pub nodes: Mutex<Vec<NodeStats>>,
     /// Samples looked at, once per step.

@@ -8,14 +8,16 @@
 //! Not here: text, admission, answers (`engine`).
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use promql::ast::{Expr, ExprKind, UnaryOp};
+use promql::ast::{Expr, ExprKind, Span, UnaryOp};
 
 use crate::block::{Block, Grid, Key, MergingBuilder};
 use crate::context::Context;
 use crate::error::Error;
 use crate::function;
 use crate::kernel::Row;
+use crate::ledger::Pace;
 use crate::names;
 
 /// Instant selectors, and when they are evaluated.
@@ -79,6 +81,23 @@ impl Evaluator<'_> {
     /// Evaluates any expression but a range vector.
     pub fn eval(&self, expr: &Expr) -> Result<Evaluated, Error> {
         self.context.ledger.check()?;
+        if self.context.trace.is_none() {
+            return self.eval_kind(expr);
+        }
+        let started = Instant::now();
+        let value = self.eval_kind(expr)?;
+        self.trace(expr.span, started, &value);
+        Ok(value)
+    }
+
+    /// Notes what a part cost, when that was asked for.
+    pub fn trace(&self, span: Span, started: Instant, value: &Evaluated) {
+        if let Some(trace) = &self.context.trace {
+            trace.lock().unwrap_or_else(|held| held.into_inner()).note(span, started, value);
+        }
+    }
+
+    fn eval_kind(&self, expr: &Expr) -> Result<Evaluated, Error> {
         match &expr.kind {
             ExprKind::Number(number) => Ok(Evaluated::Scalar(vec![number.value; self.grid.steps])),
             ExprKind::String(text) => Ok(Evaluated::Text(text.bytes.clone())),
@@ -152,6 +171,11 @@ impl Evaluator<'_> {
         Evaluator { hints, ..*self }
     }
 
+    /// The pace of a loop of this query.
+    pub fn pace(&self) -> Pace<'_> {
+        Pace::new(&self.context.ledger)
+    }
+
     /// An empty block of this grid.
     pub fn empty_block(&self) -> Block {
         Block::empty(self.grid.steps, &self.context.ledger)
@@ -176,13 +200,15 @@ impl Evaluator<'_> {
 
     /// Merges series of equal labels; an error if two of them have a value at the same step.
     pub fn merge_equal(&self, block: Block) -> Result<Block, Error> {
+        let pace = self.pace();
         let mut seen = std::collections::HashSet::with_capacity(block.len());
-        if block.keys().iter().all(|key| seen.insert(&key.labels)) {
+        if block.keys().iter().all(|key| !pace.is_over(64) && seen.insert(&key.labels)) {
             return Ok(block);
         }
         let mut builder = MergingBuilder::new(block.steps(), &self.context.ledger);
         let mut row = Row::new(block.steps());
         for (series, key) in block.keys().iter().enumerate() {
+            pace.spend(64 + block.steps())?;
             block.read_row(series, &mut row);
             builder.push(key.clone(), &row)?;
         }

@@ -121,7 +121,7 @@ pub trait SeriesReader: Send {
     /// What could not be read so far; empty when the answer is whole.
     fn warnings(&self) -> Vec<String>;
 
-    /// What it took so far.
+    /// What was read of the disk so far.
     fn reads(&self) -> Reads {
         Reads::default()
     }

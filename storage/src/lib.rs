@@ -77,6 +77,8 @@ pub mod snapshot;
 mod beside;
 /// Reading samples series by series.
 pub mod read;
+/// How much of the disk was read.
+mod reads;
 /// Reading samples as one stream of columns.
 pub mod scan;
 /// Figures about the store.
@@ -88,10 +90,10 @@ pub use beside::Beside;
 pub use beside::exemplars::Exemplar;
 pub use beside::hooks::SeriesExemplars;
 pub use beside::scan::BesideScan;
-pub use block::Reads;
 pub use cardinality::Cardinality;
 pub use error::Error;
 pub use read::{Reader, SeriesSlice, Want};
+pub use reads::Reads;
 pub use scan::Scan;
 pub use settings::Settings;
 pub use stats::{BlockStatus, Stats};

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use model::TimeRange;
 use model::append::SeriesId;
 
-use crate::block::{Ask, Block, BlockRows, Columns, Reads};
+use crate::block::{Ask, Block, BlockRows, Columns};
 use crate::index::BlockIndex;
 use crate::memtable::{Piece, Sample};
+use crate::reads::Reads;
 use crate::shared::Shared;
 use crate::source::{index_or_set_aside, merge};
 
@@ -192,9 +193,12 @@ impl Reader {
                 touched.push((Arc::clone(block), index, sids));
             }
         }
-        let blocks_read = touched.len() as u64;
-        let blocks_pruned = blocks.len() as u64 - blocks_read;
-        let mut looked_at = Reads { blocks_read, blocks_pruned, ..Reads::default() };
+        // The first reader tells of blocks for all of them.
+        let mut looked_at = Reads {
+            blocks_read: touched.len() as u64,
+            blocks_pruned: (blocks.len() - touched.len()) as u64,
+            ..Reads::default()
+        };
         let count = ids.len();
         let order = match order {
             Order::Stored if !touched.is_empty() => stored_order(count, &touched),

@@ -21,6 +21,7 @@ use crate::block::{Block, Key, MergingBuilder};
 use crate::error::Error;
 use crate::histogram::binary::{self, Site};
 use crate::kernel::{Element, Row};
+use crate::ledger::Pace;
 use crate::names;
 
 /// Series of both sides with one signature.
@@ -74,9 +75,10 @@ impl Join<'_> {
     fn run(&self) -> Result<Block, Error> {
         let ledger = &self.evaluator.context.ledger;
         let steps = self.many.steps();
-        let groups = self.groups();
+        let pace = self.evaluator.pace();
+        let groups = self.groups(&pace)?;
         let has_duplicates = groups.iter().any(|group| group.one.len() > 1);
-        let many_present = if has_duplicates { any_valid(&self.many) } else { Vec::new() };
+        let many_present = if has_duplicates { any_valid(&self.many, ledger)? } else { Vec::new() };
         let is_trim = matches!(self.binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
         let is_plain = !is_trim
             && !self.many.has_histograms()
@@ -84,13 +86,12 @@ impl Join<'_> {
             && self.fill_many.or(self.fill_one).is_none();
         let mut builder = MergingBuilder::new(steps, ledger);
         let mut row = Row::new(steps);
-        for (number, group) in groups.iter().enumerate() {
-            if number % GROUPS_BETWEEN_CHECKS == 0 {
-                ledger.check()?;
-            }
+        for group in &groups {
+            pace.spend(64)?;
             match (is_plain, &group.many[..], &group.one[..]) {
                 (true, [], [_]) | (true, _, []) => {}
                 (true, [many], [one]) => {
+                    pace.spend(steps)?;
                     self.join_pair(*many, *one, &mut row);
                     if row.valid.contains(&true) {
                         let key = self
@@ -108,11 +109,12 @@ impl Join<'_> {
     }
 
     /// The match groups: those of the many side in its order, then those of the one side alone.
-    fn groups(&self) -> Vec<MatchGroup> {
+    fn groups(&self, pace: &Pace) -> Result<Vec<MatchGroup>, Error> {
         let mut groups: Vec<MatchGroup> = Vec::new();
         let mut signatures = Signatures::new(self.matching);
         for (block, is_many) in [(&self.many, true), (&self.one, false)] {
             for (series, key) in block.keys().iter().enumerate() {
+                pace.spend(256)?;
                 let number = signatures.number(&key.labels);
                 if number == groups.len() {
                     groups.push(MatchGroup::default());
@@ -121,7 +123,7 @@ impl Join<'_> {
                 if is_many { group.many.push(series) } else { group.one.push(series) }
             }
         }
-        groups
+        Ok(groups)
     }
 
     /// The labels that the series of a group have in common.
@@ -137,7 +139,9 @@ impl Join<'_> {
         if group.one.len() < 2 {
             return Ok(());
         }
+        let pace = self.evaluator.pace();
         for (step, present) in many_present.iter().enumerate() {
+            pace.spend(group.one.len() * 4)?;
             let mut valid = group.one.iter().filter(|series| self.one.has(**series, step));
             let (Some(first), Some(second)) = (valid.next(), valid.next()) else { continue };
             if !present && self.fill_many.is_none() {
@@ -190,11 +194,13 @@ impl Join<'_> {
         let mut results: Vec<Met> = Vec::new();
         let steps = self.many.steps();
         let has_histograms = self.many.has_histograms() || self.one.has_histograms();
+        let pace = self.evaluator.pace();
         let mut rest = Row::new(steps); // Where no partner was found yet.
         for &many in &group.many {
             let key = &self.many.keys()[many];
             self.many.read_row(many, &mut rest);
             for &one in &group.one {
+                pace.spend(128 + steps * 4)?;
                 let mut met = self.met(key, &self.one.keys()[one].labels);
                 for step in 0..steps {
                     if let Some(partner) = self.one.get(one, step)
@@ -224,6 +230,7 @@ impl Join<'_> {
         if let Some(fill) = self.fill_many {
             self.fill_many(group, fill, &mut results);
         }
+        pace.spend(results.len().saturating_mul(steps))?;
         self.refuse_ambiguity(&results)?;
         results.into_iter().try_for_each(|met| builder.push(met.key, &met.row))
     }
@@ -328,9 +335,6 @@ impl Join<'_> {
         Ok(())
     }
 }
-
-/// Match groups that are joined between two looks at the deadline.
-const GROUPS_BETWEEN_CHECKS: usize = 64;
 
 /// Puts the operator's results into the row, unless it filters them out.
 #[inline(always)]

@@ -13,8 +13,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
-use promql::ast::{Binary, BinaryOp, Cardinality, Expr, ExprKind, Matching};
+use promql::ast::{Binary, BinaryOp, Cardinality, Expr, ExprKind, Matching, Span};
 
 use super::range::RangeCall;
 use super::selector::PreparedLeaf;
@@ -26,6 +27,7 @@ use crate::kernel::RangeFunction;
 
 /// A side whose series are known before samples are read.
 pub struct Known<'e> {
+    span: Span,
     prepared: PreparedLeaf,
     range: Option<RangeCall<'e>>,
 }
@@ -67,7 +69,7 @@ impl Evaluator<'_> {
         let known = match &plain.kind {
             ExprKind::Vector(selector) => {
                 let prepared = self.prepare(plain.span, selector, self.instant_leaf(selector)?)?;
-                Known { prepared, range: None }
+                Known { span: plain.span, prepared, range: None }
             }
             ExprKind::Call(call) if self.context.settings.delayed_name_removal => {
                 let is_matrix =
@@ -80,7 +82,7 @@ impl Evaluator<'_> {
                     return Ok(None);
                 };
                 let prepared = self.prepare_range(&range, matrix)?;
-                Known { prepared, range: Some(range) }
+                Known { span: plain.span, prepared, range: Some(range) }
             }
             _ => return Ok(None),
         };
@@ -122,13 +124,16 @@ impl Evaluator<'_> {
         match side {
             Side::Evaluated(value) => Ok(value),
             Side::Known(known) => {
-                let Known { prepared, range } = *known;
+                let started = Instant::now();
+                let Known { span, prepared, range } = *known;
                 let block = self.run_plain(prepared)?;
                 let block = match range {
                     Some(range) => self.finish_range(&range, block)?,
                     None => block,
                 };
-                Ok(Evaluated::Vector(block))
+                let value = Evaluated::Vector(block);
+                self.trace(span, started, &value);
+                Ok(value)
             }
         }
     }

@@ -12,6 +12,7 @@ use super::signature::Signatures;
 use crate::block::{Block, BlockBuilder, MergingBuilder};
 use crate::error::Error;
 use crate::kernel::Row;
+use crate::ledger::Pace;
 
 /// At which steps signatures have any element.
 struct Presence<'l, 'm> {
@@ -20,10 +21,15 @@ struct Presence<'l, 'm> {
 }
 
 impl<'l, 'm> Presence<'l, 'm> {
-    fn of(matching: &'m Matching, block: &'l Block) -> Presence<'l, 'm> {
+    fn of(
+        matching: &'m Matching,
+        block: &'l Block,
+        pace: &Pace,
+    ) -> Result<Presence<'l, 'm>, Error> {
         let mut signatures = Signatures::new(matching);
         let mut at: Vec<Vec<bool>> = Vec::new();
         for (series, key) in block.keys().iter().enumerate() {
+            pace.spend(256 + block.steps() * 4)?;
             let number = signatures.number(&key.labels);
             if number == at.len() {
                 at.push(vec![false; block.steps()]);
@@ -32,7 +38,7 @@ impl<'l, 'm> Presence<'l, 'm> {
                 *present |= block.has(series, step);
             }
         }
-        Presence { signatures, at }
+        Ok(Presence { signatures, at })
     }
 
     fn find(&mut self, labels: &Labels) -> Option<&[bool]> {
@@ -53,8 +59,10 @@ impl Evaluator<'_> {
         match op {
             BinaryOp::And if left.is_empty() || right.is_empty() => Ok(self.empty_block()),
             BinaryOp::Unless if left.is_empty() || right.is_empty() => Ok(left),
-            BinaryOp::And => self.keep(&left, Presence::of(matching, &right), true),
-            BinaryOp::Unless => self.keep(&left, Presence::of(matching, &right), false),
+            BinaryOp::And => self.keep(&left, Presence::of(matching, &right, &self.pace())?, true),
+            BinaryOp::Unless => {
+                self.keep(&left, Presence::of(matching, &right, &self.pace())?, false)
+            }
             _ => self.or(matching, left, right),
         }
     }
@@ -68,7 +76,9 @@ impl Evaluator<'_> {
     ) -> Result<Block, Error> {
         let mut builder = BlockBuilder::new(left.steps(), &self.context.ledger);
         let mut row = Row::new(left.steps());
+        let pace = self.pace();
         for (series, key) in left.keys().iter().enumerate() {
+            pace.spend(256 + left.steps() * 4)?;
             let found = other.find(&key.labels);
             left.read_row(series, &mut row);
             row.retain(|step| found.is_some_and(|steps| steps[step]) == wanted);
@@ -84,11 +94,13 @@ impl Evaluator<'_> {
         if right.is_empty() {
             return Ok(left);
         }
-        let added = self.keep(&right, Presence::of(matching, &left), false)?;
+        let pace = self.pace();
+        let added = self.keep(&right, Presence::of(matching, &left, &pace)?, false)?;
         let mut builder = MergingBuilder::new(left.steps(), &self.context.ledger);
         let mut row = Row::new(left.steps());
         for block in [left, added] {
             for (series, key) in block.keys().iter().enumerate() {
+                pace.spend(64 + block.steps())?;
                 block.read_row(series, &mut row);
                 builder.push(key.clone(), &row)?;
             }

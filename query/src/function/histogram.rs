@@ -84,10 +84,12 @@ impl<'b> Columns<'b> {
     }
 }
 
-fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
+fn gather(own: &Evaluator, span: Span, block: &Block) -> Result<Vec<Histogram>, Error> {
     let mut histograms: Vec<Histogram> = Vec::new();
     let mut positions: HashMap<Labels, usize> = HashMap::new();
+    let pace = own.pace();
     for (series, key) in block.keys().iter().enumerate() {
+        pace.spend(256)?;
         let is_native = block.histograms(series).next().is_some();
         let has_floats = !is_native || block.points(series).next().is_some();
         let le = key.labels.get(BUCKET).unwrap_or("");
@@ -111,7 +113,7 @@ fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
         // Once, rather than at every step.
         histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
-    histograms
+    Ok(histograms)
 }
 
 /// `histogram_count` and others that make one number of a native histogram; of numbers nothing.
@@ -128,7 +130,9 @@ pub fn property(own: &Evaluator, name: &str, argument: &Expr) -> Result<Block, E
     let block = inner.eval_vector(argument)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
+    let pace = own.pace();
     for (series, key) in block.keys().iter().enumerate() {
+        pace.spend(64 + block.steps())?;
         row.clear();
         block.histograms(series).for_each(|(step, own)| row.set(step, of(own)));
         builder.push(key.clone(), &row)?;
@@ -141,7 +145,7 @@ pub fn quantile(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let phis = own.eval_scalar(&args[0])?;
     let block = own.for_histograms(true).eval_vector(&args[1])?;
     check_phis(own, args[0].span, &phis);
-    let histograms = gather(own, args[1].span, &block);
+    let histograms = gather(own, args[1].span, &block)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
     for histogram in &histograms {
@@ -159,7 +163,7 @@ pub fn quantiles(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let Some(label) = label_name(&label) else {
         return Err(Error::Execution(format!("invalid label name {}", quoted(&label))));
     };
-    let histograms = gather(own, args[0].span, &block);
+    let histograms = gather(own, args[0].span, &block)?;
     let mut builder = MergingBuilder::new(block.steps(), &own.context.ledger);
     for argument in &args[2..] {
         let phis = own.eval_scalar(argument)?;
@@ -220,7 +224,11 @@ fn quantile_row(
     let columns = Columns::new(block, histogram);
     let mut buckets = Vec::with_capacity(histogram.buckets.len());
     let (notes, metric) = (&own.context.notes, histogram.key.labels.metric_name());
+    let pace = own.pace();
     for (step, phi) in phis.iter().enumerate() {
+        if pace.is_over(64 + 16 * histogram.buckets.len()) {
+            return;
+        }
         let (value, raised) = match columns.at((notes, span), step, &mut buckets) {
             None => continue,
             Some(Shape::Classic) => quantile_of(*phi, &mut buckets),
@@ -243,15 +251,16 @@ fn quantile_row(
 pub fn fraction(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let (lower, upper) = (own.eval_scalar(&args[0])?, own.eval_scalar(&args[1])?);
     let block = own.for_histograms(true).eval_vector(&args[2])?;
-    let histograms = gather(own, args[2].span, &block);
+    let histograms = gather(own, args[2].span, &block)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
     let mut buckets = Vec::new();
+    let pace = own.pace();
     for histogram in &histograms {
-        own.context.ledger.check()?;
         row.clear();
         let columns = Columns::new(&block, histogram);
         for step in 0..block.steps() {
+            pace.spend(64 + 16 * histogram.buckets.len())?;
             let noted = (&own.context.notes, args[2].span);
             let (lower, upper) = (lower[step], upper[step]);
             let value = match columns.at(noted, step, &mut buckets) {

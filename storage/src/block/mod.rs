@@ -62,7 +62,7 @@ use folder::Folder;
 use mend::Patches;
 use meta::{Meta, SERIES_FILE};
 
-pub use reader::{Ask, BlockRows, Columns, Reads};
+pub use reader::{Ask, BlockRows, Columns};
 pub use writer::BlockWriter;
 
 /// The name of the index inside a block's folder.

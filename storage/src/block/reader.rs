@@ -38,7 +38,6 @@ use crate::read::Want;
 use library::DiskChunks;
 use page::ColumnPlaces;
 
-pub use page::Reads;
 pub use rows::{Ask, BlockRows};
 
 /// Instants and values of one series.

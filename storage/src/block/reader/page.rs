@@ -18,6 +18,7 @@ use super::header::{self, Header, Kind};
 use super::numbers;
 use crate::block::mend::PatchedFile;
 use crate::block::schema::CREATED_BY;
+use crate::reads::Reads;
 
 /// Why a page can't be had.
 #[derive(Debug)]
@@ -137,31 +138,6 @@ pub struct Unpacker {
     plain: Vec<u8>,
     /// What was read so far.
     pub reads: Reads,
-}
-
-/// What it took to read some series.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reads {
-    /// Blocks that were looked into.
-    pub blocks_read: u64,
-    /// Blocks that were left out by their range or their index.
-    pub blocks_pruned: u64,
-    /// Pages that were unpacked.
-    pub pages_read: u64,
-    /// Pages of those blocks that were left out by their range.
-    pub pages_pruned: u64,
-    /// Bytes of the pages that were unpacked, as they stand on disk.
-    pub bytes_read: u64,
-}
-
-impl std::ops::AddAssign for Reads {
-    fn add_assign(&mut self, other: Reads) {
-        self.blocks_read += other.blocks_read;
-        self.blocks_pruned += other.blocks_pruned;
-        self.pages_read += other.pages_read;
-        self.pages_pruned += other.pages_pruned;
-        self.bytes_read += other.bytes_read;
-    }
 }
 
 impl Unpacker {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use model::TimeRange;
 use model::sample::stale_nan;
 
-use super::page::{ColumnPlaces, Fault, Numbers, Presence, Reads, Runs, Unpacker};
+use super::page::{ColumnPlaces, Fault, Numbers, Presence, Runs, Unpacker};
 use super::{Columns, Footer};
 use crate::Error;
 use crate::beside::file::HISTOGRAMS_FILE;
@@ -26,6 +26,7 @@ use crate::encoding::decimal;
 use crate::error::at;
 use crate::index::file::BlockSeries;
 use crate::read::Want;
+use crate::reads::Reads;
 
 /// What is asked of each series of a block.
 #[derive(Clone, Copy)]

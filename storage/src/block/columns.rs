@@ -170,12 +170,17 @@ impl RowGroup {
         }
     }
 
-    /// Ends pages of all columns: at a series boundary when long enough, inside of very long series.
+    /// Ends pages of all columns: before a series that does not fit any more, inside of a long one, and
+    /// behind it.
     fn end_pages(&mut self, start: Place) {
-        let page_start = |own: &Self| own.ends.last().map_or(0, |end| end.rows);
+        let rows = self.ts.len() - start.rows;
+        let page_start = self.ends.last().map_or(0, |end| end.rows);
+        if start.rows > page_start && self.ts.len() - page_start > schema::PAGE_ROWS {
+            self.ends.push(start);
+        }
         let mut place = start;
-        while self.ts.len() - page_start(self) > schema::PAGE_ROWS_MAX {
-            let until = page_start(self) + schema::PAGE_ROWS_MAX;
+        while self.ts.len() - place.rows > schema::PAGE_ROWS {
+            let until = place.rows + schema::PAGE_ROWS;
             for kind in &self.kinds[place.rows..until] {
                 place.wholes += usize::from(*kind == WHOLE);
                 place.floats += usize::from(*kind == FLOAT);
@@ -183,7 +188,7 @@ impl RowGroup {
             place.rows = until;
             self.ends.push(place);
         }
-        if self.ts.len() - page_start(self) >= schema::PAGE_ROWS {
+        if rows >= schema::PAGE_ROWS {
             self.ends.push(self.place());
         }
     }

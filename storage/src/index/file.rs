@@ -154,7 +154,8 @@ impl BlockIndex {
             return Err(Unusable::Newer);
         }
         let expected = [&(body.len() as u64).to_le_bytes()[..], &xxh3_64(body).to_le_bytes()];
-        if header[16..] != expected.concat() {
+        // The planted bug shows that the tests would notice.
+        if header[16..] != expected.concat() && !cfg!(feature = "planted") {
             return Err(Unusable::Damaged);
         }
         decode_body(&mut Reader::new(body)).ok_or(Unusable::Damaged)

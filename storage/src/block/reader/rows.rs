@@ -3,16 +3,15 @@
 //! Place in the flow: a reader of series names ordinals, as a rule in the order of rows → **rows** →
 //! plain columns.
 //!
-//! Pages are read once as long as the series come in the order of rows. A page that fails costs its
-//! row group, which is named once and left out from then on. A row group that is encoded in a way
-//! that is not known here is read by the library.
+//! Pages are read once as long as the series come in the order of rows. When one fails, the row group
+//! is mended. Beyond that a page costs its rows, which are named once and left out from then on. A row
+//! group that is encoded in a way that is not known here is read by the library.
 //!
 //! Not here: what else the store has of a series.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use journal::disk::DiskFile;
 use model::TimeRange;
 use model::sample::stale_nan;
 
@@ -20,6 +19,7 @@ use super::page::{ColumnPlaces, Fault, Numbers, Presence, Runs, Unpacker};
 use super::{Columns, Footer};
 use crate::Error;
 use crate::beside::file::HISTOGRAMS_FILE;
+use crate::block::mend::PatchedFile;
 use crate::block::meta::SAMPLES_FILE;
 use crate::block::{Block, schema};
 use crate::encoding::decimal;
@@ -90,33 +90,98 @@ impl BlockRows {
         ask: Ask<'_>,
         (out, warnings): (&mut Columns, &mut Vec<String>),
     ) {
-        if let Some(known) = block.row_group_damage(series.row_group) {
-            warnings.push(known);
+        let before = out.instants_ms.len();
+        let Err(fault) = self.try_read(series, ask, out) else { return };
+        out.truncate(before);
+        self.group = None;
+        let reason = match fault {
+            Fault::Disk(reason) => {
+                warnings.push(refused(block, &reason));
+                return;
+            }
+            Fault::Damaged(what) => what,
+            Fault::Unknown => "it can't be read",
+        };
+        let bytes = self.footer.bytes_of(series.row_group);
+        let is_mended = !block.has_lost_rows(series.row_group) && block.mend(SAMPLES_FILE, bytes);
+        if is_mended && self.try_read(series, ask, out).is_ok() {
             return;
         }
-        let before = out.instants_ms.len();
-        let Err(fault) = self.read(series, ask, out) else { return };
         out.truncate(before);
-        let fault = match fault {
-            Fault::Unknown => match self.footer.read_with_library(series, ask.range, out) {
-                Ok(()) => return,
-                Err(fault) => {
-                    out.truncate(before);
-                    fault
-                }
-            },
-            fault => fault,
-        };
         self.group = None;
-        let path = block.dir().join(SAMPLES_FILE);
-        warnings.push(match fault {
-            Fault::Disk(reason) => format!("can't read {}: {reason}", path.display()),
-            Fault::Damaged(what) => block.set_row_group_aside(series.row_group, what),
-            Fault::Unknown => block.set_row_group_aside(series.row_group, "it can't be read"),
-        });
+        self.read_pages(block, (series, ask, reason), out, warnings);
     }
 
-    fn read(&mut self, series: &BlockSeries, ask: Ask<'_>, out: &mut Columns) -> Result<(), Fault> {
+    /// Reads page by page, and leaves out what can't be read.
+    fn read_pages(
+        &mut self,
+        block: &Block,
+        (series, ask, reason): (&BlockSeries, Ask<'_>, &'static str),
+        out: &mut Columns,
+        warnings: &mut Vec<String>,
+    ) {
+        let footer = Arc::clone(&self.footer);
+        let group = footer.group(series.row_group);
+        let Some((group, rows)) = group.and_then(|group| Some((group, group.rows_of(series)?)))
+        else {
+            warnings.push(block.set_rows_aside(series.row_group, 0..1, reason));
+            return;
+        };
+        let ends_of = |row| match &group.columns {
+            Some(columns) => columns[0].rows_of(columns[0].page_of(row)),
+            None => 0..group.rows,
+        };
+        let mut row = rows.start;
+        while row < rows.end {
+            let page = ends_of(row);
+            let part = row..rows.end.min(page.end);
+            row = part.end;
+            let before = out.instants_ms.len();
+            let read = match &group.columns {
+                Some(_) => self.read((series, part), Ask { next: &|_| 0, ..ask }, out),
+                None => Err(Fault::Unknown),
+            };
+            if let Err(fault) = read {
+                out.truncate(before);
+                self.group = None;
+                warnings.push(match fault {
+                    Fault::Disk(reason) => refused(block, &reason),
+                    Fault::Damaged(what) => block.set_rows_aside(series.row_group, page, what),
+                    Fault::Unknown => block.set_rows_aside(series.row_group, page, reason),
+                });
+            }
+        }
+    }
+
+    /// Reads all rows of a series that lie in the range; by the library what only that can read.
+    fn try_read(
+        &mut self,
+        series: &BlockSeries,
+        ask: Ask<'_>,
+        out: &mut Columns,
+    ) -> Result<(), Fault> {
+        let before = out.instants_ms.len();
+        let footer = Arc::clone(&self.footer);
+        let group = footer.group(series.row_group).ok_or(Fault::Damaged("no row group"))?;
+        let rows = group
+            .rows_of(series)
+            .ok_or(Fault::Damaged("the index names rows that are not there"))?;
+        match self.read((series, rows), ask, out) {
+            Err(Fault::Unknown) if !footer.is_own => {
+                out.truncate(before);
+                footer.read_with_library(series, ask.range, out)
+            }
+            other => other,
+        }
+    }
+
+    /// Reads some rows of a series.
+    fn read(
+        &mut self,
+        (series, rows): (&BlockSeries, Range<usize>),
+        ask: Ask<'_>,
+        out: &mut Columns,
+    ) -> Result<(), Fault> {
         if self.group != Some(series.row_group) {
             self.group = Some(series.row_group);
             self.ts.clear();
@@ -127,9 +192,6 @@ impl BlockRows {
         }
         let footer = Arc::clone(&self.footer);
         let group = footer.group(series.row_group).ok_or(Fault::Damaged("no row group"))?;
-        let rows = group
-            .rows_of(series)
-            .ok_or(Fault::Damaged("the index names rows that are not there"))?;
         let columns = group.columns.as_ref().ok_or(Fault::Unknown)?;
         let file = footer.file();
         let wanted = |page_end: usize| {
@@ -137,7 +199,9 @@ impl BlockRows {
             usize::try_from(until.saturating_sub(group.first_row)).unwrap_or(usize::MAX)
         };
         let from = Pages { file, columns, wanted: &wanted };
-        if ask.want.is_newest() && self.ends_with_rows && series.max_ms < ask.range.end_ms().0 {
+        let is_last = group.rows_of(series).is_some_and(|all| all.end == rows.end);
+        let is_told = ask.want.is_newest() && self.ends_with_rows && is_last;
+        if is_told && series.max_ms < ask.range.end_ms().0 {
             // The index tells its instant.
             out.instants_ms.push(series.max_ms);
             return self.values(&from, rows.end - 1..rows.end, ask.want, &mut out.values);
@@ -252,9 +316,13 @@ impl BlockRows {
     }
 }
 
+fn refused(block: &Block, reason: &std::io::Error) -> String {
+    format!("can't read {}: {reason}", block.dir().join(SAMPLES_FILE).display())
+}
+
 /// Where the pages of one row group come from.
 struct Pages<'a> {
-    file: &'a DiskFile,
+    file: &'a PatchedFile,
     columns: &'a [ColumnPlaces; 5],
     /// Tells, for the end of a page, how far it will be wanted.
     wanted: &'a dyn Fn(usize) -> usize,

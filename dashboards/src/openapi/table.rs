@@ -381,7 +381,7 @@ fn alerts() -> Vec<Route> {
         Route::new(Access::Write, "/api/v2/alerts", "postAlerts", "Takes alerts")
             .on(&[Verb::Post], alertmanager::post_alerts)
             .narrowed()
-            .body(Body::Json(data::postable_alerts()), BODY_BYTES_MAX)
+            .body(Body::Json(Box::new(data::postable_alerts())), BODY_BYTES_MAX)
             .also(200, "durable"),
         read("/api/v2/alerts/groups", "alertGroups", "Alerts by group")
             .get(alertmanager::groups)

@@ -11,7 +11,7 @@ use super::parameter::{
 use super::route::{Access, Answer, BODY_BYTES_MAX, Body, Route, Verb};
 use super::serve;
 use crate::api::{
-    admin, alertmanager, beside, federate, import, language, notifications, pools, query,
+    admin, alertmanager, beside, explain, federate, import, language, notifications, pools, query,
     remote_read, rules, running, search, series, sql, status, targets, write,
 };
 use crate::{lifecycle, ui};
@@ -81,11 +81,19 @@ fn queries() -> Vec<Route> {
             .on(&[Verb::Post], running::kill)
             .takes([Parameter::path("id", Kind::Text, "Its number, from /api/v1/queries.")])
             .data(data::killed()),
+        read("/api/v1/explain", "explain", "What each part of a query costs")
+            .get_post(explain::explain)
+            .narrowed()
+            .takes([QUERY, TIME, START, END, STEP, TIMEOUT, LOOKBACK])
+            .data(data::explained()),
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)
-            .takes([Parameter::new("query", Kind::Text, "The statement.")
-                .required()
-                .like("select 1")])
+            .takes([
+                Parameter::new("query", Kind::Text, "The statement.").required().like("select 1"),
+                Parameter::new("format", Kind::Choice(&["json", "csv", "arrow"]), "Of the answer."),
+                LIMIT,
+                TIMEOUT,
+            ])
             .data(data::sql()),
     ]
 }

@@ -88,8 +88,7 @@ fn provisioning_files() {
     );
     assert_eq!(names[2], "dashboards/belfry/belfry-host.json");
     let sources = yaml::parse(&files[0].1).expect("YAML");
-    let yaml::Kind::Sequence(list) = &sources.get("datasources").expect("sources").kind
-    else {
+    let yaml::Kind::Sequence(list) = &sources.get("datasources").expect("sources").kind else {
         panic!("a list");
     };
     let text = |index: usize, path: &[&str]| {

@@ -82,9 +82,12 @@ pub struct RunArguments {
     /// Log lines as JSON.
     #[arg(long)]
     pub log_json: bool,
-    /// Answer under /api/v1/admin too: snapshots, deletion. Whoever reaches the port may then use it.
+    /// Answer under /api/v1/admin too: snapshots, deletion, for the role admin.
     #[arg(long = "web.enable-admin-api")]
     pub enable_admin_api: bool,
+    /// Encryption and users in Prometheus' web configuration file.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
 }
 
 /// Does what the arguments say.
@@ -152,6 +155,9 @@ pub fn load(arguments: &RunArguments) -> Result<Config, String> {
         config.data.clone_from(data);
     }
     config.web.enable_admin_api |= arguments.enable_admin_api;
+    if let Some(file) = &arguments.web_config_file {
+        config.web.access.set_config_file(file).map_err(|problems| config::lines(&problems))?;
+    }
     Ok(config)
 }
 
@@ -161,10 +167,7 @@ fn load_file(file: Option<&Path>) -> Result<Config, String> {
         Some(file) => config::load(file, &environment),
         None => config::embedded(),
     };
-    loaded.map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })
+    loaded.map_err(|problems| config::lines(&problems))
 }
 
 /// The variables that configuration files may name.

@@ -23,10 +23,10 @@ use model::yaml::Node;
 use rules::config::GroupConfig;
 
 pub use expand::Environment;
-use gathered::{Gathered, Retention, Tree};
+use gathered::{Gathered, Tree, Tsdb};
+pub use operating::{Backup, Sql, Web};
 
 use crate::query_log;
-pub use operating::{Backup, Sql, Web};
 
 /// Everything an operator wrote, and the defaults for the rest.
 #[derive(Debug)]
@@ -119,6 +119,11 @@ fn summary(what: &str, warnings: &[String]) -> String {
     text
 }
 
+/// Mistakes as an operator reads them, a line each.
+pub fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<String>>().join("\n")
+}
+
 /// An address to listen on: `host:port`, or `:port` for all addresses, as the field writes it.
 pub fn listen_address(text: &str) -> Result<String, String> {
     let wrong = || format!("needs host:port such as 127.0.0.1:9090, but is {text:?}");
@@ -156,13 +161,17 @@ fn read_root(
     let section = fields.fields("exporters");
     let section = section.unwrap_or_else(|| Fields::new(&nothing, "exporters", &problems));
     let exporters = exporters::config::read(section);
-    let store = read_store(&mut fields, gathered.retention);
+    let store = read_store(&mut fields, gathered.tsdb);
     let (query, query_log) = read_query(&mut fields, folder);
     let sql = operating::read_sql(&mut fields);
-    if sql.postgres_listen.as_ref().is_some_and(|address| !operating::is_loopback(address)) {
+    let mut of_web = Vec::new();
+    let web = operating::read_web(&mut fields, folder, &mut of_web);
+    gathered.add_problems(of_web);
+    let is_open = operating::is_open(&web.access);
+    let is_far = |address: &String| is_open && !operating::is_loopback(address);
+    if sql.postgres_listen.as_ref().is_some_and(is_far) {
         fields.problem("sql", OPEN_WIRE);
     }
-    let web = operating::read_web(&mut fields);
     let backup = operating::read_backup(&mut fields, folder);
     fields.finish();
     gathered.take(problems);
@@ -232,11 +241,13 @@ fn read_packs(fields: &mut Fields<'_>, gathered: &mut Gathered<'_>) -> Vec<Strin
     names
 }
 
-fn read_store(fields: &mut Fields<'_>, retention: Retention) -> storage::Settings {
+fn read_store(fields: &mut Fields<'_>, tsdb: Tsdb) -> storage::Settings {
     let mut settings = storage::Settings::default();
     let time_ms = |milliseconds: u64| i64::try_from(milliseconds).unwrap_or(i64::MAX);
-    settings.retention_ms = retention.time_ms.map_or(settings.retention_ms, time_ms);
-    settings.retention_bytes_max = retention.bytes_max.unwrap_or(0);
+    settings.retention_ms = tsdb.retention_ms.map_or(settings.retention_ms, time_ms);
+    settings.retention_bytes_max = tsdb.retention_bytes_max.unwrap_or(0);
+    let window_ms = tsdb.out_of_order_window_ms.map(time_ms);
+    settings.out_of_order_window_ms = window_ms.unwrap_or(settings.out_of_order_window_ms);
     let Some(mut store) = fields.fields("store") else { return settings };
     if let Some(bytes) = store.bytes("memtable_size") {
         settings.memtable_bytes_max = bytes;
@@ -264,8 +275,8 @@ fn read_store(fields: &mut Fields<'_>, retention: Retention) -> storage::Setting
     if let Some(bytes) = store.bytes("reserve_size") {
         settings.reserve_bytes = bytes;
     }
-    if let Some(ms) = store.duration_ms("out_of_order_window") {
-        settings.out_of_order_window_ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    if let Some(milliseconds) = store.duration_ms("out_of_order_window") {
+        settings.out_of_order_window_ms = time_ms(milliseconds);
     }
     store.finish();
     settings
@@ -273,7 +284,7 @@ fn read_store(fields: &mut Fields<'_>, retention: Retention) -> storage::Setting
 
 /// Why the Postgres wire can't listen where it was told to.
 const OPEN_WIRE: &str = "postgres.listen: without users everybody on the network could read \
-    everything; listen on a loopback address such as 127.0.0.1:5433";
+    everything; set web.users, or listen on a loopback address such as 127.0.0.1:5433";
 
 fn read_query(fields: &mut Fields<'_>, folder: &Path) -> (query::Settings, query_log::Settings) {
     let mut settings = query::Settings::default();

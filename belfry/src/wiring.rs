@@ -24,6 +24,7 @@ use alertmanager::Alertmanager;
 use alertmanager::config::IntegrationKind;
 use collector::push::{Receiver, ReceiverParts};
 use collector::{Collector, HttpClient};
+use dashboards::access::Access;
 use dashboards::{Admin, Control, Parts};
 use journal::disk::Disk;
 use model::http_door::HttpDoor;
@@ -82,7 +83,7 @@ impl Rooms {
         config: Config,
         roles: &Roles,
         data: &Path,
-        web: Option<SocketAddr>,
+        (web, access): (Option<SocketAddr>, &Arc<Access>),
         clock: Arc<dyn Clock>,
     ) -> Result<Rooms, String> {
         let disk = Disk::real();
@@ -112,7 +113,7 @@ impl Rooms {
             open_sql(engine, store, &tellers).map_err(|error| format!("open SQL: {error}"))
         });
         let sql = sql.transpose()?;
-        let postgres = Postgres::bind(&config.sql, sql.is_some()).await?;
+        let postgres = Postgres::bind(&config.sql, access, sql.is_some()).await?;
         let collector = store.as_ref().filter(|_| roles.has(Service::Collect)).map(|store| {
             Arc::new(Collector::new(collector::Parts {
                 append: Arc::clone(store) as Arc<dyn Append>,
@@ -214,6 +215,11 @@ impl Rooms {
     /// Adds what the whole tells of its configuration to the metrics.
     pub fn show_config(&self, control: Arc<dyn Control>) {
         self.metrics.add(Box::new(move || self_metrics::config_families(&control.status())));
+    }
+
+    /// Adds what happens at the web server's door to the metrics.
+    pub fn show_access(&self, access: Arc<Access>) {
+        self.metrics.add(Box::new(move || self_metrics::access_families(&access.stats())));
     }
 
     /// What the web server serves from.
@@ -373,10 +379,24 @@ fn external_url(config: &Config, web: Option<SocketAddr>) -> String {
     if !config.external_url.is_empty() {
         return config.external_url.trim_end_matches('/').to_owned();
     }
+    let scheme = if config.web.access.is_encrypted { "https" } else { "http" };
+    let prefix = config.web.route_prefix.as_deref().unwrap_or("");
     match web {
-        Some(address) => format!("http://{address}"),
-        None => format!("http://{}", config.listen),
+        Some(address) => format!("{scheme}://{address}{prefix}"),
+        None => format!("{scheme}://{}{prefix}", config.listen),
     }
+}
+
+/// Where the web server stands: under the path that is configured, else under that of the external
+/// address.
+pub fn web_place(config: &Config, web: Option<SocketAddr>) -> dashboards::Web {
+    let external_url = external_url(config, web);
+    let own_path = || {
+        let url = url::Url::parse(&external_url).ok();
+        url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+    };
+    let route_prefix = config.web.route_prefix.clone().unwrap_or_else(own_path);
+    dashboards::Web { route_prefix, external_url }
 }
 
 /// Webhooks may be dialled; nothing else the alert manager might think of.

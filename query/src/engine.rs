@@ -32,6 +32,7 @@ use crate::ledger::{Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
 use crate::running::{Entry, Heading, Language, List, Observer, Running};
+use crate::scoped::Scoped;
 use crate::seat::Seat;
 use crate::settings::{Priority, QueryOptions, Settings};
 use crate::source::Source;
@@ -324,7 +325,7 @@ impl Engine {
         };
         Context {
             text: text.to_owned(),
-            source: Arc::clone(&self.source),
+            source: Scoped::narrow(&self.source, &options.scope),
             settings: Arc::clone(&self.settings),
             lookback_ms: options.lookback_ms.unwrap_or(self.settings.lookback_ms),
             start_ms,

@@ -30,6 +30,8 @@ pub mod evaluate;
 mod function;
 /// Where series come from: the store's contract as the engine needs it.
 pub mod source;
+/// The store as callers with a label scope see it.
+mod scoped;
 /// The one DataFusion operator.
 pub mod fragment;
 /// Plain functions over the samples of one series.

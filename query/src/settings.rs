@@ -4,6 +4,9 @@
 //!
 //! Not here: the 11,000 steps of the HTTP API (dashboards).
 
+use std::sync::Arc;
+
+use model::Matcher;
 use tokio_util::sync::CancellationToken;
 
 /// Look-back, limits and language switches of one engine.
@@ -87,6 +90,8 @@ pub struct QueryOptions {
     pub user: String,
     /// Whether each part of the query is measured, for the explain view.
     pub is_explained: bool,
+    /// Matchers that every series must pass for the caller to see it; none: it sees everything.
+    pub scope: Arc<[Matcher]>,
     /// Cancels the query from outside; dropping the future cancels it too.
     pub cancel: Option<CancellationToken>,
 }

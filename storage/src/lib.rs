@@ -96,6 +96,6 @@ pub use read::{Reader, SeriesSlice, Want};
 pub use reads::Reads;
 pub use scan::Scan;
 pub use settings::Settings;
-pub use stats::Stats;
+pub use stats::{BlockStatus, Stats};
 pub use store::{SeriesEntry, Store};
 pub use tombstone::{DeletionId, Tombstone, Undone};

@@ -2,10 +2,16 @@
 //!
 //! One test binary, so that it links once. Each test has its own folder and ports.
 
+/// Encryption, logins, roles and label scopes, with the clients of the field.
+mod access;
+/// Requests made up by the OpenAPI document.
+mod api;
 /// Backup, verify, restore, of a running server too, to a folder and to a bucket.
 mod backup;
 /// Bad configurations, bad targets, bad queries, a full disk: a clear error each, nothing lost.
 mod bad_input;
+/// promtool, Prometheus, a Python library, three front ends' clients.
+mod clients;
 /// Starting without a configuration, reload, stop.
 mod command_line;
 /// The same node_exporter by Prometheus and by Belfry: the same answers.

@@ -14,9 +14,13 @@ pub mod fake_target;
 pub mod http;
 /// Child processes, free ports, waiting for a condition.
 pub mod process;
+/// Clients of the field under Node.
+pub mod node;
 /// Python programs in a venv of their own.
 pub mod python;
 /// A remote-write client.
 pub mod remote_write;
 /// PostgreSQL, Redis, HAProxy, SMTP and others, started and stopped.
 pub mod servers;
+/// Certificates.
+pub mod tls;

@@ -1,4 +1,5 @@
-//! Our own tools: `cargo xtask test | tidy | layers | licences | soak | fuzz | planted | bench | conformance | python`.
+//! Our own tools: `cargo xtask test | tidy | layers | licences | soak | fuzz | planted | bench | conformance | python |
+//! node`.
 //!
 //! Place in the flow: none; this program reads the tree and starts other programs. It depends on no
 //! room, so that it builds in seconds.
@@ -20,6 +21,8 @@ mod faults;
 mod layers;
 /// Licences and sources of what we depend on.
 mod licences;
+/// Clients of the field written in JavaScript.
+mod node;
 /// Python programs and libraries that tests talk to.
 mod python;
 /// The real servers that tests talk to, from Debian's packages.
@@ -51,7 +54,8 @@ cargo xtask COMMAND
                      run a folder of PromQL test files
   conformance queries FILE…
                      parse and lay out expressions as an oracle did
-  python             the Python programs and libraries that tests talk to, in a venv of their own";
+  python             the Python programs and libraries that tests talk to, in a venv of their own
+  node               the JavaScript clients that tests run, in a folder of their own";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Some("planted") => faults::planted(),
         Some("bench") => bench::run(rest),
         Some("python") => python::ensure(),
+        Some("node") => node::ensure(),
         Some("conformance") => conformance::run(rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -201,6 +201,19 @@ fn retention_is_read_from_both_files() {
 }
 
 #[test]
+fn the_out_of_order_window_is_read_from_both_files() {
+    let window_ms = |belfry: &str, prometheus: &str| {
+        let belfry = format!("prometheus: p.yml\n{belfry}");
+        let folder = Folder::new(&[("belfry.yml", &belfry), ("p.yml", prometheus)]);
+        folder.load().map(|config| config.store.out_of_order_window_ms)
+    };
+    let prometheus = "storage: {tsdb: {out_of_order_time_window: 30m}}\n";
+    assert_eq!(window_ms("", "{}\n"), Ok(3_600_000));
+    assert_eq!(window_ms("", prometheus), Ok(1_800_000));
+    assert_eq!(window_ms("store: {out_of_order_window: 0s}\n", prometheus), Ok(0));
+}
+
+#[test]
 fn limits_of_series() {
     let limits =
         "store: {limits: {series_max: 9, series_per_job_max: 5, series_per_target_max: 3}}\n";

@@ -2,9 +2,12 @@
 //!
 //! Place in the flow: the configuration's `sql.postgres` → **`Postgres`** → `sql::wire`.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sql::wire::{Running, Server, Settings};
+use dashboards::access::{Access, Role};
+use model::BoxFuture;
+use sql::wire::{Passwords, Running, Server, Settings};
 
 use crate::config::Sql;
 
@@ -17,12 +20,19 @@ pub struct Postgres {
 
 impl Postgres {
     /// Binds the address; nothing without one, or without queries in this process.
-    pub async fn bind(config: &Sql, is_queried: bool) -> Result<Postgres, String> {
+    pub async fn bind(
+        config: &Sql,
+        access: &Arc<Access>,
+        is_queried: bool,
+    ) -> Result<Postgres, String> {
         let Some(address) = config.postgres_listen.as_ref().filter(|_| is_queried) else {
             return Ok(Postgres::default());
         };
-        let settings =
-            Settings { connections_max: config.postgres_connections_max, ..Settings::default() };
+        let settings = Settings {
+            connections_max: config.postgres_connections_max,
+            passwords: Some(Arc::new(Readers(Arc::clone(access)))),
+            ..Settings::default()
+        };
         let server = Server::bind(address, settings).await.map_err(|error| error.to_string())?;
         tracing::info!(address = %server.address(), "Postgres wire");
         Ok(Postgres { bound: Mutex::new(Some(server)), running: Mutex::default() })
@@ -41,5 +51,21 @@ impl Postgres {
         if let Some(running) = running {
             running.stop().await;
         }
+    }
+}
+
+/// Users of the web server that may read everything.
+struct Readers(Arc<Access>);
+
+impl Passwords for Readers {
+    fn check<'a>(&'a self, user: &'a str, password: &'a str, from: IpAddr) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let identity = self.0.check_password(user, password, from).await;
+            identity.is_some_and(|own| own.roles().has(Role::Read) && own.scope().is_everything())
+        })
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.is_open()
     }
 }

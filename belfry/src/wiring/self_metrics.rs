@@ -90,6 +90,48 @@ fn cost_families(costs: &Costs) -> Vec<Family> {
     ]
 }
 
+/// Who came to the web server, and who was turned away.
+pub fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
+    let help = "Requests of the web server that were refused, by reason.";
+    let refused = [
+        ("login", stats.logins_failed),
+        ("limit", stats.requests_limited),
+        ("forbidden", stats.requests_forbidden),
+    ];
+    let mut families = vec![
+        counters("belfry_web_refused_total", help, "reason", refused),
+        counter(
+            "belfry_web_passwords_checked_total",
+            "Passwords that were checked, right or wrong.",
+            stats.passwords_checked,
+        ),
+        gauge("belfry_web_connections", "Connections open now.", stats.connections as f64),
+        counter(
+            "belfry_web_connections_accepted_total",
+            "Connections that were accepted.",
+            stats.connections_accepted,
+        ),
+        counter(
+            "belfry_web_handshakes_failed_total",
+            "TLS handshakes that failed.",
+            stats.handshakes_failed,
+        ),
+        gauge(
+            "belfry_web_access_current",
+            "1 when the newest files of users, tokens and certificates are in force.",
+            f64::from(u8::from(stats.is_current)),
+        ),
+    ];
+    if let Some(ends_at_ms) = stats.certificate_ends_at_ms {
+        families.push(gauge(
+            "belfry_web_certificate_expiry_timestamp_seconds",
+            "When the web server's certificate ends.",
+            ends_at_ms as f64 / 1000.0,
+        ));
+    }
+    families
+}
+
 fn store_families(stats: &storage::Stats) -> Vec<Family> {
     [store_memory(stats), store_blocks(stats), store_state(stats), store_counts(stats)].concat()
 }

@@ -57,7 +57,8 @@ fn queries() -> Vec<Route> {
         read("/api/v1/explain", "explain", "What each part of a query costs")
             .get_post(explain::explain)
             .narrowed()
-            .takes([QUERY, TIME, START, END, STEP.optional(), TIMEOUT, LOOKBACK])
+            .takes([QUERY, TIME, START, END])
+            .takes([Parameter { is_required: false, ..STEP }, TIMEOUT, LOOKBACK])
             .data(data::explain()),
         read("/api/v1/query_exemplars", "queryExemplars", "Exemplars of the series of a query")
             .get_post(beside::exemplars)
@@ -100,7 +101,8 @@ fn queries() -> Vec<Route> {
                 LIMIT,
                 TIMEOUT,
             ])
-            .data(data::sql()),
+            .data(data::sql())
+            .or_bytes(&["text/csv", "application/vnd.apache.arrow.stream"]),
     ]
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sql::output::{Encoder, Format};
 use sql::{RecordBatch, Rows};
 
-use crate::api::envelope::{ApiError, JSON};
+use crate::api::envelope::ApiError;
 use crate::api::params::Params;
 use crate::api::query::options;
 use crate::parts::Parts;
@@ -41,8 +41,9 @@ pub async fn sql(
         _ => params.limit()?,
     };
     let rows = session.query(text, &options(&params)?).await.map_err(refused)?;
+    let json = header::HeaderValue::from_static("application/json");
     let (writer, content_type) = match format {
-        None => (Writer::json(&rows), JSON[0].1.clone()),
+        None => (Writer::json(&rows), json),
         Some(format) => {
             let encoder = Encoder::new(format, rows.schema());
             let encoder = encoder.map_err(|error| ApiError::internal(error.to_string()))?;

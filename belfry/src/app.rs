@@ -24,7 +24,7 @@ use crate::data_folder;
 use crate::query_log;
 use crate::roles::{Roles, Service};
 use crate::signals::{Asked, Signals};
-use crate::wiring::{self, Rooms};
+use crate::wiring::{self, Front, Rooms};
 
 /// Reload requests that may wait; each waits for an answer, so few suffice.
 const RELOADS_MAX: usize = 8;
@@ -54,7 +54,8 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
         .at(wiring::web_place(&config, address))
         .guarded_by(Arc::clone(&access));
     let web = server.map(|server| Web::start(server, gate.clone()));
-    let opening = Rooms::open(config, &roles, &data, (address, &access), Arc::clone(&clock));
+    let front = Front { address, access: Arc::clone(&access) };
+    let opening = Rooms::open(config, &roles, &data, front, Arc::clone(&clock));
     let opened = tokio::select! {
         opened = opening => Some(opened),
         () = until_stop(&mut signals) => None,

@@ -103,7 +103,7 @@ fn open(disk: &Disk, file: &Path) -> std::io::Result<DiskFile> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         disk.create_dir_all(folder)?;
     }
-    if disk.exists(file) { disk.open_append(file) } else { disk.create(file) }
+    if disk.exists(file)? { disk.open_append(file) } else { disk.create(file) }
 }
 
 fn write(disk: &Disk, path: &Path, mut file: DiskFile, queue: &Receiver<String>) {

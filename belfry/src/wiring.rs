@@ -77,13 +77,21 @@ pub struct Rooms {
     first_scrapes: Mutex<Option<Scrapes>>,
 }
 
+/// The web server that runs beside the rooms.
+pub struct Front {
+    /// Where it listens, if it runs in this process.
+    pub address: Option<SocketAddr>,
+    /// Who may do what.
+    pub access: Arc<Access>,
+}
+
 impl Rooms {
     /// Opens every room of the roles; nothing is scraped, evaluated or sent yet.
     pub async fn open(
         config: Config,
         roles: &Roles,
         data: &Path,
-        (web, access): (Option<SocketAddr>, &Arc<Access>),
+        Front { address: web, access }: Front,
         clock: Arc<dyn Clock>,
     ) -> Result<Rooms, String> {
         let disk = Disk::real();
@@ -113,7 +121,7 @@ impl Rooms {
             open_sql(engine, store, &tellers).map_err(|error| format!("open SQL: {error}"))
         });
         let sql = sql.transpose()?;
-        let postgres = Postgres::bind(&config.sql, access, sql.is_some()).await?;
+        let postgres = Postgres::bind(&config.sql, sql.is_some(), &access).await?;
         let collector = store.as_ref().filter(|_| roles.has(Service::Collect)).map(|store| {
             Arc::new(Collector::new(collector::Parts {
                 append: Arc::clone(store) as Arc<dyn Append>,

@@ -80,11 +80,6 @@ pub(super) fn read_sql(fields: &mut Fields<'_>) -> Sql {
     own
 }
 
-/// Whether nobody has to log in, as far as belfry.yml tells.
-pub(super) fn is_open(settings: &access::Settings) -> bool {
-    settings.users.is_empty() && settings.tokens.is_empty() && settings.config_file.is_none()
-}
-
 /// Whether an address to listen on can be reached from this machine alone.
 pub(super) fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);

@@ -33,7 +33,9 @@ impl Folder {
     }
 
     fn check(&self, name: &str) -> Result<String, Vec<String>> {
-        check_file(&self.file(name), &|_| None).map_err(|list| self.lines(&list))
+        check_file(&self.file(name), &|_| None, Depth::Whole)
+            .map(|checked| checked.summary())
+            .map_err(|list| self.lines(&list))
     }
 }
 

@@ -22,8 +22,8 @@ impl Postgres {
     /// Binds the address; nothing without one, or without queries in this process.
     pub async fn bind(
         config: &Sql,
-        access: &Arc<Access>,
         is_queried: bool,
+        access: &Arc<Access>,
     ) -> Result<Postgres, String> {
         let Some(address) = config.postgres_listen.as_ref().filter(|_| is_queried) else {
             return Ok(Postgres::default());
@@ -54,7 +54,7 @@ impl Postgres {
     }
 }
 
-/// Users of the web server that may read everything.
+/// The users of the web server, as far as they may read everything: SQL knows no label scopes.
 struct Readers(Arc<Access>);
 
 impl Passwords for Readers {

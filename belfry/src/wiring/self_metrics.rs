@@ -63,33 +63,6 @@ pub fn config_families(status: &dashboards::parts::Status) -> Vec<Family> {
     ]
 }
 
-/// What panels of dashboards have cost; their number is bounded.
-fn cost_families(costs: &Costs) -> Vec<Family> {
-    let all = costs.all();
-    let family = |name: &str, help: &str, value: fn(&Cost) -> f64| {
-        let mut family = Family::new(name, MetricKind::Counter, help);
-        for (panel, cost) in &all {
-            let labels = [("dashboard_uid", panel.dashboard.as_str()), ("panel_id", &panel.panel)];
-            family.sample(&labels, value(cost));
-        }
-        family
-    };
-    vec![
-        family("belfry_panel_queries_total", "Queries of dashboard panels.", |own| {
-            own.queries as f64
-        }),
-        family("belfry_panel_query_failures_total", "Those that failed.", |own| {
-            own.failures as f64
-        }),
-        family("belfry_panel_samples_total", "Samples that went into their answers.", |own| {
-            own.samples as f64
-        }),
-        family("belfry_panel_seconds_total", "Seconds that they were evaluated for.", |own| {
-            own.seconds
-        }),
-    ]
-}
-
 /// Who came to the web server, and who was turned away.
 pub fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
     let help = "Requests of the web server that were refused, by reason.";
@@ -130,6 +103,33 @@ pub fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
         ));
     }
     families
+}
+
+/// What panels of dashboards have cost; their number is bounded.
+fn cost_families(costs: &Costs) -> Vec<Family> {
+    let all = costs.all();
+    let family = |name: &str, help: &str, value: fn(&Cost) -> f64| {
+        let mut family = Family::new(name, MetricKind::Counter, help);
+        for (panel, cost) in &all {
+            let labels = [("dashboard_uid", panel.dashboard.as_str()), ("panel_id", &panel.panel)];
+            family.sample(&labels, value(cost));
+        }
+        family
+    };
+    vec![
+        family("belfry_panel_queries_total", "Queries of dashboard panels.", |own| {
+            own.queries as f64
+        }),
+        family("belfry_panel_query_failures_total", "Those that failed.", |own| {
+            own.failures as f64
+        }),
+        family("belfry_panel_samples_total", "Samples that went into their answers.", |own| {
+            own.samples as f64
+        }),
+        family("belfry_panel_seconds_total", "Seconds that they were evaluated for.", |own| {
+            own.seconds
+        }),
+    ]
 }
 
 fn store_families(stats: &storage::Stats) -> Vec<Family> {

@@ -12,6 +12,7 @@ pub fn named_shapes() -> Vec<(&'static str, Shape)> {
     vec![
         ("Error", error()),
         ("Labels", map(text())),
+        ("ExplainNode", explained_node()),
         ("Point", tuple([schema(number()), schema(value())])),
         ("HistogramPoint", tuple([schema(number()), schema(histogram())])),
         ("VectorSample", vector_sample()),
@@ -21,7 +22,6 @@ pub fn named_shapes() -> Vec<(&'static str, Shape)> {
         ("Alert", alert()),
         ("Count", object(&[("name", text()), ("value", whole())])),
         ("GettableAlert", gettable_alert()),
-        ("ExplainNode", explain_node()),
     ]
 }
 
@@ -100,12 +100,8 @@ pub fn running() -> Shape {
         ("start", number()),
         ("end", number()),
         ("step", number()),
-        ("language", choice(&["promql", "sql"])),
         ("priority", choice(&["rule", "interactive"])),
         ("origin", text()),
-        ("user", text()),
-        ("dashboardUid", text()),
-        ("panelId", text()),
         ("state", choice(&["running", "waiting"])),
         ("elapsedSeconds", number()),
         ("peakSamples", whole()),
@@ -397,7 +393,7 @@ pub fn undone() -> Shape {
 }
 
 /// `/explain`.
-pub fn explain() -> Shape {
+pub fn explained() -> Shape {
     let timings = object(&[
         ("queueSeconds", number()),
         ("prepareSeconds", number()),
@@ -410,12 +406,13 @@ pub fn explain() -> Shape {
         ("peakSamples", whole()),
         ("peakBytes", whole()),
         ("warnings", list(text())),
-        ("tree", named("ExplainNode")),
-        ("text", text()),
+        ("tree?", named("ExplainNode")),
+        ("text?", text()),
     ])
 }
 
-fn explain_node() -> Shape {
+/// A node of the tree that `/explain` answers.
+fn explained_node() -> Shape {
     object(&[
         ("kind", text()),
         ("text", text()),

@@ -54,12 +54,6 @@ fn queries() -> Vec<Route> {
             .takes([QUERY, START.required(), END.required(), STEP])
             .takes([TIMEOUT, LIMIT, LOOKBACK, STATS])
             .data(data::query()),
-        read("/api/v1/explain", "explain", "What each part of a query costs")
-            .get_post(explain::explain)
-            .narrowed()
-            .takes([QUERY, TIME, START, END])
-            .takes([Parameter { is_required: false, ..STEP }, TIMEOUT, LOOKBACK])
-            .data(data::explain()),
         read("/api/v1/query_exemplars", "queryExemplars", "Exemplars of the series of a query")
             .get_post(beside::exemplars)
             .narrowed()
@@ -87,17 +81,18 @@ fn queries() -> Vec<Route> {
             .on(&[Verb::Post], running::kill)
             .takes([Parameter::path("id", Kind::Text, "Its number, from /api/v1/queries.")])
             .data(data::killed()),
+        read("/api/v1/explain", "explain", "What each part of a query costs")
+            .get_post(explain::explain)
+            .narrowed()
+            .takes([QUERY, TIME, START, END, STEP, TIMEOUT, LOOKBACK])
+            .data(data::explained()),
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)
             .takes([
                 Parameter::new("query", Kind::Text, "The statement; q is the same.")
                     .required()
                     .like("select 1"),
-                Parameter::new(
-                    "format",
-                    Kind::Choice(&["json", "csv", "arrow"]),
-                    "The form of the answer; the header Accept chooses one too.",
-                ),
+                Parameter::new("format", Kind::Choice(&["json", "csv", "arrow"]), "Of the answer."),
                 LIMIT,
                 TIMEOUT,
             ])

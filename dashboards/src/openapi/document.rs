@@ -215,6 +215,7 @@ fn responses(route: &Route) -> utoipa::openapi::Responses {
         }
         Answer::Nothing => (204, ResponseBuilder::new()),
     };
+    let good = route.or_bytes.iter().fold(good, |all, kind| all.content(*kind, bytes()));
     let mut all =
         ResponsesBuilder::new().response(code.to_string(), good.description("as asked").build());
     for (code, meaning) in &route.also {

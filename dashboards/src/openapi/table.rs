@@ -89,12 +89,15 @@ fn queries() -> Vec<Route> {
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)
             .takes([
-                Parameter::new("query", Kind::Text, "The statement.").required().like("select 1"),
+                Parameter::new("query", Kind::Text, "The statement; q is the same.")
+                    .required()
+                    .like("select 1"),
                 Parameter::new("format", Kind::Choice(&["json", "csv", "arrow"]), "Of the answer."),
                 LIMIT,
                 TIMEOUT,
             ])
-            .data(data::sql()),
+            .data(data::sql())
+            .or_bytes(&["text/csv", "application/vnd.apache.arrow.stream"]),
     ]
 }
 

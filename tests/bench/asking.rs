@@ -37,7 +37,7 @@ impl Question<'_> {
 
 /// The median milliseconds until the body of an answer was read; NaN when the server refuses.
 pub async fn median_ms(url: &str, question: &Question<'_>, rounds: usize) -> f64 {
-    let client = http::client();
+    let client = http::patient_client();
     let mut times_ms = Vec::new();
     for _ in 0..rounds {
         let request = question.request(&client, url);

@@ -64,7 +64,7 @@ async fn ask(server: &Running, name: &str, question: &Question<'_>, column: &mut
 }
 
 async fn receive(url: &str, question: &Question<'_>) -> Received {
-    let client = http::client();
+    let client = http::patient_client();
     let request = question.request(&client, url);
     let started = Instant::now();
     let mut answer = request.send().await.expect("an answer");

@@ -54,7 +54,7 @@ use cache::Cache;
 use folder::Folder;
 use meta::{Meta, SERIES_FILE};
 
-pub use reader::{BlockRows, Columns};
+pub use reader::{Ask, BlockRows, Columns};
 pub use writer::BlockWriter;
 
 /// The name of the index inside a block's folder.

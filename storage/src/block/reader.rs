@@ -34,10 +34,11 @@ use super::{Block, schema};
 use crate::Error;
 use crate::error::at;
 use crate::index::file::BlockSeries;
+use crate::read::Want;
 use library::DiskChunks;
 use page::ColumnPlaces;
 
-pub use rows::BlockRows;
+pub use rows::{Ask, BlockRows};
 
 /// Instants and values of one series.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -75,21 +76,17 @@ struct Group {
     first_row: u64,
     rows: usize,
     /// Places of the columns that are read; `None` when only the library can.
-    columns: Option<[ColumnPlaces; 4]>,
+    columns: Option<[ColumnPlaces; 5]>,
     /// The first and last instant in each page of instants; `None` when that is not known.
     bounds_ms: Option<Vec<Option<(i64, i64)>>>,
 }
 
 impl Group {
     fn of(metadata: &ParquetMetaData, group: usize, first_row: u64) -> Group {
-        let [ts, wholes, exponents, floats] =
-            rows::READ.map(|column| ColumnPlaces::of(metadata, group, column));
-        let columns = match (ts, wholes, exponents, floats) {
-            (Some(ts), Some(wholes), Some(exponents), Some(floats)) => {
-                Some([ts, wholes, exponents, floats])
-            }
-            _ => None,
-        };
+        let places = |column| ColumnPlaces::of(metadata, group, column);
+        let all: Option<Vec<_>> =
+            rows::READ.into_iter().chain([schema::FLAGS]).map(places).collect();
+        let columns = all.and_then(|all| <[ColumnPlaces; 5]>::try_from(all).ok());
         let bounds = metadata.column_index().and_then(|all| all.get(group)?.get(schema::TS));
         let bounds_ms = match bounds {
             Some(ColumnIndexMetaData::INT64(own)) => {
@@ -190,7 +187,8 @@ impl Block {
                 count.checked_sub(1).map_or(0, |last| rest[last].0.first_row + rest[last].0.rows)
             };
             let mut found = Vec::new();
-            rows.append(self, series, (range, &next), (&mut out[*position], &mut found));
+            let ask = Ask { range, want: Want::All, next: &next };
+            rows.append(self, series, ask, (&mut out[*position], &mut found));
             for warning in found {
                 if !warnings.contains(&warning) {
                     warnings.push(warning);

@@ -23,6 +23,8 @@ pub const V_INT: usize = 2;
 pub const V_EXP: usize = 3;
 /// A value that is no decimal.
 pub const V_FLOAT: usize = 4;
+/// What else is to be said of the row.
+pub const FLAGS: usize = 5;
 
 /// The row is a stale marker.
 pub const FLAG_STALE: i32 = 1;
@@ -31,6 +33,10 @@ pub const FLAG_STALE: i32 = 1;
 pub const PAGE_ROWS: usize = 8 * 1024;
 /// Rows after which a page ends inside a series.
 pub const PAGE_ROWS_MAX: usize = 2 * PAGE_ROWS;
+/// Rows after which a page of floats ends inside of a series of nothing else.
+pub const FLOAT_PAGE_ROWS: usize = 2 * 1024;
+/// Rows after which a page of whole numbers ends inside of a series of nothing else.
+pub const WHOLE_PAGE_ROWS: usize = 4 * 1024;
 /// Rows after which a row group ends, at the next series boundary.
 pub const ROW_GROUP_ROWS: usize = 256 * 1024;
 

@@ -17,6 +17,7 @@ use zstd::bulk::Decompressor;
 
 use super::header::{self, Header, Kind};
 use super::numbers;
+use crate::reads::Reads;
 
 /// Why a page can't be had.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub enum Fault {
     Unknown,
 }
 
+/// A dictionary may have so many values, however few rows there are: flags that may be, for example.
+const DICTIONARY_VALUES_MIN: usize = 256;
 /// The largest page that is unpacked.
 const PAGE_BYTES_MAX: usize = 64 << 20;
 
@@ -98,13 +101,16 @@ pub struct Unpacker {
     decompressor: Decompressor<'static>,
     raw: Vec<u8>,
     plain: Vec<u8>,
+    /// What was read so far.
+    pub reads: Reads,
 }
 
 impl Unpacker {
     /// One that holds nothing.
     pub fn new() -> std::io::Result<Unpacker> {
         let decompressor = Decompressor::new()?;
-        Ok(Unpacker { decompressor, raw: Vec::new(), plain: Vec::new() })
+        let (raw, plain, reads) = (Vec::new(), Vec::new(), Reads::default());
+        Ok(Unpacker { decompressor, raw, plain, reads })
     }
 
     /// Reads a page and unpacks it.
@@ -119,6 +125,8 @@ impl Unpacker {
         }
         self.raw.resize(size_bytes, 0);
         file.read_exact_at(offset, &mut self.raw).map_err(Fault::Disk)?;
+        self.reads.pages_read += 1;
+        self.reads.bytes_read += size_bytes as u64;
         let header = Header::read(&self.raw).ok_or(Fault::Unknown)?;
         let body = self.raw.get(header.header_bytes..);
         let body = body.and_then(|rest| rest.get(..header.body_bytes));
@@ -290,20 +298,25 @@ impl<T: Number> Numbers<T> {
     }
 
     /// Makes sure that the page of `row` is here and decoded at least up to `until`, if it is that
-    /// long. `hint` is how far later calls will want it.
+    /// long. `wanted` tells, for the end of a page, how far later calls will want it.
     pub fn seek(
         &mut self,
         (file, unpacker): (&DiskFile, &mut Unpacker),
         places: &ColumnPlaces,
-        (row, until, hint): (usize, usize, usize),
+        (row, until): (usize, usize),
+        wanted: &dyn Fn(usize) -> usize,
     ) -> Result<(), Fault> {
-        let page = places.page_of(row);
-        let rows = places.rows_of(page);
-        if self.page == Some(page) && until.min(rows.end) <= self.until {
+        if self.page.is_some() && self.rows.contains(&row) && until.min(self.rows.end) <= self.until
+        {
             return Ok(());
         }
+        let page = places.page_of(row);
+        let rows = places.rows_of(page);
         // Twice in one page without a good hint: all of it.
-        let until = if self.page == Some(page) { rows.end } else { hint.max(until).min(rows.end) };
+        let until = match self.page == Some(page) {
+            true => rows.end,
+            false => wanted(rows.end).max(until).min(rows.end),
+        };
         self.page = None;
         let place = places.pages[page];
         let read = (place.offset, place.size_bytes);
@@ -331,9 +344,9 @@ impl<T: Number> Numbers<T> {
     }
 }
 
-/// The decoded page of the column of exponents, as runs.
+/// The decoded page of a column that is nearly always the same, as runs: exponents, flags.
 #[derive(Default)]
-pub struct Exponents {
+pub struct Runs {
     page: Option<usize>,
     dictionary: Option<Vec<i64>>,
     rows: Range<usize>,
@@ -341,10 +354,10 @@ pub struct Exponents {
     runs: Vec<(usize, i64)>,
 }
 
-impl Exponents {
+impl Runs {
     /// Forgets page and dictionary, because another row group begins.
     pub fn clear(&mut self) {
-        (self.page, self.dictionary) = (None, None);
+        (self.page, self.dictionary, self.rows) = (None, None, 0..0);
     }
 
     /// Makes sure that the page of `row` is here. Answers the row after it.
@@ -354,15 +367,16 @@ impl Exponents {
         places: &ColumnPlaces,
         row: usize,
     ) -> Result<usize, Fault> {
-        let page = places.page_of(row);
-        if self.page == Some(page) {
+        if self.page.is_some() && self.rows.contains(&row) {
             return Ok(self.rows.end);
         }
+        let page = places.page_of(row);
         self.page = None;
         if let (None, Some(place)) = (&self.dictionary, places.dictionary) {
             let (header, body) = unpacker.load(file, place, places.is_packed)?;
             let mut values = Vec::new();
-            if header.kind != Kind::Dictionary || header.count > places.rows {
+            let values_max = places.rows.max(DICTIONARY_VALUES_MIN);
+            if header.kind != Kind::Dictionary || header.count > values_max {
                 return Err(Fault::Damaged("a dictionary is none"));
             }
             numbers::plain_i32(body, header.count, &mut values).ok_or(SHORT)?;
@@ -415,7 +429,7 @@ impl Exponents {
         Ok(self.rows.end)
     }
 
-    /// The exponent at a row of the page, and the row after its run.
+    /// The number at a row of the page, and the row after its run.
     pub fn at(&self, row: usize) -> (i64, usize) {
         let run = self.runs.partition_point(|(end, _)| *end <= row);
         self.runs.get(run).map_or((i64::MAX, self.rows.end), |(end, value)| (*value, *end))

@@ -3,13 +3,15 @@
 //! Place in the flow: command line → **`run`** → wiring. `main` is short because all of it can be
 //! called from a test.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use dashboards::access::Access;
 use dashboards::parts::Status;
-use dashboards::{Admin, Control, Gate, Server, ServerError};
+use dashboards::{Admin, Control, Gate, Server};
 use journal::disk::Disk;
 use model::clock::SystemClock;
 use model::{BoxFuture, Clock, Labels};
@@ -17,11 +19,12 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::cli::{self, RunArguments, VERSION};
-use crate::config::{Config, Web as WebConfig};
+use crate::config::{self, Config, Sql as SqlConfig, Web as WebConfig};
 use crate::data_folder;
+use crate::query_log;
 use crate::roles::{Roles, Service};
 use crate::signals::{Asked, Signals};
-use crate::wiring::{self, Rooms};
+use crate::wiring::{self, Front, Rooms};
 
 /// Reload requests that may wait; each waits for an answer, so few suffice.
 const RELOADS_MAX: usize = 8;
@@ -33,6 +36,7 @@ type Reloads = mpsc::Receiver<oneshot::Sender<Result<(), String>>>;
 pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> Result<(), String> {
     let mut signals = Signals::listen().map_err(|error| format!("listen to signals: {error}"))?;
     let config = cli::load(&arguments)?;
+    let access = open_access(&config)?;
     let data = data_folder::prepare(&config.data)?;
     let _lock = data_folder::lock(&Disk::real(), &data)?;
     let server = if roles.has(Service::Web) {
@@ -47,9 +51,11 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
     say(&wiring::greeting(&config, &roles, address, &data));
     warn_of(&config);
     let gate = Gate::new(Arc::clone(&clock), Arc::clone(&shared) as Arc<dyn Control>)
-        .at(wiring::web_place(&config, address));
+        .at(wiring::web_place(&config, address))
+        .guarded_by(Arc::clone(&access));
     let web = server.map(|server| Web::start(server, gate.clone()));
-    let opening = Rooms::open(config, &roles, &data, address, Arc::clone(&clock));
+    let front = Front { address, access: Arc::clone(&access) };
+    let opening = Rooms::open(config, &roles, &data, front, Arc::clone(&clock));
     let opened = tokio::select! {
         opened = opening => Some(opened),
         () = until_stop(&mut signals) => None,
@@ -57,13 +63,14 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
     let outcome = match opened {
         Some(Ok(rooms)) => {
             rooms.show_config(Arc::clone(&shared) as Arc<dyn Control>);
+            rooms.show_access(Arc::clone(&access));
             let admin = shared.fixed.web.enable_admin_api.then(|| rooms.snapshots(&data));
             let admin = admin.map(|own| Arc::new(own) as Arc<dyn Admin>);
             gate.open(rooms.parts(Arc::clone(&shared) as Arc<dyn Control>, admin));
             rooms.start().await;
             shared.ready.store(true, Ordering::SeqCst);
             tracing::info!(services = roles.names(), "started");
-            let app = App { arguments, rooms, shared, clock };
+            let app = App { arguments, rooms, shared, access, clock };
             app.until_stopped(&mut signals, asked_reloads).await;
             Web::stop(web).await;
             app.rooms.stop().await;
@@ -85,6 +92,25 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
     outcome
 }
 
+/// Opens what decides about access, and warns of a door that stands open.
+fn open_access(config: &Config) -> Result<Arc<Access>, String> {
+    let access = Access::open(config.web.access.clone());
+    let access = access.map_err(|problems| config::lines(&problems))?;
+    for warning in access.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let host = config.listen.rsplit_once(':').map_or("", |(host, _)| host);
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_near = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    if access.is_open() && !is_near {
+        tracing::warn!(
+            "whoever reaches {} may do everything: set web.users or web.tokens",
+            config.listen
+        );
+    }
+    Ok(Arc::new(access))
+}
+
 /// Waits for the signal to stop; nothing can be reloaded yet.
 async fn until_stop(signals: &mut Signals) {
     while signals.next().await != Asked::Stop {
@@ -101,7 +127,7 @@ fn warn_of(config: &Config) {
 /// The running web server.
 struct Web {
     stop: oneshot::Sender<()>,
-    serving: JoinHandle<Result<(), ServerError>>,
+    serving: JoinHandle<()>,
 }
 
 impl Web {
@@ -117,10 +143,8 @@ impl Web {
     async fn stop(web: Option<Web>) {
         let Some(Web { stop, serving }) = web else { return };
         drop(stop);
-        match serving.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!("{error}"),
-            Err(error) => tracing::error!("web server: {error}"),
+        if let Err(error) = serving.await {
+            tracing::error!("web server: {error}");
         }
     }
 }
@@ -130,6 +154,7 @@ struct App {
     arguments: RunArguments,
     rooms: Rooms,
     shared: Arc<Shared>,
+    access: Arc<Access>,
     clock: Arc<dyn Clock>,
 }
 
@@ -157,8 +182,13 @@ impl App {
     async fn reload(&self) -> Result<(), String> {
         let shared = &self.shared;
         shared.reload_at_ms.store(self.clock.now().0, Ordering::SeqCst);
-        let loaded = match cli::load(&self.arguments) {
-            Ok(config) => config,
+        let loaded = cli::load(&self.arguments).and_then(|config| {
+            let prepared = Access::prepare(config.web.access.clone());
+            let prepared = prepared.map_err(|problems| config::lines(&problems))?;
+            Ok((config, prepared))
+        });
+        let (loaded, prepared) = match loaded {
+            Ok(loaded) => loaded,
             Err(problems) => {
                 tracing::error!(
                     "the new configuration has mistakes, the old one goes on:\n{problems}"
@@ -177,6 +207,7 @@ impl App {
         shared.reload_ok.store(outcome.is_ok(), Ordering::SeqCst);
         match &outcome {
             Ok(()) => {
+                self.access.reload(prepared);
                 *shared.config_text.lock().unwrap_or_else(PoisonError::into_inner) = text;
                 *shared.external_labels.lock().unwrap_or_else(PoisonError::into_inner) =
                     external_labels;
@@ -197,6 +228,8 @@ struct Fixed {
     data: PathBuf,
     store: storage::Settings,
     query: query::Settings,
+    query_log: query_log::Settings,
+    sql: SqlConfig,
     web: WebConfig,
 }
 
@@ -207,6 +240,8 @@ impl Fixed {
             data: config.data.clone(),
             store: config.store.clone(),
             query: config.query.clone(),
+            query_log: config.query_log.clone(),
+            sql: config.sql.clone(),
             web: config.web.clone(),
         }
     }
@@ -217,8 +252,9 @@ impl Fixed {
             ("listen", self.listen != config.listen),
             ("data", self.data != config.data),
             ("store", self.store != config.store),
-            ("query", self.query != config.query),
-            ("web", self.web != config.web),
+            ("query", self.query != config.query || self.query_log != config.query_log),
+            ("sql", self.sql != config.sql),
+            ("web", self.web.needs_restart(&config.web)),
         ];
         keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
     }

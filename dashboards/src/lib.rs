@@ -7,6 +7,8 @@
 
 /// What the server serves from: the rooms that run in this process.
 pub mod parts;
+/// Who may do what: encryption, logins, roles, label scopes, limits.
+pub mod access;
 /// `/api/v1` as Prometheus speaks it, and `/api/v2` as Alertmanager does.
 pub mod api;
 /// `/-/healthy`, `/-/ready`, `/-/reload`, `/metrics`.
@@ -15,8 +17,12 @@ pub mod lifecycle;
 pub mod ui;
 /// One table of all routes, from which the router and the OpenAPI document come.
 pub mod openapi;
+/// Connections: accepted, encrypted, served, ended.
+mod serving;
 /// Listening, what surrounds every route, shutting down.
 pub mod server;
+/// Provisioning of Grafana: data sources and dashboards.
+pub mod grafana;
 
 pub use parts::{Admin, Control, Gate, Parts, Web};
 pub use server::{Server, ServerError};

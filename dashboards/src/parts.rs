@@ -9,6 +9,7 @@ use axum::extract::FromRef;
 use collector::push::Receiver;
 use model::{BoxFuture, Clock};
 
+use crate::access::Access;
 use crate::api::notifications::Subscribers;
 
 /// The rooms at hand.
@@ -58,6 +59,7 @@ pub struct Web {
 /// as they are open. A long replay is so answered with "still starting" instead of silence.
 #[derive(Clone)]
 pub struct Gate {
+    access: Arc<Access>,
     web: Arc<Web>,
     subscribers: Subscribers,
     starting: Parts,
@@ -80,8 +82,23 @@ impl Gate {
             alertmanager: None,
             admin: None,
         };
-        let (web, subscribers) = (Arc::default(), Subscribers::default());
-        Gate { web, subscribers, starting, rooms: Arc::default() }
+        Gate {
+            access: Arc::default(),
+            web: Arc::default(),
+            subscribers: Subscribers::default(),
+            starting,
+            rooms: Arc::default(),
+        }
+    }
+
+    /// The same gate, where this decides who may do what. Without it everybody may do everything.
+    pub fn guarded_by(self, access: Arc<Access>) -> Gate {
+        Gate { access, ..self }
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     /// The same gate at another place of the web.

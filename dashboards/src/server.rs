@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,15 +16,17 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
+use crate::access::door::{self, Door};
+use crate::access::routes::{Need, Needs, Rule, Under};
 use crate::api::envelope::ApiError;
 use crate::openapi::{Route, table};
 use crate::parts::Gate;
+use crate::serving::serve;
 
 /// Answers up to this go as they are: beginning to compress costs more than their bytes.
 const COMPRESSED_BYTES_MIN: u64 = 16 * 1024;
@@ -41,9 +44,6 @@ pub enum ServerError {
         /// The cause.
         source: std::io::Error,
     },
-    /// Serving broke.
-    #[error("serve HTTP: {0}")]
-    Serve(std::io::Error),
 }
 
 /// A bound, not yet serving HTTP server.
@@ -67,48 +67,38 @@ impl Server {
     }
 
     /// Serves until `stop` is ready, then lets open requests end for a while.
-    pub async fn run(
-        self,
-        gate: Gate,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), ServerError> {
-        let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-        let signal = async move {
-            stop.await;
-            // The receiver lives until this function returns.
-            let _ = stopping.send(true);
-        };
-        // A refusal only makes the last piece of an answer wait a little.
-        let listener = self.listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, router(gate)).with_graceful_shutdown(signal);
-        let drained = async move {
-            let _ = stopped.wait_for(|stopping| *stopping).await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            outcome = serving.into_future() => outcome.map_err(ServerError::Serve),
-            () = drained => Ok(()),
-        }
+    pub async fn run(self, gate: Gate, stop: impl Future<Output = ()> + Send + 'static) {
+        let access = Arc::clone(gate.access());
+        serve(self.listener, router(gate), access, stop, DRAIN).await;
     }
 }
 
 /// Everything that is served, from the table of routes, below the prefix of the gate.
 pub fn router(gate: Gate) -> Router {
     let prefix = gate.web().route_prefix.clone();
-    let mut routes =
-        table().into_iter().fold(Router::new(), |router, route| mount(router, route, &gate));
+    let (mut needs, mut routes) = (Needs::default(), Router::new());
+    for route in table() {
+        let path = format!("{prefix}{}", route.path);
+        for verb in &route.verbs {
+            needs.add(&path, verb.method(), route.rule());
+        }
+        routes = mount(routes, route, &gate);
+    }
     if !prefix.is_empty() {
         let home = format!("{prefix}/");
         for path in ["/", &prefix] {
             let home = home.clone();
+            needs.add(path, Method::GET, Rule { need: Need::Known, under: Under::Plain });
             routes = routes.route(path, get(async move || Redirect::to(&home)));
         }
     }
     let placed = routes.fallback(unknown_route).method_not_allowed_fallback(wrong_method);
+    let door = Door::new(Arc::clone(gate.access()), needs, &gate.web().external_url);
     placed
-        .layer(middleware::from_fn_with_state(gate.clone(), cross_origin))
+        .layer(middleware::from_fn_with_state(door, door::guard))
+        .layer(middleware::from_fn(cross_origin))
         .layer(compression())
-        .layer(middleware::map_response(security_headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(gate.access()), door::dress))
         .with_state(gate)
 }
 
@@ -180,12 +170,4 @@ async fn wrong_method(State(gate): State<Gate>) -> Response {
     }
     let code = StatusCode::METHOD_NOT_ALLOWED;
     ApiError::new(code, "bad_data", "method not allowed here").into_response()
-}
-
-async fn security_headers(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    response
 }

@@ -8,6 +8,7 @@
 //! Not here: text, admission, answers (`engine`).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use promql::ast::{Expr, ExprKind, UnaryOp};
 
@@ -75,6 +76,15 @@ impl Evaluator<'_> {
     /// Evaluates any expression but a range vector.
     pub fn eval(&self, expr: &Expr) -> Result<Evaluated, Error> {
         self.context.ledger.check()?;
+        let Some(trace) = &self.context.trace else { return self.eval_kind(expr) };
+        let started = Instant::now();
+        let value = self.eval_kind(expr)?;
+        let mut trace = trace.lock().unwrap_or_else(|held| held.into_inner());
+        trace.note(expr.span, started, &value);
+        Ok(value)
+    }
+
+    fn eval_kind(&self, expr: &Expr) -> Result<Evaluated, Error> {
         match &expr.kind {
             ExprKind::Number(number) => Ok(Evaluated::Scalar(vec![number.value; self.grid.steps])),
             ExprKind::String(text) => Ok(Evaluated::Text(text.bytes.clone())),

@@ -36,7 +36,7 @@ use crate::fold::FoldOp;
 use crate::kernel::RangeFunction;
 use crate::kernel::lookback::Output;
 use crate::ledger::Ledger;
-use crate::source::{SeriesReader, Want};
+use crate::source::{Reads, SeriesReader, Want};
 
 /// The work of one partition.
 mod partition;
@@ -167,6 +167,8 @@ pub struct Tally {
     pub produced: Vec<AtomicBool>,
     /// What could not be read.
     pub warnings: Mutex<Vec<String>>,
+    /// What was read of the disk.
+    pub reads: Mutex<Reads>,
 }
 
 impl Tally {

@@ -110,7 +110,9 @@ impl Store {
         };
         let mut threads = lock(&self.threads);
         threads.push(start("store-commit", Box::new(move || committer.run()))?);
-        threads.push(start("store-flush", Box::new(move || run_flusher(&shared)))?);
+        if shared.settings.upkeep {
+            threads.push(start("store-flush", Box::new(move || run_flusher(&shared)))?);
+        }
         Ok(())
     }
 

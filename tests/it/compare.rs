@@ -104,7 +104,7 @@ async fn start_proxy(target: String) -> u16 {
 }
 
 /// Series → points as (time, value). Order of series is not part of an answer.
-fn series(answer: &Value) -> BTreeMap<String, Vec<(f64, f64)>> {
+pub fn series(answer: &Value) -> BTreeMap<String, Vec<(f64, f64)>> {
     let result = answer["data"]["result"].as_array().expect("result");
     let point = |point: &Value| {
         let value: f64 = point[1].as_str().expect("text").parse().expect("number");
@@ -124,7 +124,7 @@ fn close(one: f64, two: f64) -> bool {
         || (one - two).abs() <= 1e-9 * one.abs().max(two.abs())
 }
 
-fn check_same(query: &str, theirs: &Value, ours: &Value) {
+pub fn check_same(query: &str, theirs: &Value, ours: &Value) {
     assert_eq!(theirs["status"], "success", "Prometheus: {query}: {theirs}");
     assert_eq!(ours["status"], "success", "Belfry: {query}: {ours}");
     assert_eq!(theirs["data"]["resultType"], ours["data"]["resultType"], "{query}");

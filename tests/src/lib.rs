@@ -22,3 +22,5 @@ pub mod python;
 pub mod remote_write;
 /// PostgreSQL, Redis, HAProxy, SMTP and others, started and stopped.
 pub mod servers;
+/// Certificates.
+pub mod tls;

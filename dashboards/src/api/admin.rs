@@ -2,8 +2,7 @@
 //!
 //! Place in the flow: HTTP → **here** → the whole's [`Admin`], which takes its time on other threads.
 //!
-//! Off unless the operator allowed it, since nobody has to log in: then every call is answered with
-//! 403.
+//! Off unless the operator allowed it: then every call is answered with 403.
 //!
 //! Not here: what a snapshot is made of (belfry, storage).
 

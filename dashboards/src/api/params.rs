@@ -8,11 +8,12 @@ use axum::http::{HeaderMap, header};
 use model::time::{TimeRange, TimestampMs};
 use model::{Clock, Matcher};
 
+use crate::access::{Identity, Scope};
 use crate::api::envelope::ApiError;
 
-/// All parameters of a request, and where it says that it comes from.
-#[derive(Debug, Default)]
-pub struct Params(Vec<(String, String)>, String);
+/// All parameters of a request, where it says that it comes from, and who asks.
+#[derive(Debug)]
+pub struct Params(Vec<(String, String)>, String, Identity);
 
 /// Longest origin kept.
 const ORIGIN_CHARS_MAX: usize = 300;
@@ -44,6 +45,9 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
         let origin = origin(request.headers());
+        let identity = request.extensions().get::<Identity>().cloned();
+        // Only routes outside of the door have no caller; none of them reads parameters.
+        let identity = identity.unwrap_or_else(Identity::nobody);
         let mut pairs = Vec::new();
         if is_form {
             let body = axum::body::Bytes::from_request(request, state)
@@ -52,7 +56,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             pairs.extend(url::form_urlencoded::parse(&body).into_owned());
         }
         pairs.extend(url::form_urlencoded::parse(url_query.as_bytes()).into_owned());
-        Ok(Params(pairs, origin))
+        Ok(Params(pairs, origin, identity))
     }
 }
 
@@ -60,6 +64,16 @@ impl Params {
     /// What the caller says of itself; empty when it says nothing.
     pub fn origin(&self) -> &str {
         &self.1
+    }
+
+    /// Who asks.
+    pub fn identity(&self) -> &Identity {
+        &self.2
+    }
+
+    /// Which series the caller may see.
+    pub fn scope(&self) -> &Scope {
+        self.2.scope()
     }
 
     /// The first value of a name; an empty one counts as absent.
@@ -130,9 +144,21 @@ impl Params {
         })
     }
 
-    /// The selectors under `match[]`, each a list of matchers.
+    /// The selectors under `match[]`, each a list of matchers, narrowed to what the caller may see.
     pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let narrow = |selector: Vec<Matcher>| self.scope().narrow(selector);
+        self.all("match[]").map(|text| parse_selector("match[]", text).map(narrow)).collect()
+    }
+
+    /// The selectors as they were written, for what is no series.
+    pub fn written_selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
         self.all("match[]").map(|text| parse_selector("match[]", text)).collect()
+    }
+
+    /// The narrowed ones; without any, the one of everything that the caller may see.
+    pub fn selectors_or_all(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let selectors = self.selectors()?;
+        Ok(if selectors.is_empty() { vec![self.scope().narrow(Vec::new())] } else { selectors })
     }
 
     /// `time`, or now.

@@ -24,6 +24,7 @@ use model::{Labels, MatchOp, Matcher};
 use storage::{Store, Want};
 use tokio::sync::mpsc;
 
+use crate::access::{Identity, Scope};
 use crate::api::write::text;
 use crate::parts::Parts;
 use message::{Question, Request, Samples};
@@ -41,14 +42,14 @@ const FRAMES_WAITING_MAX: usize = 4;
 type Refusal = (StatusCode, String);
 
 /// Answers a read request.
-pub async fn read(State(parts): State<Parts>, body: Bytes) -> Response {
-    match answer(&parts, &body).await {
+pub async fn read(State(parts): State<Parts>, identity: Identity, body: Bytes) -> Response {
+    match answer(&parts, identity.scope(), &body).await {
         Ok(response) => response,
         Err((code, reason)) => text(code, &reason),
     }
 }
 
-async fn answer(parts: &Parts, body: &[u8]) -> Result<Response, Refusal> {
+async fn answer(parts: &Parts, scope: &Scope, body: &[u8]) -> Result<Response, Refusal> {
     let Some(store) = parts.store.clone() else {
         let reason = "the service \"store\" does not run here; see --services";
         return Err((StatusCode::NOT_FOUND, reason.to_owned()));
@@ -56,7 +57,9 @@ async fn answer(parts: &Parts, body: &[u8]) -> Result<Response, Refusal> {
     let request = unpacked(body)?;
     let external = parts.control.status().external_labels;
     let limit = parts.engine.as_ref().map_or(SAMPLES_MAX, |own| own.settings().samples_max);
-    let chosen = tokio::task::spawn_blocking(move || Chosen::new(&store, request, external, limit));
+    let scope = scope.clone();
+    let work = move || Chosen::new(&store, request, (external, &scope), limit);
+    let chosen = tokio::task::spawn_blocking(work);
     let chosen = chosen.await.map_err(|error| internal(&error))??;
     if chosen.is_streamed { Ok(chosen.stream()) } else { chosen.sampled().await }
 }
@@ -96,13 +99,15 @@ impl Chosen {
     fn new(
         store: &std::sync::Arc<Store>,
         request: Request,
-        external: Labels,
+        (external, scope): (Labels, &Scope),
         samples_max: usize,
     ) -> Result<Chosen, Refusal> {
         let mut found = Vec::new();
         let mut has_histograms = false;
         for mut question in request.questions {
             question.matchers.retain(|matcher| !is_external(matcher, &external));
+            // Last, so that nothing takes it away again.
+            question.matchers = scope.narrow(std::mem::take(&mut question.matchers));
             let Some(range) = question.range else {
                 found.push(Found { question, ids: Vec::new(), labels: Vec::new() });
                 continue;

@@ -9,6 +9,7 @@ use rules::{AlertStatus, AlertingStatus, GroupStatus, RuleStatus, Rules};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::access::{Identity, Scope};
 use crate::api::envelope::{ApiError, Success};
 use crate::api::params::Params;
 use crate::api::status::{ZERO_TIME, rfc3339};
@@ -28,6 +29,7 @@ struct Filter {
     files: Vec<String>,
     selectors: Vec<Vec<Matcher>>,
     with_alerts: bool,
+    scope: Scope,
 }
 
 impl Filter {
@@ -43,7 +45,8 @@ impl Filter {
             names: params.both("rule_name"),
             groups: params.both("rule_group"),
             files: params.both("file"),
-            selectors: params.selectors()?,
+            selectors: params.written_selectors()?,
+            scope: params.scope().clone(),
             with_alerts: !params.boolean("exclude_alerts")?.unwrap_or(false),
         })
     }
@@ -58,7 +61,12 @@ impl Filter {
         let is_like = |matchers: &Vec<Matcher>| {
             matchers.iter().all(|matcher| matcher.matches_labels(&rule.labels))
         };
-        kind && (self.names.is_empty() || self.names.contains(&rule.name))
+        let mut alerts = rule.alerting.iter().flat_map(|own| &own.alerts);
+        let is_inside =
+            self.scope.takes(&rule.labels) || alerts.any(|own| self.scope.takes(&own.labels));
+        is_inside
+            && kind
+            && (self.names.is_empty() || self.names.contains(&rule.name))
             && (self.selectors.is_empty() || self.selectors.iter().any(is_like))
     }
 }
@@ -116,9 +124,9 @@ pub async fn rules(State(parts): State<Parts>, params: Params) -> Result<Success
             .rules
             .iter()
             .filter(|rule| filter.takes_rule(rule))
-            .map(|rule| rule_shape(rule, filter.with_alerts))
+            .map(|rule| rule_shape(rule, &filter))
             .collect();
-        if shown.is_empty() && !group.rules.is_empty() {
+        if shown.is_empty() && !(group.rules.is_empty() && filter.scope.is_everything()) {
             continue;
         }
         if groups.len() == page.groups_max {
@@ -142,7 +150,7 @@ pub async fn rules(State(parts): State<Parts>, params: Params) -> Result<Success
     Ok(Success::new(data))
 }
 
-fn rule_shape(rule: &RuleStatus, with_alerts: bool) -> Value {
+fn rule_shape(rule: &RuleStatus, filter: &Filter) -> Value {
     let mut shape = json!({
         "name": rule.name,
         "query": rule.expression,
@@ -158,7 +166,8 @@ fn rule_shape(rule: &RuleStatus, with_alerts: bool) -> Value {
     if let Some(AlertingStatus { for_ms, keep_firing_for_ms, annotations, state, alerts }) =
         &rule.alerting
     {
-        let shown: Vec<Value> = alerts.iter().filter(|_| with_alerts).map(alert_shape).collect();
+        let is_shown = |own: &&AlertStatus| filter.with_alerts && filter.scope.takes(&own.labels);
+        let shown: Vec<Value> = alerts.iter().filter(is_shown).map(alert_shape).collect();
         shape["type"] = json!("alerting");
         shape["state"] = json!(state_word(*state));
         shape["duration"] = json!(*for_ms as f64 / 1000.0);
@@ -200,12 +209,16 @@ fn time(at: Option<model::TimestampMs>) -> String {
 }
 
 /// What is pending or firing.
-pub async fn alerts(State(parts): State<Parts>) -> Result<Success<Value>, ApiError> {
+pub async fn alerts(
+    State(parts): State<Parts>,
+    identity: Identity,
+) -> Result<Success<Value>, ApiError> {
     let rules = rules_of(&parts)?;
     let mut alerts = Vec::new();
     for group in rules.groups() {
         for alerting in group.rules.iter().filter_map(|rule| rule.alerting.as_ref()) {
-            alerts.extend(alerting.alerts.iter().map(alert_shape));
+            let inside = alerting.alerts.iter().filter(|own| identity.scope().takes(&own.labels));
+            alerts.extend(inside.map(alert_shape));
         }
     }
     Ok(Success::new(json!({"alerts": alerts})))

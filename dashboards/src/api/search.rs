@@ -81,7 +81,7 @@ impl Search {
         }
         let batch = whole(params, "batch_size", 0, usize::MAX)?.filter(|batch| *batch > 0);
         Ok(Search {
-            selectors: params.selectors()?,
+            selectors: params.selectors_or_all()?,
             range,
             wanted: Wanted::new(&texts, algorithm, threshold as f64 / 100.0, is_exact),
             order,
@@ -94,10 +94,8 @@ impl Search {
 
     /// What is found, with its likeness, in order; one more than the limit at most.
     fn find(&self, store: &Store, among: &Among) -> Result<Vec<(String, f64)>, storage::Error> {
-        let everything = [Vec::new()];
-        let selectors = if self.selectors.is_empty() { &everything[..] } else { &self.selectors };
         let mut names = std::collections::BTreeSet::new();
-        for matchers in selectors {
+        for matchers in &self.selectors {
             names.extend(match among {
                 Among::LabelNames => store.label_names(matchers, self.range, usize::MAX)?,
                 Among::Values(name) => {

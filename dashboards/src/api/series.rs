@@ -68,10 +68,8 @@ pub async fn labels(
     params: Params,
 ) -> Result<Success<Vec<String>>, ApiError> {
     let store = store(&parts)?;
-    let (mut selectors, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    if selectors.is_empty() {
-        selectors.push(Vec::new());
-    }
+    let selectors = params.selectors_or_all()?;
+    let (range, limit) = (params.range()?, params.limit()?);
     let names = on_index(move || {
         let mut names: BTreeSet<String> = BTreeSet::new();
         for matchers in &selectors {
@@ -95,10 +93,8 @@ pub async fn label_values(
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
-    let (mut selectors, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    if selectors.is_empty() {
-        selectors.push(Vec::new());
-    }
+    let selectors = params.selectors_or_all()?;
+    let (range, limit) = (params.range()?, params.limit()?);
     let values = on_index(move || {
         let mut values: BTreeSet<String> = BTreeSet::new();
         for matchers in &selectors {

@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: HTTP → **here** → the collector's list; what metrics mean comes from the store.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,6 +13,7 @@ use model::{Labels, Matcher};
 use serde_json::{Map, Value, json};
 use storage::Store;
 
+use crate::access::Scope;
 use crate::api::envelope::{ApiError, Success};
 use crate::api::params::{Params, parse_selector};
 use crate::api::series::{on_index, store};
@@ -35,10 +36,12 @@ pub async fn targets(
     let is_wanted = |name: &str| pool.is_none_or(|pool| pool == name);
     let shows = |kind: &str| !matches!(state.as_str(), "active" | "dropped") || state == kind;
     let mut active = if shows("active") { collector.targets() } else { Vec::new() };
-    active.retain(|target| is_wanted(&target.pool));
+    active.retain(|target| is_wanted(&target.pool) && params.scope().takes(&target.labels));
     let mut counts = Map::new();
     let mut dropped = Vec::new();
-    for (name, own) in collector.dropped() {
+    // What is dropped has no labels that a scope could look at.
+    let all = if params.scope().is_everything() { collector.dropped() } else { BTreeMap::new() };
+    for (name, own) in all {
         if shows("dropped") && is_wanted(&name) {
             dropped.extend(
                 own.labels
@@ -97,6 +100,11 @@ pub fn labels(labels: &Labels) -> Value {
 /// Endings that series have and families have not.
 const SUFFIXES: [&str; 7] = ["", "_total", "_bucket", "_count", "_sum", "_created", "_info"];
 
+/// Whether one of these metrics belongs to a family.
+pub(super) fn has_series(family: &str, names: &HashSet<&str>) -> bool {
+    SUFFIXES.iter().any(|end| names.contains(format!("{family}{end}").as_str()))
+}
+
 /// What targets tell of their metrics: `[{target, metric, type, help, unit}]`.
 pub async fn metadata(
     State(parts): State<Parts>,
@@ -119,9 +127,11 @@ pub async fn metadata(
     let mut targets: Vec<Labels> =
         collector(&parts)?.targets().into_iter().map(|target| target.labels).collect();
     targets.retain(|own| matchers.iter().all(|matcher| matcher.matches_labels(own)));
+    targets.retain(|own| params.scope().takes(own));
     let metric = params.get("metric").map(str::to_owned);
     let store = store(&parts)?;
-    let work = move || told(&store, &targets, metric.as_deref(), limit);
+    let scope = params.scope().clone();
+    let work = move || told(&store, &targets, (metric.as_deref(), &scope), limit);
     let found = on_index(work).await?;
     if found.is_empty() {
         let message = "specified metadata not found";
@@ -134,7 +144,7 @@ pub async fn metadata(
 fn told(
     store: &Store,
     targets: &[Labels],
-    metric: Option<&str>,
+    (metric, scope): (Option<&str>, &Scope),
     limit: usize,
 ) -> Result<Vec<Value>, storage::Error> {
     let families = store.metadata(0, metric)?;
@@ -144,11 +154,10 @@ fn told(
             .iter()
             .map(|name| Matcher::equal(name, target.get(name).unwrap_or("")))
             .collect();
-        let names = store.label_values(METRIC_NAME, &own, TimeRange::ALL, 0)?;
+        let names = store.label_values(METRIC_NAME, &scope.narrow(own), TimeRange::ALL, 0)?;
         let names: HashSet<&str> = names.iter().map(String::as_str).collect();
         for (family, known) in &families {
-            let is_told =
-                SUFFIXES.iter().any(|end| names.contains(format!("{family}{end}").as_str()));
+            let is_told = has_series(family, &names);
             let Some(one) = known.first().filter(|_| is_told) else { continue };
             if found.len() >= limit {
                 return Ok(found);

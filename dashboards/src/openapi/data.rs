@@ -12,6 +12,7 @@ pub fn named_shapes() -> Vec<(&'static str, Shape)> {
     vec![
         ("Error", error()),
         ("Labels", map(text())),
+        ("ExplainNode", explained_node()),
         ("Point", tuple([schema(number()), schema(value())])),
         ("HistogramPoint", tuple([schema(number()), schema(histogram())])),
         ("VectorSample", vector_sample()),
@@ -389,6 +390,46 @@ pub fn tombstones() -> Shape {
 /// `/admin/tsdb/undelete`.
 pub fn undone() -> Shape {
     object(&[("undone", choice(&["whole", "partly"]))])
+}
+
+/// `/explain`.
+pub fn explained() -> Shape {
+    let timings = object(&[
+        ("queueSeconds", number()),
+        ("prepareSeconds", number()),
+        ("evalSeconds", number()),
+    ]);
+    object(&[
+        ("timings", timings),
+        ("series", whole()),
+        ("samples", whole()),
+        ("peakSamples", whole()),
+        ("peakBytes", whole()),
+        ("warnings", list(text())),
+        ("tree?", named("ExplainNode")),
+        ("text?", text()),
+    ])
+}
+
+/// A node of the tree that `/explain` answers.
+fn explained_node() -> Shape {
+    object(&[
+        ("kind", text()),
+        ("text", text()),
+        ("start", whole()),
+        ("end", whole()),
+        ("fused", boolean()),
+        ("series", whole()),
+        ("samples", whole()),
+        ("bytes", whole()),
+        ("blocksRead", whole()),
+        ("blocksPruned", whole()),
+        ("pagesRead", whole()),
+        ("pagesPruned", whole()),
+        ("bytesRead", whole()),
+        ("seconds", number()),
+        ("children", list(named("ExplainNode"))),
+    ])
 }
 
 /// `/sql`.

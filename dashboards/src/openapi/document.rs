@@ -1,7 +1,8 @@
 //! From the table of routes to the OpenAPI document.
 //!
 //! Place in the flow: `table` → **`document`** → `serve`. The document names for each operation who
-//! may ask it, under `x-belfry-role`.
+//! may ask it, under `x-belfry-role`, and what becomes of callers with a label scope, under
+//! `x-belfry-scope`.
 //!
 //! Not here: what routes there are (`table`), what their answers look like (`data`).
 
@@ -115,7 +116,10 @@ fn operation(route: &Route, place: usize) -> Operation {
             SecurityRequirement::default(),
         ]);
     }
-    own.extensions = Some(Extensions::from_iter([("x-belfry-role", route.access.as_str())]));
+    own.extensions = Some(Extensions::from_iter([
+        ("x-belfry-role", route.access.as_str()),
+        ("x-belfry-scope", route.under.as_str()),
+    ]));
     own
 }
 

@@ -4,10 +4,13 @@
 //! [`Access`], [`super::document`] describes them.
 
 use axum::handler::Handler;
+use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::parameter::Parameter;
 use super::shape::Shape;
+use crate::access::Role;
+use crate::access::routes::{Need, Rule, Under};
 use crate::parts::Gate;
 
 /// Longest form or JSON body; queries are far smaller.
@@ -16,7 +19,8 @@ pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What a caller must be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Access {
-    /// Anybody may: the process lives, the page's own files.
+    /// Anybody may who has logged in, where that is asked: the page and its files. Without login only
+    /// what the operator opens, by default that the process lives and is ready.
     None,
     /// Reading what is stored and what is watched.
     Read,
@@ -66,6 +70,16 @@ impl Verb {
             Verb::Post => "POST",
             Verb::Put => "PUT",
             Verb::Delete => "DELETE",
+        }
+    }
+
+    /// As HTTP types have it.
+    pub fn method(self) -> Method {
+        match self {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+            Verb::Put => Method::PUT,
+            Verb::Delete => Method::DELETE,
         }
     }
 
@@ -127,6 +141,8 @@ pub struct Route {
     pub body_bytes_max: usize,
     /// Whether it answers before the rooms are open.
     pub is_early: bool,
+    /// What becomes of callers with a label scope; they are refused unless it says otherwise.
+    pub under: Under,
     handler: MethodRouter<Gate>,
 }
 
@@ -150,6 +166,7 @@ impl Route {
             also: Vec::new(),
             body_bytes_max: BODY_BYTES_MAX,
             is_early: false,
+            under: Under::default(),
             handler: MethodRouter::new(),
         }
     }
@@ -218,6 +235,30 @@ impl Route {
     pub fn early(mut self) -> Route {
         self.is_early = true;
         self
+    }
+
+    /// Shows callers with a label scope what is inside.
+    pub fn narrowed(mut self) -> Route {
+        self.under = Under::Narrowed;
+        self
+    }
+
+    /// Tells nothing of series, so that callers with a label scope may ask too.
+    pub fn plain(mut self) -> Route {
+        self.under = Under::Plain;
+        self
+    }
+
+    /// What access asks of a caller.
+    pub fn rule(&self) -> Rule {
+        let need = match self.access {
+            Access::None => Need::Known,
+            Access::Read => Need::Role(Role::Read),
+            Access::Write => Need::Role(Role::Write),
+            Access::Silence => Need::Role(Role::Silence),
+            Access::Admin => Need::Role(Role::Admin),
+        };
+        Rule { need, under: self.under }
     }
 
     /// Whether what is wrong is told in Prometheus' envelope.

@@ -11,7 +11,7 @@ use super::parameter::{
 use super::route::{Access, Answer, BODY_BYTES_MAX, Body, Route, Verb};
 use super::serve;
 use crate::api::{
-    admin, alertmanager, beside, federate, import, language, notifications, pools, query,
+    admin, alertmanager, beside, explain, federate, import, language, notifications, pools, query,
     remote_read, rules, running, search, series, sql, status, targets, write,
 };
 use crate::{lifecycle, ui};
@@ -45,27 +45,33 @@ fn queries() -> Vec<Route> {
     vec![
         read("/api/v1/query", "query", "The value of an expression at one instant")
             .get_post(query::instant)
+            .narrowed()
             .takes([QUERY, TIME, TIMEOUT, LIMIT, LOOKBACK, STATS])
             .data(data::query()),
         read("/api/v1/query_range", "queryRange", "The values of an expression at many instants")
             .get_post(query::range)
+            .narrowed()
             .takes([QUERY, START.required(), END.required(), STEP])
             .takes([TIMEOUT, LIMIT, LOOKBACK, STATS])
             .data(data::query()),
         read("/api/v1/query_exemplars", "queryExemplars", "Exemplars of the series of a query")
             .get_post(beside::exemplars)
+            .narrowed()
             .takes([QUERY, START, END])
             .data(data::exemplars()),
         read("/api/v1/format_query", "formatQuery", "An expression laid out over lines")
             .get_post(language::format)
+            .plain()
             .takes([QUERY])
             .data(data::formatted()),
         read("/api/v1/parse_query", "parseQuery", "An expression as a tree")
             .get_post(language::parse)
+            .plain()
             .takes([QUERY])
             .data(data::tree()),
         read("/api/v1/read", "remoteRead", "Whole series for another server")
             .on(&[Verb::Post], remote_read::read)
+            .narrowed()
             .body(Body::Bytes(&["application/x-protobuf"]), READ_BYTES_MAX)
             .answer(Answer::Bytes(&["application/x-protobuf", "application/x-streamed-protobuf"])),
         read("/api/v1/queries", "queries", "Which queries wait or run now")
@@ -75,11 +81,19 @@ fn queries() -> Vec<Route> {
             .on(&[Verb::Post], running::kill)
             .takes([Parameter::path("id", Kind::Text, "Its number, from /api/v1/queries.")])
             .data(data::killed()),
+        read("/api/v1/explain", "explain", "What each part of a query costs")
+            .get_post(explain::explain)
+            .narrowed()
+            .takes([QUERY, TIME, START, END, STEP, TIMEOUT, LOOKBACK])
+            .data(data::explained()),
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)
-            .takes([Parameter::new("query", Kind::Text, "The statement.")
-                .required()
-                .like("select 1")])
+            .takes([
+                Parameter::new("query", Kind::Text, "The statement.").required().like("select 1"),
+                Parameter::new("format", Kind::Choice(&["json", "csv", "arrow"]), "Of the answer."),
+                LIMIT,
+                TIMEOUT,
+            ])
             .data(data::sql()),
     ]
 }
@@ -89,18 +103,22 @@ fn labels() -> Vec<Route> {
     vec![
         read("/api/v1/series", "series", "The label sets of all series that match")
             .get_post(series::series)
+            .narrowed()
             .takes([MATCH.required(), START, END, LIMIT])
             .data(data::series()),
         read("/api/v1/labels", "labelNames", "All label names")
             .get_post(series::labels)
+            .narrowed()
             .takes([START, END, MATCH, LIMIT])
             .data(data::texts()),
         read("/api/v1/label/{name}/values", "labelValues", "All values of one label")
             .get(series::label_values)
+            .narrowed()
             .takes([name, START, END, MATCH, LIMIT])
             .data(data::texts()),
         read("/api/v1/metadata", "metadata", "Kind, help and unit of metrics")
             .get(beside::metadata)
+            .narrowed()
             .takes([
                 Parameter::new("limit", Kind::Whole(-1, 1_000_000_000), "Most metrics."),
                 Parameter::new(
@@ -144,12 +162,15 @@ fn searches() -> Vec<Route> {
     vec![
         of("/api/v1/search/metric_names", "searchMetricNames", "Metric names like a text")
             .takes([with_metadata])
-            .get_post(search::metric_names),
+            .get_post(search::metric_names)
+            .narrowed(),
         of("/api/v1/search/label_names", "searchLabelNames", "Label names like a text")
-            .get_post(search::label_names),
+            .get_post(search::label_names)
+            .narrowed(),
         of("/api/v1/search/label_values", "searchLabelValues", "Values of a label like a text")
             .takes([label])
-            .get_post(search::label_values),
+            .get_post(search::label_values)
+            .narrowed(),
     ]
 }
 
@@ -158,6 +179,7 @@ fn watching() -> Vec<Route> {
     vec![
         read("/api/v1/rules", "rules", "Groups with their rules and alerts")
             .get(rules::rules)
+            .narrowed()
             .takes([
                 Parameter::new("type", Kind::Choice(&["alert", "record"]), "Only rules of a kind."),
                 Parameter::new("rule_name[]", Kind::Text, "Only rules of these names.").repeated(),
@@ -171,12 +193,15 @@ fn watching() -> Vec<Route> {
             .data(data::rules()),
         read("/api/v1/alerts", "alerts", "What is pending or firing")
             .get(rules::alerts)
+            .narrowed()
             .data(data::alerts()),
         read("/api/v1/alertmanagers", "alertmanagers", "Where alerts are sent")
             .get(status::alertmanagers)
+            .plain()
             .data(data::alertmanagers()),
         read("/api/v1/targets", "targets", "What is scraped, and how it did")
             .get(targets::targets)
+            .narrowed()
             .takes([
                 Parameter::new(
                     "state",
@@ -188,6 +213,7 @@ fn watching() -> Vec<Route> {
             .data(data::targets()),
         read("/api/v1/targets/metadata", "targetsMetadata", "What targets tell of their metrics")
             .get(targets::metadata)
+            .narrowed()
             .takes([
                 Parameter::new("match_target", Kind::Text, "Only targets with these labels.")
                     .like("{job=\"node\"}"),
@@ -222,6 +248,7 @@ fn statuses() -> Vec<Route> {
     vec![
         read("/api/v1/status/buildinfo", "buildinfo", "Who answers")
             .get_post(status::buildinfo)
+            .plain()
             .data(data::buildinfo()),
         read("/api/v1/status/runtimeinfo", "runtimeinfo", "How the process runs")
             .get(status::runtimeinfo)
@@ -241,6 +268,7 @@ fn statuses() -> Vec<Route> {
             .data(data::blocks()),
         read("/api/v1/status/walreplay", "walreplay", "How far the journal has been read")
             .get(status::walreplay)
+            .plain()
             .data(data::walreplay()),
         read("/api/v1/status/self_metrics", "selfMetrics", "Own metrics as JSON")
             .get(status::self_metrics)
@@ -253,6 +281,7 @@ fn statuses() -> Vec<Route> {
             .data(data::self_metrics()),
         read("/api/v1/features", "features", "What this server can do")
             .get(status::features)
+            .plain()
             .data(data::features()),
         read("/api/v1/notifications", "notifications", "What an operator should know now")
             .get(notifications::list)
@@ -263,6 +292,7 @@ fn statuses() -> Vec<Route> {
             .also(204, "too many subscribers"),
         read("/api/v1/openapi.yaml", "openapiYaml", "This document")
             .get(serve::yaml)
+            .plain()
             .takes([Parameter::new(
                 "openapi_version",
                 Kind::Choice(&["3.1", "3.2"]),
@@ -272,6 +302,7 @@ fn statuses() -> Vec<Route> {
             .early(),
         read("/api/v1/openapi.json", "openapiJson", "This document as JSON")
             .get(serve::json)
+            .plain()
             .takes([Parameter::new(
                 "openapi_version",
                 Kind::Choice(&["3.1", "3.2"]),
@@ -311,9 +342,11 @@ fn pushes() -> Vec<Route> {
     vec![
         push("/api/v1/write", "remoteWrite", "Takes remote write 1.0 and 2.0")
             .on(&[Verb::Post], write::remote_write)
+            .narrowed()
             .body(Body::Bytes(&["application/x-protobuf"]), PUSH_BODY_BYTES_MAX),
         push("/api/v1/import/prometheus", "importText", "Takes samples as text")
             .on(&[Verb::Post], import::text)
+            .narrowed()
             .takes([
                 Parameter::new("extra_label", Kind::Text, "name=value for every series.")
                     .repeated(),
@@ -342,18 +375,22 @@ fn alerts() -> Vec<Route> {
             .answer(Answer::Json(data::alertmanager_status())),
         read("/api/v2/alerts", "gettableAlerts", "Alerts that fire")
             .get(alertmanager::alerts)
+            .narrowed()
             .takes(filter)
             .answer(Answer::Json(data::gettable_alerts())),
         Route::new(Access::Write, "/api/v2/alerts", "postAlerts", "Takes alerts")
             .on(&[Verb::Post], alertmanager::post_alerts)
+            .narrowed()
             .body(Body::Json(data::postable_alerts()), BODY_BYTES_MAX)
             .also(200, "durable"),
         read("/api/v2/alerts/groups", "alertGroups", "Alerts by group")
             .get(alertmanager::groups)
+            .narrowed()
             .takes(filter)
             .answer(Answer::Json(data::alert_groups())),
         read("/api/v2/receivers", "receivers", "Names of receivers")
             .get(alertmanager::receivers)
+            .plain()
             .answer(Answer::Json(data::receivers())),
     ]
 }
@@ -364,10 +401,12 @@ fn outside() -> Vec<Route> {
     vec![
         server(Access::None, "/-/healthy", "healthy", "The process lives")
             .get(lifecycle::healthy)
+            .plain()
             .answer(plain.clone())
             .early(),
         server(Access::None, "/-/ready", "ready", "All rooms have started")
             .get(lifecycle::ready)
+            .plain()
             .answer(plain.clone())
             .early(),
         server(Access::Admin, "/-/reload", "reload", "Reads the configuration again")
@@ -382,10 +421,12 @@ fn outside() -> Vec<Route> {
             .answer(Answer::Bytes(&["text/plain"])),
         server(Access::Read, "/federate", "federate", "Newest samples as a page to scrape")
             .get(federate::federate)
+            .narrowed()
             .takes([MATCH])
             .answer(Answer::Bytes(&["text/plain", "application/openmetrics-text"])),
         server(Access::None, "/version", "version", "Who answers")
             .get(lifecycle::version)
+            .plain()
             .answer(Answer::Json(data::version()))
             .early(),
     ]
@@ -395,6 +436,7 @@ fn pages() -> Vec<Route> {
     let page = |path, id| {
         Route::new(Access::None, path, id, "The page")
             .get(ui::page)
+            .plain()
             .answer(Answer::Bytes(&["text/html"]))
             .early()
     };
@@ -404,10 +446,12 @@ fn pages() -> Vec<Route> {
         page("/alerts", "pageAlerts"),
         Route::new(Access::None, "/docs", "pageDocs", "The page that shows this document")
             .get(ui::docs)
+            .plain()
             .answer(Answer::Bytes(&["text/html"]))
             .early(),
         Route::new(Access::None, "/ui/{file}", "pageFile", "The page's script and style")
             .get(ui::file)
+            .plain()
             .takes([Parameter::path("file", Kind::Text, "The file's name.")])
             .answer(Answer::Bytes(&["text/javascript", "text/css"]))
             .early(),

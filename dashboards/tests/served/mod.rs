@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use alertmanager::Alertmanager;
 use collector::push::{Receiver, ReceiverParts};
+use dashboards::access::Access;
 use dashboards::parts::Status;
 use dashboards::{Control, Gate, Parts, Server, Web};
 use journal::disk::SimulatedDisk;
@@ -89,6 +90,11 @@ impl Api {
 
     /// The same at another place of the web.
     pub async fn closed_at(web: Web) -> Api {
+        Api::guarded(web, Arc::default()).await
+    }
+
+    /// The same where this decides who may do what.
+    pub async fn guarded(web: Web, access: Arc<Access>) -> Api {
         let status = Status {
             version: "0.0.0",
             reload_ok: true,
@@ -99,14 +105,14 @@ impl Api {
         let whole = Arc::new(Whole { status: Mutex::new(status) });
         let prefix = web.route_prefix.clone();
         let control = Arc::clone(&whole) as Arc<dyn Control>;
-        let gate = Gate::new(Arc::new(SystemClock), control).at(web);
+        let gate = Gate::new(Arc::new(SystemClock), control).at(web).guarded_by(access);
         let server = Server::bind("127.0.0.1:0").await.expect("bind");
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let own = gate.clone();
         let serving = tokio::spawn(async move {
             let stopped = async { _ = stopped.await };
-            server.run(own, stopped).await.expect("serves");
+            server.run(own, stopped).await;
         });
         Api { address, gate, whole, store: None, prefix, stop, serving }
     }

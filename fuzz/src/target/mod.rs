@@ -14,6 +14,8 @@ mod files;
 mod golden;
 /// Runs a target for a while.
 pub mod hunt;
+/// What another server left on disk.
+mod import;
 /// Checksums made right again.
 pub mod seal;
 
@@ -34,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 14] = [
+pub const ALL: [Target; 18] = [
     Target {
         name: "journal_replay",
         seeds: files::segments,
@@ -94,6 +96,25 @@ pub const ALL: [Target; 14] = [
         run: bytes::exposition,
     },
     Target { name: "promql", seeds: bytes::promql_seeds, keep_length: false, run: bytes::promql },
+    Target {
+        name: "import_chunk",
+        seeds: import::chunk_seeds,
+        keep_length: false,
+        run: import::chunk,
+    },
+    Target {
+        name: "import_record",
+        seeds: import::record_seeds,
+        keep_length: false,
+        run: import::record,
+    },
+    Target { name: "import_log", seeds: import::log_seeds, keep_length: false, run: import::log },
+    Target {
+        name: "import_text",
+        seeds: import::text_seeds,
+        keep_length: false,
+        run: import::text,
+    },
 ];
 
 /// The target of that name.

@@ -116,10 +116,12 @@ impl Evaluator<'_> {
         let tally = &fragment.tally;
         let node = NodeStats {
             text: context.text_of(prepared.span).to_owned(),
+            span: prepared.span,
             series: series as u64,
             samples: tally.samples_read.load(Ordering::Relaxed),
             bytes: tally.bytes.load(Ordering::Relaxed),
             time_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            reads: *tally.reads.lock().unwrap_or_else(|held| held.into_inner()),
         };
         context.record(node, tally.samples_total.load(Ordering::Relaxed));
         for warning in tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).drain(..) {

@@ -98,6 +98,7 @@ impl Work {
         self.is_done = true;
         let found = reader.warnings();
         let tally = &self.fragment.tally;
+        *tally.reads.lock().unwrap_or_else(|held| held.into_inner()) += reader.reads();
         tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).extend(found);
         match self.fold.take() {
             Some((fold, _charge)) => Ok(Some(self.partial_batch(&fold)?)),

@@ -6,6 +6,8 @@
 mod conjured;
 /// A store full of counters.
 mod fleet;
+/// What callers with a label scope see.
+mod scope;
 /// Budgets, the queue, the list of running queries.
 mod limits;
 

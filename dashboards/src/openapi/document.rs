@@ -197,16 +197,21 @@ fn bytes() -> Content {
     content(shape::text())
 }
 
+fn enveloped(shape: &Shape) -> ResponseBuilder {
+    let envelope = shape::object(&[
+        ("status", shape::choice(&["success"])),
+        ("data", shape.clone()),
+        ("warnings?", shape::list(shape::text())),
+        ("infos?", shape::list(shape::text())),
+    ]);
+    ResponseBuilder::new().content(JSON, content(envelope))
+}
+
 fn responses(route: &Route) -> utoipa::openapi::Responses {
     let (code, good) = match &route.answer {
-        Answer::Data(shape) => {
-            let envelope = shape::object(&[
-                ("status", shape::choice(&["success"])),
-                ("data", shape.clone()),
-                ("warnings?", shape::list(shape::text())),
-                ("infos?", shape::list(shape::text())),
-            ]);
-            (200, ResponseBuilder::new().content(JSON, content(envelope)))
+        Answer::Data(shape) => (200, enveloped(shape)),
+        Answer::DataOr(shape, kinds) => {
+            (200, kinds.iter().fold(enveloped(shape), |all, kind| all.content(*kind, bytes())))
         }
         Answer::Json(shape) => (200, ResponseBuilder::new().content(JSON, content(shape.clone()))),
         Answer::Bytes(kinds) => {

@@ -109,6 +109,8 @@ pub enum Body {
 pub enum Answer {
     /// JSON in the envelope, with this under `data`.
     Data(Shape),
+    /// The same, or one of these content types where the request asks for it.
+    DataOr(Shape, &'static [&'static str]),
     /// JSON of this shape.
     Json(Shape),
     /// Something else, by content type.

@@ -19,6 +19,9 @@ use crate::{lifecycle, ui};
 /// Longest body of a remote read request, packed.
 const READ_BYTES_MAX: usize = 1024 * 1024;
 
+/// What rows come as beside JSON.
+const SQL_KINDS: [&str; 2] = ["text/csv", "application/vnd.apache.arrow.stream"];
+
 /// Every route.
 pub fn table() -> Vec<Route> {
     let parts = [
@@ -84,7 +87,8 @@ fn queries() -> Vec<Route> {
         read("/api/v1/explain", "explain", "What each part of a query costs")
             .get_post(explain::explain)
             .narrowed()
-            .takes([QUERY, TIME, START, END, STEP, TIMEOUT, LOOKBACK])
+            .takes([QUERY, TIME, START, END, Parameter { is_required: false, ..STEP }])
+            .takes([TIMEOUT, LOOKBACK])
             .data(data::explained()),
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)
@@ -94,7 +98,7 @@ fn queries() -> Vec<Route> {
                 LIMIT,
                 TIMEOUT,
             ])
-            .data(data::sql()),
+            .answer(Answer::DataOr(data::sql(), &SQL_KINDS)),
     ]
 }
 

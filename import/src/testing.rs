@@ -216,7 +216,7 @@ fn integers(out: &mut BitsOut, samples: &[(i64, Histogram)]) {
             numbers.1.iter().for_each(|bucket| out.varbit_int(*bucket));
             deltas = (vec![0; 3], vec![0; numbers.1.len()]);
         } else {
-            let mut next = |new: &[i64], last: &[i64], deltas: &mut [i64], out: &mut BitsOut| {
+            let next = |new: &[i64], last: &[i64], deltas: &mut [i64], out: &mut BitsOut| {
                 for ((new, last), delta) in new.iter().zip(last).zip(deltas) {
                     let own = new - last;
                     out.varbit_int(own - *delta);

@@ -9,6 +9,8 @@
 //! Invariants: `values` and `valid` have one entry per key and step; a block is charged to its query
 //! as long as it lives.
 //!
+//! What changes all keys or values stops when its query is over: nobody will look at the result.
+//!
 //! Histograms lie beside the values, only where there are any; a query without them pays nothing.
 //!
 //! Not here: what flows into a block (`evaluate`).
@@ -22,7 +24,7 @@ use model::{Histogram, Labels};
 
 use crate::error::Error;
 use crate::kernel::{Element, Row};
-use crate::ledger::{Charge, Ledger};
+use crate::ledger::{Charge, Ledger, Pace};
 
 /// Whose row it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -84,6 +86,13 @@ impl Grid {
         (0..self.steps).map(move |step| self.at(step))
     }
 }
+
+/// What it takes to change a key, in simple operations.
+const KEY_WORK: usize = 64;
+/// What it takes to change a value.
+const VALUE_WORK: usize = 4;
+/// Values that are changed without asking whether to go on.
+const VALUES_BETWEEN_LOOKS: usize = 4096;
 
 /// Histograms by their place: series times steps plus step.
 pub type Histograms = BTreeMap<usize, Arc<Histogram>>;
@@ -155,6 +164,11 @@ impl Block {
     /// Whether a series has a number at a step.
     pub fn is_valid(&self, series: usize, step: usize) -> bool {
         self.valid.value(series * self.steps + step)
+    }
+
+    /// Whether a series has a number at every step.
+    pub fn is_full(&self, series: usize) -> bool {
+        self.valid.slice(series * self.steps, self.steps).count_set_bits() == self.steps
     }
 
     /// Whether a series has a number or a histogram at a step.
@@ -238,6 +252,16 @@ impl Block {
         }
     }
 
+    /// Takes from a row what a series has no number for.
+    pub fn restrict(&self, series: usize, valid: &mut [bool]) {
+        let bits = self.valid.slice(series * self.steps, self.steps);
+        if bits.count_set_bits() < self.steps {
+            for (valid, bit) in valid.iter_mut().zip(bits.iter()) {
+                *valid &= bit;
+            }
+        }
+    }
+
     /// The same block with other keys.
     pub fn with_keys(mut self, keys: Vec<Key>) -> Block {
         assert_eq!(keys.len(), self.keys.len(), "one key per series");
@@ -247,7 +271,11 @@ impl Block {
 
     /// The same block with every key changed.
     pub fn map_keys(mut self, mut change: impl FnMut(&mut Key)) -> Block {
+        let pace = Pace::new(self.charge.ledger());
         for key in &mut self.keys {
+            if pace.is_over(KEY_WORK) {
+                break;
+            }
             change(key);
         }
         self
@@ -257,7 +285,11 @@ impl Block {
     pub fn map_values(mut self, mut change: impl FnMut(usize, f64) -> f64) -> Block {
         let steps = self.steps;
         let mut values = into_vec(std::mem::take(&mut self.values));
+        let pace = Pace::new(self.charge.ledger());
         for row in values.chunks_mut(steps.max(1)) {
+            if pace.is_over(steps * VALUE_WORK) {
+                break;
+            }
             for (step, value) in row.iter_mut().enumerate() {
                 *value = change(step, *value);
             }
@@ -273,8 +305,14 @@ impl Block {
         let steps = self.steps;
         let mut values = into_vec(std::mem::take(&mut self.values));
         let mut valid = BooleanBufferBuilder::new(values.len());
+        let pace = Pace::new(self.charge.ledger());
+        let mut is_over = false;
         for (index, value) in values.iter_mut().enumerate() {
-            let kept = self.valid.value(index).then(|| change(index % steps, *value)).flatten();
+            if index % VALUES_BETWEEN_LOOKS == 0 {
+                is_over = pace.is_over(VALUES_BETWEEN_LOOKS * VALUE_WORK);
+            }
+            let has_value = self.valid.value(index) && !is_over;
+            let kept = has_value.then(|| change(index % steps, *value)).flatten();
             valid.append(kept.is_some());
             *value = kept.unwrap_or(0.0);
         }
@@ -355,7 +393,10 @@ impl BlockBuilder {
 #[derive(Debug)]
 pub struct MergingBuilder {
     positions: HashMap<Labels, usize>,
-    rows: Vec<(Key, Row)>,
+    keys: Vec<Key>,
+    values: Vec<f64>,
+    valid: Vec<bool>,
+    histograms: Histograms,
     steps: usize,
     charge: Charge,
 }
@@ -368,7 +409,10 @@ impl MergingBuilder {
     pub fn new(steps: usize, ledger: &Ledger) -> MergingBuilder {
         MergingBuilder {
             positions: HashMap::new(),
-            rows: Vec::new(),
+            keys: Vec::new(),
+            values: Vec::new(),
+            valid: Vec::new(),
+            histograms: Histograms::new(),
             steps,
             charge: ledger.nothing(),
         }
@@ -381,46 +425,58 @@ impl MergingBuilder {
             return Ok(());
         }
         self.charge.grow(count, row.histogram_bytes())?;
-        let position = self.position(key)?;
-        let own = &mut self.rows[position].1;
-        for step in 0..self.steps {
-            if row.valid[step] {
-                if own.valid[step] || own.histogram(step).is_some() {
-                    return Err(Error::Execution(SAME_LABELSET.to_owned()));
-                }
-                own.set(step, row.values[step]);
+        let first = match self.positions.get(&key.labels) {
+            Some(&position) => {
+                self.keys[position].drop_name |= key.drop_name;
+                self.merge_numbers(position * self.steps, row)?;
+                position * self.steps
             }
-        }
+            None => self.add(key, row)?,
+        };
         for (step, histogram) in &row.histograms {
-            match own.histograms.binary_search_by_key(step, |(step, _)| *step) {
-                Err(at) if !own.valid[*step] => {
-                    own.histograms.insert(at, (*step, Arc::clone(histogram)));
-                }
-                _ => return Err(Error::Execution(SAME_LABELSET.to_owned())),
+            let at = first + step;
+            if self.valid[at] || self.histograms.insert(at, Arc::clone(histogram)).is_some() {
+                return Err(Error::Execution(SAME_LABELSET.to_owned()));
             }
         }
         Ok(())
     }
 
-    /// Where a key's row is, a new one if need be.
-    fn position(&mut self, key: Key) -> Result<usize, Error> {
-        if let Some(&position) = self.positions.get(&key.labels) {
-            self.rows[position].0.drop_name |= key.drop_name;
-            return Ok(position);
-        }
+    /// Adds the numbers of a row whose key is new; answers where they stand.
+    fn add(&mut self, key: Key, row: &Row) -> Result<usize, Error> {
         self.charge.grow(0, self.steps * 9 + size_of::<Key>())?;
-        self.positions.insert(key.labels.clone(), self.rows.len());
-        self.rows.push((key, Row::new(self.steps)));
-        Ok(self.rows.len() - 1)
+        self.positions.insert(key.labels.clone(), self.keys.len());
+        self.keys.push(key);
+        self.values.extend_from_slice(&row.values);
+        self.valid.extend_from_slice(&row.valid);
+        Ok(self.values.len() - self.steps)
+    }
+
+    fn merge_numbers(&mut self, first: usize, row: &Row) -> Result<(), Error> {
+        for step in 0..self.steps {
+            let at = first + step;
+            if !row.valid[step] {
+                continue;
+            }
+            if self.valid[at] || self.histograms.contains_key(&at) {
+                return Err(Error::Execution(SAME_LABELSET.to_owned()));
+            }
+            (self.values[at], self.valid[at]) = (row.values[step], true);
+        }
+        Ok(())
     }
 
     /// The finished block.
-    pub fn finish(self, ledger: &Ledger) -> Result<Block, Error> {
-        let mut builder = BlockBuilder::new(self.steps, ledger);
-        drop(self.charge);
-        for (key, row) in self.rows {
-            builder.push(key, &row)?;
+    pub fn finish(self) -> Block {
+        let mut valid = BooleanBufferBuilder::new(self.valid.len());
+        valid.append_slice(&self.valid);
+        Block {
+            keys: self.keys,
+            steps: self.steps,
+            values: ScalarBuffer::from(self.values),
+            valid: valid.finish(),
+            histograms: self.histograms,
+            charge: self.charge,
         }
-        Ok(builder.finish())
     }
 }

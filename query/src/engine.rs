@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use datafusion_execution::TaskContext;
@@ -20,6 +21,7 @@ use promql::ast::Expr;
 use promql::duration::DurationContext;
 use promql::functions::ValueType;
 use promql::{ParseOptions, Problem};
+use regex::Regex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +30,8 @@ use crate::block::Grid;
 use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluator, Hints};
-use crate::ledger::{Ledger, Limits};
+use crate::known::Known;
+use crate::ledger::{EVALUATION, Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
 use crate::running::{Entry, Heading, Language, List, Observer, Running};
@@ -48,6 +51,8 @@ pub struct Engine {
     reserved: Arc<Semaphore>,
     pool: Arc<Pool>,
     list: Arc<List>,
+    queries: Arc<Known<Arc<Expr>>>,
+    expressions: Arc<Known<Arc<Regex>>>,
     threads: usize,
     runtime: RuntimeEnv,
     session: SessionConfig,
@@ -56,7 +61,7 @@ pub struct Engine {
 /// What is asked, read and checked.
 struct Question<'a> {
     text: &'a str,
-    expr: Expr,
+    expr: Arc<Expr>,
     started: Instant,
 }
 
@@ -80,6 +85,8 @@ impl Engine {
             // It reads files: a small query would take half its time for it.
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             list: Arc::default(),
+            queries: Arc::new(Known::new(QUERIES_KNOWN_MAX)),
+            expressions: Arc::new(Known::new(EXPRESSIONS_KNOWN_MAX)),
             settings: Arc::new(settings),
             shared: Arc::new(Semaphore::new(shared)),
             reserved: Arc::new(Semaphore::new(reserved)),
@@ -127,7 +134,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
         let started = Instant::now();
-        let expr = self.parse(text)?;
+        let expr = self.read(text)?;
         let when = When { grid: Grid::instant(at.0), end_ms: at.0, is_range: false };
         self.run(Question { text, expr, started }, when, options).await
     }
@@ -143,7 +150,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
         let started = Instant::now();
-        let expr = self.parse(text)?;
+        let expr = self.read(text)?;
         let kind = expr.value_type();
         if !matches!(kind, ValueType::Vector | ValueType::Scalar) {
             return Err(Error::Parse {
@@ -159,6 +166,11 @@ impl Engine {
         let grid = Grid::range(start.0, end.0, step_ms);
         let when = When { grid, end_ms: end.0, is_range: true };
         self.run(Question { text, expr, started }, when, options).await
+    }
+
+    /// The tree of a query, which may have been asked before.
+    fn read(&self, text: &str) -> Result<Arc<Expr>, Error> {
+        self.queries.get_or(text, || self.parse(text).map(Arc::new))
     }
 
     /// Reads a query with the parts of the language that are switched on.
@@ -197,7 +209,8 @@ impl Engine {
             user: options.user.clone(),
         };
         let mut seat = self.seat(heading, started, options).await?;
-        let guard = seat.cancel().clone().drop_guard();
+        let (cancel, killed, deadline) = (seat.cancel().clone(), seat.killed(), seat.deadline());
+        let guard = cancel.clone().drop_guard();
         let context = self.context(text, when, options, seat.ledger().clone());
         let work = tokio::task::spawn_blocking(move || {
             // The seat is held until the work has ended, also when nobody waits for it.
@@ -209,9 +222,19 @@ impl Engine {
             seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
             outcome
         });
-        let answer = work.await.map_err(|problem| {
-            Error::Execution(format!("the evaluation ended early: {problem}"))
-        })?;
+        // The caller need not wait until the work notices: it ends soon after.
+        let answer = tokio::select! {
+            biased;
+            answer = work => answer.map_err(|problem| {
+                Error::Execution(format!("the evaluation ended early: {problem}"))
+            })?,
+            () = cancel.cancelled() => {
+                Err(or_killed(Error::Cancelled { phase: EVALUATION }, &killed))
+            }
+            () = tokio::time::sleep_until((deadline + NOTICED_WITHIN).into()) => {
+                Err(Error::TimedOut { phase: EVALUATION })
+            }
+        };
         drop(guard);
         answer
     }
@@ -236,7 +259,7 @@ impl Engine {
         let permit = self.place(options.priority, deadline, &cancel).await;
         let queue_us = micros(waited);
         let permit = permit.map_err(|error| {
-            let error = or_killed(error, &entry);
+            let error = or_killed(error, &entry.killed());
             let stats = Stats { queue_us, ..Stats::default() };
             entry.set_outcome(stats, Some(error.to_string()));
             error
@@ -335,6 +358,7 @@ impl Engine {
             notes: Notes::default(),
             task: Arc::new(task),
             runtime: tokio::runtime::Handle::current(),
+            expressions: Arc::clone(&self.expressions),
             threads: self.threads,
             trace: options.is_explained.then(Default::default),
             nodes: std::sync::Mutex::default(),
@@ -344,18 +368,46 @@ impl Engine {
     }
 }
 
+/// Queries whose trees are kept.
+const QUERIES_KNOWN_MAX: usize = 256;
+/// Regular expressions of functions that are kept.
+const EXPRESSIONS_KNOWN_MAX: usize = 64;
 /// The phase named when a query waits too long for a place.
 const QUEUE: &str = "query queue";
+/// Work that has not noticed its deadline after this time is not waited for.
+const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A query that an operator ended says so, rather than that its caller went away.
-pub(crate) fn or_killed(error: Error, entry: &Entry) -> Error {
+pub(crate) fn or_killed(error: Error, killed: &AtomicBool) -> Error {
     match error {
-        Error::Cancelled { .. } if entry.is_killed() => Error::Killed,
+        Error::Cancelled { .. } if killed.load(Ordering::Relaxed) => Error::Killed,
         error => error,
     }
 }
 
+/// Trees up to this depth are evaluated on the stack at hand.
+const DEPTH_ON_ANY_STACK: usize = 24;
+/// Stack that one level of a tree takes at most, without optimisation.
+const STACK_BYTES_PER_LEVEL: usize = 64 * 1024;
+
+/// Evaluates a tree; a deep one on a thread with a stack that is large enough, which is waited for.
 fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
+    let depth = expr.depth();
+    if depth <= DEPTH_ON_ANY_STACK {
+        return evaluate_here(expr, when, context);
+    }
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("deep query".to_owned())
+            .stack_size(depth * STACK_BYTES_PER_LEVEL)
+            .spawn_scoped(scope, || evaluate_here(expr, when, context))
+            .map_err(|problem| Error::Busy { reason: format!("no thread for it: {problem}") })?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn evaluate_here(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
     let started = Instant::now();
     context.charge_steps(when.grid.steps)?;
     let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };

@@ -10,13 +10,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use promql::ast::{Expr, ExprKind, UnaryOp};
+use promql::ast::{Expr, ExprKind, Span, UnaryOp};
 
 use crate::block::{Block, Grid, Key, MergingBuilder};
 use crate::context::Context;
 use crate::error::Error;
 use crate::function;
 use crate::kernel::Row;
+use crate::ledger::Pace;
 use crate::names;
 
 /// Instant selectors, and when they are evaluated.
@@ -33,6 +34,10 @@ pub mod stored;
 pub mod aggregate;
 /// Arithmetic and comparison with scalars.
 pub mod binary;
+/// Which series of two vectors have the labels in common that must agree.
+pub mod signature;
+/// What an operator between two vectors need not read.
+pub mod narrow;
 /// Matching two vectors.
 pub mod join;
 /// `and`, `or`, `unless`.
@@ -76,12 +81,20 @@ impl Evaluator<'_> {
     /// Evaluates any expression but a range vector.
     pub fn eval(&self, expr: &Expr) -> Result<Evaluated, Error> {
         self.context.ledger.check()?;
-        let Some(trace) = &self.context.trace else { return self.eval_kind(expr) };
+        if self.context.trace.is_none() {
+            return self.eval_kind(expr);
+        }
         let started = Instant::now();
         let value = self.eval_kind(expr)?;
-        let mut trace = trace.lock().unwrap_or_else(|held| held.into_inner());
-        trace.note(expr.span, started, &value);
+        self.trace(expr.span, started, &value);
         Ok(value)
+    }
+
+    /// Notes what a part cost, when that was asked for.
+    pub fn trace(&self, span: Span, started: Instant, value: &Evaluated) {
+        if let Some(trace) = &self.context.trace {
+            trace.lock().unwrap_or_else(|held| held.into_inner()).note(span, started, value);
+        }
     }
 
     fn eval_kind(&self, expr: &Expr) -> Result<Evaluated, Error> {
@@ -158,6 +171,11 @@ impl Evaluator<'_> {
         Evaluator { hints, ..*self }
     }
 
+    /// The pace of a loop of this query.
+    pub fn pace(&self) -> Pace<'_> {
+        Pace::new(&self.context.ledger)
+    }
+
     /// An empty block of this grid.
     pub fn empty_block(&self) -> Block {
         Block::empty(self.grid.steps, &self.context.ledger)
@@ -182,17 +200,19 @@ impl Evaluator<'_> {
 
     /// Merges series of equal labels; an error if two of them have a value at the same step.
     pub fn merge_equal(&self, block: Block) -> Result<Block, Error> {
+        let pace = self.pace();
         let mut seen = std::collections::HashSet::with_capacity(block.len());
-        if block.keys().iter().all(|key| seen.insert(&key.labels)) {
+        if block.keys().iter().all(|key| !pace.is_over(64) && seen.insert(&key.labels)) {
             return Ok(block);
         }
         let mut builder = MergingBuilder::new(block.steps(), &self.context.ledger);
         let mut row = Row::new(block.steps());
         for (series, key) in block.keys().iter().enumerate() {
+            pace.spend(64 + block.steps())?;
             block.read_row(series, &mut row);
             builder.push(key.clone(), &row)?;
         }
-        builder.finish(&self.context.ledger)
+        Ok(builder.finish())
     }
 
     /// Drops the names that are to be dropped, at the end of the query.

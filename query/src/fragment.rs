@@ -9,13 +9,13 @@
 //! is none); partial output has `group` (UInt32) and the three numbers of a fold's cells.
 //!
 //! Invariants: memory is charged before it is used; between two series the ledger is asked whether
-//! to go on; dropping the stream stops the work.
+//! to go on; dropping the stream stops the work; when one partition fails the others stop.
 //!
 //! Not here: choosing series (`evaluate::selector`), the kernels.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::tree_node::TreeNodeRecursion;
@@ -32,6 +32,7 @@ use model::Labels;
 use model::append::SeriesId;
 use promql::ast::Extension;
 
+use crate::error::Error;
 use crate::fold::FoldOp;
 use crate::kernel::RangeFunction;
 use crate::kernel::lookback::Output;
@@ -101,11 +102,27 @@ impl Leaf {
         function.depends_on_eval_time() || !params.iter().all(is_even)
     }
 
-    /// What it needs of each series when it is evaluated at so many steps.
-    pub fn want(&self, steps: usize) -> Want {
+    /// What it needs of each series when it is evaluated at so many steps and then folded like this.
+    pub fn want(&self, steps: usize, fold: Option<FoldOp>) -> Want {
+        let is_newest = matches!(self, Leaf::LookBack { .. }) && steps == 1;
+        match (is_newest, self.needs_values(fold)) {
+            (true, true) => Want::Newest,
+            (true, false) => Want::NewestInstant,
+            (false, true) => Want::All,
+            (false, false) => Want::Instants,
+        }
+    }
+
+    /// Whether the result depends on values, rather than on when there are any.
+    fn needs_values(&self, fold: Option<FoldOp>) -> bool {
+        let counts = matches!(fold, Some(FoldOp::Count | FoldOp::Group));
         match self {
-            Leaf::LookBack { .. } if steps == 1 => Want::Newest,
-            _ => Want::All,
+            Leaf::LookBack { output, .. } => *output == Output::Value && !counts,
+            Leaf::Smoothed { .. } => true,
+            Leaf::Range { function, extension, .. } => {
+                let first_or_last = matches!(function, RangeFunction::First | RangeFunction::Last);
+                extension.is_some() || !(function.reads_instants_only() || counts && first_or_last)
+            }
         }
     }
 
@@ -152,6 +169,8 @@ pub struct Fragment {
     pub ledger: Ledger,
     /// What the work cost and found.
     pub tally: Tally,
+    /// Why the first partition failed; the others stop then.
+    pub failure: OnceLock<Error>,
 }
 
 /// What a leaf's work cost and found, added up by all partitions.
@@ -217,6 +236,13 @@ impl PromFragmentExec {
             Boundedness::Bounded,
         );
         PromFragmentExec { fragment, partitions, properties: Arc::new(properties) }
+    }
+}
+
+impl PromFragmentExec {
+    /// What it works on.
+    pub fn fragment(&self) -> &Fragment {
+        &self.fragment
     }
 }
 

@@ -91,7 +91,7 @@ struct Listed {
     since: Instant,
     ledger: Ledger,
     is_evaluated: AtomicBool,
-    is_killed: AtomicBool,
+    is_killed: Arc<AtomicBool>,
     cancel: CancellationToken,
 }
 
@@ -149,7 +149,7 @@ impl List {
             since: Instant::now(),
             ledger,
             is_evaluated: AtomicBool::new(false),
-            is_killed: AtomicBool::new(false),
+            is_killed: Arc::default(),
             cancel,
         });
         self.lock().insert(id, Arc::clone(&listed));
@@ -217,6 +217,11 @@ impl Entry {
     /// Whether somebody ended it.
     pub fn is_killed(&self) -> bool {
         self.listed.is_killed.load(Ordering::Relaxed)
+    }
+
+    /// Set as soon as somebody ends it.
+    pub fn killed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.listed.is_killed)
     }
 
     /// What the observers are told when it leaves; without, that its caller went away.

@@ -8,6 +8,8 @@
 //!
 //! Not here: who gets one (`engine`).
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -60,9 +62,14 @@ impl Seat {
         self.queue_us
     }
 
+    /// Set as soon as an operator ends it.
+    pub(crate) fn killed(&self) -> Arc<AtomicBool> {
+        self.entry.killed()
+    }
+
     /// A query that an operator ended says so, rather than that its caller went away.
     pub fn or_killed(&self, error: Error) -> Error {
-        or_killed(error, &self.entry)
+        or_killed(error, &self.entry.killed())
     }
 
     /// What the log is told when the query ends.

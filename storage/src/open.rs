@@ -24,6 +24,7 @@ use crate::absent::AbsentBlock;
 use crate::beside::{hooks, records};
 use crate::block::Block;
 use crate::block::cache::Cache;
+use crate::block::mend::meta_of_guard;
 use crate::block::meta::{META_FILE, Meta, checksum_text};
 use crate::block::name::is_ulid;
 use crate::error::{at, chain};
@@ -34,7 +35,7 @@ use crate::memtable::Sample;
 use crate::record::{KIND_SAMPLES, NumberedSample, decode_samples};
 use crate::repair::single_bit;
 use crate::series_log::{self, SERIES_LOG_DIR};
-use crate::series_record::{KIND_SERIES, each_series};
+use crate::series_record::{KIND_SERIES, KIND_SERIES_PACKED, each_series, unpack};
 use crate::shared::{Era, Flushing};
 use crate::{Error, Settings};
 
@@ -203,8 +204,8 @@ impl Folder<'_> {
                 return Ok(manifest);
             }
             Found::Nothing => "it is missing".to_owned(),
-            Found::Repaired(manifest, at) => {
-                let text = format!("manifest: a flipped bit at byte {at}, turned back");
+            Found::Repaired(manifest, what) => {
+                let text = format!("manifest: {what}");
                 tracing::error!(damage = %text, "manifest damaged");
                 self.damaged.push(text);
                 manifest.write(self.disk, self.dir)?;
@@ -328,11 +329,17 @@ pub fn open_block(
     if is_right(&bytes) {
         return Ok((Block::open(disk, &dir, cache)?, None));
     }
-    let Some((right, place)) = single_bit(&bytes, is_right) else {
+    let turned = single_bit(&bytes, is_right)
+        .map(|(right, place)| (right, format!("a flipped bit at byte {place}, turned back")));
+    let copied = || {
+        let right = meta_of_guard(disk, &dir, is_right)?;
+        Some((right, "damaged, taken from the guard file".to_owned()))
+    };
+    let Some((right, what)) = turned.or_else(copied) else {
         let what = "its checksum is not the one in the manifest".to_owned();
         return Err(Error::Damaged { path, what });
     };
-    let text = format!("{}: a flipped bit at byte {place}, turned back", path.display());
+    let text = format!("{}: {what}", path.display());
     tracing::error!(damage = %text, "block damaged");
     disk.write_atomic(&path, &right).map_err(at("write", &path))?;
     Ok((Block::open(disk, &dir, cache)?, Some(text)))
@@ -416,8 +423,12 @@ impl Memory {
         let mut whole = true;
         for record in replay.by_ref() {
             let record = record?;
-            check_kind(record.kind, &[KIND_SERIES], SERIES_LOG_DIR)?;
-            whole &= self.add_record(&record.payload, SERIES_LOG_DIR, damaged);
+            check_kind(record.kind, &[KIND_SERIES, KIND_SERIES_PACKED], SERIES_LOG_DIR)?;
+            let plain = match record.kind {
+                KIND_SERIES_PACKED => unpack(&record.payload).unwrap_or_default(),
+                _ => record.payload,
+            };
+            whole &= self.add_record(&plain, SERIES_LOG_DIR, damaged);
         }
         self.logged_slots = self.head.registry.len();
         whole &= !remember_damage("series log", replay.damage(), damaged);
@@ -433,7 +444,7 @@ impl Memory {
     ) -> Result<(), Error> {
         self.logged_slots = 0;
         for block in blocks {
-            match block.read_series_file() {
+            match block.read_series() {
                 Ok(rows) => {
                     for (id, labels) in rows.entries() {
                         self.add_series(id, labels.text(), labels.ends());

@@ -10,6 +10,8 @@ pub mod appliance;
 pub mod fake_inbox;
 /// Targets that misbehave.
 pub mod fake_target;
+/// Random queries that two servers must answer alike.
+pub mod grammar;
 /// HTTP with a deadline.
 pub mod http;
 /// Child processes, free ports, waiting for a condition.

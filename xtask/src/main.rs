@@ -45,6 +45,8 @@ cargo xtask COMMAND
   licences           licences and sources of all dependencies
   soak [--minutes N | --kills N] [--seed S]
                      kills, power cuts and flipped bits of a simulated store
+  soak reference [--minutes N | --cases N] [--seed S]
+                     random expressions on random series: the engine against a naive reference
   fuzz [TARGET] [--seconds N] [--seed S]
                      hostile bytes for the decoders
   planted            the fault tests notice a missing fsync, directory sync and checksum

@@ -16,6 +16,8 @@ mod golden;
 pub mod hunt;
 /// What another server left on disk.
 mod import;
+/// PromQL: texts, and questions about series.
+mod queries;
 /// Checksums made right again.
 pub mod seal;
 
@@ -36,7 +38,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 18] = [
+pub const ALL: [Target; 19] = [
     Target {
         name: "journal_replay",
         seeds: files::segments,
@@ -95,7 +97,18 @@ pub const ALL: [Target; 18] = [
         keep_length: false,
         run: bytes::exposition,
     },
-    Target { name: "promql", seeds: bytes::promql_seeds, keep_length: false, run: bytes::promql },
+    Target {
+        name: "promql",
+        seeds: queries::promql_seeds,
+        keep_length: false,
+        run: queries::promql,
+    },
+    Target {
+        name: "evaluator",
+        seeds: queries::evaluator_seeds,
+        keep_length: false,
+        run: queries::evaluator,
+    },
     Target {
         name: "import_chunk",
         seeds: import::chunk_seeds,

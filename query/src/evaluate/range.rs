@@ -4,6 +4,7 @@
 //!
 //! Not here: the functions themselves (`kernel`).
 
+use model::Labels;
 use promql::ast::{Call, Expr, ExprKind, Extension, MatrixSelector, Span};
 
 use super::Evaluator;
@@ -13,6 +14,7 @@ use crate::error::Error;
 use crate::fold::FoldOp;
 use crate::fragment::{Leaf, Partial};
 use crate::kernel::RangeFunction;
+use crate::ledger::{Ledger, Pace};
 use crate::names::METRIC_TYPE;
 
 /// A range function with its scalar parameters evaluated.
@@ -41,8 +43,35 @@ impl Evaluator<'_> {
         let param_span = scalars.first().map_or(argument.span, |scalar| scalar.span);
         let params = scalars.into_iter().map(|arg| self.eval_scalar(arg));
         let params = params.collect::<Result<Vec<_>, _>>()?;
-        check_factors(function, &params)?;
+        self.check_factors(function, argument, &params)?;
         Ok(Some(RangeCall { function, argument, params, param_span }))
+    }
+
+    /// Factors of smoothing lie between 0 and 1, at least where there is anything to smooth.
+    fn check_factors(
+        &self,
+        function: RangeFunction,
+        argument: &Expr,
+        params: &[Vec<f64>],
+    ) -> Result<(), Error> {
+        if function != RangeFunction::DoubleExponentialSmoothing {
+            return Ok(());
+        }
+        let is_wrong = |factor: f64| factor <= 0.0 || factor >= 1.0;
+        if !params.iter().flatten().any(|factor| is_wrong(*factor)) {
+            return Ok(());
+        }
+        let present = self.any_in_range(argument)?;
+        for (values, name, short) in [(&params[0], "smoothing", "sf"), (&params[1], "trend", "tf")]
+        {
+            let mut used = values.iter().zip(&present).filter(|(_, present)| **present);
+            if let Some((value, _)) = used.find(|(factor, _)| is_wrong(**factor)) {
+                return Err(Error::Execution(format!(
+                    "invalid {name} factor. Expected: 0 < {short} < 1, got: {value:.6}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Evaluates a range function.
@@ -56,7 +85,12 @@ impl Evaluator<'_> {
             ExprKind::Subquery(subquery) => self.subquery_function(&range, subquery)?,
             _ => return Err(Error::Execution("a range is missing".to_owned())),
         };
-        self.note_range(&range, &block);
+        self.finish_range(&range, block)
+    }
+
+    /// What follows once the numbers of a range function are there: notes, and its names go.
+    pub fn finish_range(&self, range: &RangeCall, block: Block) -> Result<Block, Error> {
+        self.note_range(range, &block);
         if range.function.keeps_name() { Ok(block) } else { self.drop_names(block) }
     }
 
@@ -93,12 +127,20 @@ impl Evaluator<'_> {
     /// Warns about what the function was given, once it gave something.
     fn note_range(&self, range: &RangeCall, block: &Block) {
         let span = range.argument.span;
+        let pace = self.pace();
         for (series, key) in block.keys().iter().enumerate() {
+            if pace.is_over(64) {
+                return;
+            }
+            let is_quantile = range.function == RangeFunction::Quantile;
+            if !is_quantile && range.function.suits(&key.labels) {
+                continue; // There is nothing to say.
+            }
             if block.points(series).next().is_none() {
                 continue; // Histograms are counters whatever their name.
             }
             self.note_counter(range.function, span, &key.labels);
-            if range.function == RangeFunction::Quantile {
+            if is_quantile {
                 for (step, _) in block.points(series) {
                     let phi = range.params[0][step];
                     if !(0.0..=1.0).contains(&phi) {
@@ -110,23 +152,14 @@ impl Evaluator<'_> {
     }
 
     /// Says so when `rate` or `increase` was asked of something that is no counter by its name.
-    pub fn note_counter(&self, function: RangeFunction, span: Span, labels: &model::Labels) {
-        if !matches!(function, RangeFunction::Rate | RangeFunction::Increase) {
+    pub fn note_counter(&self, function: RangeFunction, span: Span, labels: &Labels) {
+        if function.suits(labels) {
             return;
         }
         let name = labels.metric_name();
-        if name.is_empty() {
-            return;
-        }
         match labels.get(METRIC_TYPE) {
-            Some("counter" | "histogram") => {}
             Some(_) => self.context.notes.type_is_not_a_counter(span, name),
-            None => {
-                let suffixes = ["_total", "_sum", "_count", "_bucket"];
-                if !suffixes.iter().any(|suffix| name.ends_with(suffix)) {
-                    self.context.notes.possibly_not_a_counter(span, name);
-                }
-            }
+            None => self.context.notes.possibly_not_a_counter(span, name),
         }
     }
 
@@ -138,13 +171,13 @@ impl Evaluator<'_> {
             let prepared = self.prepare_range(&range, matrix)?;
             return self.any_in_leaf(prepared);
         }
-        Ok(any_valid(&self.range_function(range)?))
+        any_valid(&self.range_function(range)?, &self.context.ledger)
     }
 
     /// At which steps a leaf gives any value at all.
     pub fn any_in_leaf(&self, mut prepared: PreparedLeaf) -> Result<Vec<bool>, Error> {
         if !prepared.beside.is_empty() {
-            return Ok(any_valid(&self.run_plain(prepared)?));
+            return any_valid(&self.run_plain(prepared)?, &self.context.ledger);
         }
         let group_of = vec![0; prepared.selection.ids.len()];
         prepared.partial = Some(Partial { op: FoldOp::Group, group_of, groups: 1 });
@@ -154,28 +187,35 @@ impl Evaluator<'_> {
 }
 
 /// At which steps any series of a block has a value.
-pub fn any_valid(block: &Block) -> Vec<bool> {
+pub fn any_valid(block: &Block, ledger: &Ledger) -> Result<Vec<bool>, Error> {
     let mut any = vec![false; block.steps()];
+    let pace = Pace::new(ledger);
     for series in 0..block.len() {
+        pace.spend(block.steps() * 4)?;
         for (step, any) in any.iter_mut().enumerate() {
             *any |= block.has(series, step);
         }
     }
-    any
+    Ok(any)
 }
 
-fn check_factors(function: RangeFunction, params: &[Vec<f64>]) -> Result<(), Error> {
-    if function != RangeFunction::DoubleExponentialSmoothing {
-        return Ok(());
-    }
-    for (values, name, short) in [(&params[0], "smoothing", "sf"), (&params[1], "trend", "tf")] {
-        if let Some(value) = values.iter().find(|value| !(**value > 0.0 && **value < 1.0)) {
-            return Err(Error::Execution(format!(
-                "invalid {name} factor. Expected: 0 < {short} < 1, got: {value:.6}"
-            )));
+impl RangeFunction {
+    /// Whether it is asked of a fitting metric, as far as its name and type tell: `rate` and
+    /// `increase` want counters.
+    pub fn suits(self, labels: &Labels) -> bool {
+        if !matches!(self, RangeFunction::Rate | RangeFunction::Increase) {
+            return true;
         }
+        let name = labels.metric_name();
+        let is_counter = || match labels.get(METRIC_TYPE) {
+            Some(kind) => matches!(kind, "counter" | "histogram"),
+            None => {
+                let suffixes = ["_total", "_sum", "_count", "_bucket"];
+                suffixes.iter().any(|suffix| name.ends_with(suffix))
+            }
+        };
+        name.is_empty() || is_counter()
     }
-    Ok(())
 }
 
 fn check_extension(extension: Extension, function: RangeFunction) -> Result<(), Error> {

@@ -23,7 +23,7 @@ use crate::fold::Fold;
 use crate::kernel::counter::Kind;
 use crate::kernel::window::{Reach, find};
 use crate::kernel::{Frames, Input, RangeFunction, Row, Samples, Window, extended, lookback};
-use crate::ledger::Charge;
+use crate::ledger::{Charge, Pace};
 use crate::source::SeriesReader;
 
 /// Numbers of one output batch, about; a larger answer leaves in several.
@@ -50,6 +50,8 @@ struct SeriesEvaluator {
     windows: Vec<Window>,
     /// Samples in all windows, once per window.
     windows_total: usize,
+    /// Samples looked at that the tally does not know yet.
+    looked_at: usize,
     /// Holds the samples of the widest window.
     widest: Charge,
     work: usize,
@@ -63,6 +65,7 @@ impl Work {
             ts: Vec::new(),
             windows: Vec::new(),
             windows_total: 0,
+            looked_at: 0,
             widest: fragment.ledger.nothing(),
             work: 0,
         };
@@ -112,6 +115,9 @@ impl Work {
         let mut out = RowsBuilder::new(&fragment);
         let mut samples_read = 0;
         while out.values.len() < BATCH_VALUES {
+            if let Some(failure) = fragment.failure.get() {
+                return Err(failure.clone());
+            }
             let Some(run) = reader.next_series()? else { break };
             samples_read += run.ts.len();
             let samples = Samples { ts: run.ts, values: run.values };
@@ -129,6 +135,7 @@ impl Work {
             }
         }
         add(&fragment.tally.samples_read, samples_read);
+        add(&fragment.tally.samples_total, std::mem::take(&mut self.evaluator.looked_at));
         Ok((!out.positions.is_empty()).then_some(out))
     }
     fn partial_batch(&self, fold: &Fold) -> Result<RecordBatch, Error> {
@@ -164,7 +171,7 @@ impl SeriesEvaluator {
         if let Leaf::LookBack { output, .. } = &fragment.leaf {
             self.find_windows(fragment, samples.ts, right_ms);
             lookback::newest(samples, &self.windows, *output, &mut self.row);
-            add(&fragment.tally.samples_total, self.row.count());
+            self.looked_at += self.row.count();
         } else {
             let cleaned = without_stale(samples);
             let samples = match &cleaned {
@@ -174,9 +181,10 @@ impl SeriesEvaluator {
             if self.find_windows(fragment, samples.ts, right_ms) {
                 self.measure_windows()?;
             }
-            add(&fragment.tally.samples_total, self.windows_total);
+            self.looked_at += self.windows_total;
             self.work = self.work.saturating_add(self.windows_total);
-            range(fragment, samples, &self.windows, &mut self.row);
+            let pace = Pace::new(&fragment.ledger);
+            range(fragment, samples, (&self.windows, &pace), &mut self.row);
         }
         if once {
             self.row.spread_first();
@@ -218,14 +226,20 @@ impl Iterator for Work {
             Ok(batch) => batch.map(Ok),
             Err(problem) => {
                 self.is_done = true;
-                Some(Err(DataFusionError::External(Box::new(problem))))
+                let first = self.fragment.failure.get_or_init(|| problem).clone();
+                Some(Err(DataFusionError::External(Box::new(first))))
             }
         }
     }
 }
 
 /// Evaluates a range function or a smoothed selector.
-fn range(fragment: &Fragment, samples: Samples, windows: &[Window], row: &mut Row) {
+fn range(
+    fragment: &Fragment,
+    samples: Samples,
+    (windows, pace): (&[Window], &Pace),
+    row: &mut Row,
+) {
     let times = &fragment.times;
     let steps = windows.len();
     let frames = |range_ms| Frames {
@@ -237,10 +251,10 @@ fn range(fragment: &Fragment, samples: Samples, windows: &[Window], row: &mut Ro
         Leaf::LookBack { .. } => {}
         Leaf::Smoothed { lookback_ms } => {
             let frames = frames(*lookback_ms);
-            extended::instant(&Input { samples, windows, frames, params: &[] }, row);
+            extended::instant(&Input { samples, windows, frames, params: &[], pace }, row);
         }
         Leaf::Range { function, range_ms, params, extension } => {
-            let input = Input { samples, windows, frames: frames(*range_ms), params };
+            let input = Input { samples, windows, frames: frames(*range_ms), params, pace };
             match extension {
                 None => function.evaluate(&input, row),
                 Some((extension, _)) => extend(*function, *extension, &input, row),
@@ -272,6 +286,9 @@ fn without_stale(samples: Samples) -> Option<(Vec<i64>, Vec<f64>)> {
     Some(pairs.filter(|(_, value)| !is_stale_nan(*value)).unzip())
 }
 
+/// Rows that are charged for at once, at most.
+const ROWS_CHARGED_MAX: usize = 64;
+
 /// Collects plain rows into one batch.
 struct RowsBuilder {
     positions: Vec<u32>,
@@ -279,6 +296,7 @@ struct RowsBuilder {
     valid: BooleanBufferBuilder,
     steps: usize,
     charge: Charge,
+    charged_rows: usize,
 }
 
 impl RowsBuilder {
@@ -289,11 +307,17 @@ impl RowsBuilder {
             valid: BooleanBufferBuilder::new(0),
             steps: fragment.times.right_ms.len(),
             charge: fragment.ledger.nothing(),
+            charged_rows: 0,
         }
     }
 
     fn push(&mut self, position: usize, row: &Row) -> Result<(), Error> {
-        self.charge.grow(0, self.steps * 8 + self.steps / 8)?;
+        if self.positions.len() == self.charged_rows {
+            // Twice as many as before: the account is not asked for every row.
+            let more = self.charged_rows.clamp(1, ROWS_CHARGED_MAX);
+            self.charge.grow(0, more * (self.steps * 8 + self.steps / 8))?;
+            self.charged_rows += more;
+        }
         self.positions.push(u32::try_from(position).expect("the evaluator caps a selection"));
         self.values.extend_from_slice(&row.values);
         if row.valid.contains(&false) {

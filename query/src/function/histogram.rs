@@ -40,37 +40,56 @@ enum Shape<'a> {
     Native(&'a NativeHistogram),
 }
 
-impl Histogram {
+/// The numbers of a histogram's buckets.
+struct Columns<'b> {
+    block: &'b Block,
+    histogram: &'b Histogram,
+    /// Bound, series and values of each bucket; whether there is a number at every step.
+    buckets: Vec<(f64, usize, &'b [f64], bool)>,
+}
+
+impl<'b> Columns<'b> {
+    fn new(block: &'b Block, histogram: &'b Histogram) -> Columns<'b> {
+        let column = |(upper, series): &(f64, usize)| {
+            (*upper, *series, block.values(*series), block.is_full(*series))
+        };
+        let buckets = histogram.buckets.iter().map(column).collect();
+        Columns { block, histogram, buckets }
+    }
+
     /// What is there at a step; nothing when there are both kinds.
-    fn at<'b>(
+    fn at(
         &self,
         noted: (&Notes, Span),
-        block: &'b Block,
         step: usize,
         buckets: &mut Vec<Bucket>,
     ) -> Option<Shape<'b>> {
         buckets.clear();
-        buckets.extend(self.buckets.iter().filter_map(|(upper, series)| {
-            block.get(*series, step).map(|count| Bucket { upper: *upper, count })
+        buckets.extend(self.buckets.iter().filter_map(|(upper, series, values, is_full)| {
+            let is_there = *is_full || self.block.is_valid(*series, step);
+            is_there.then(|| Bucket { upper: *upper, count: values[step] })
         }));
-        let native = self.natives.iter().find_map(|series| block.histogram(*series, step));
+        let mut natives = self.histogram.natives.iter();
+        let native = natives.find_map(|series| self.block.histogram(*series, step));
         match (buckets.is_empty(), native) {
             (true, None) => None,
             (false, None) => Some(Shape::Classic),
             (true, Some(native)) => Some(Shape::Native(native)),
             (false, Some(_)) => {
                 let text = "vector contains a mix of classic and native histograms";
-                noted.0.warning(noted.1, text, self.key.labels.metric_name());
+                noted.0.warning(noted.1, text, self.histogram.key.labels.metric_name());
                 None
             }
         }
     }
 }
 
-fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
+fn gather(own: &Evaluator, span: Span, block: &Block) -> Result<Vec<Histogram>, Error> {
     let mut histograms: Vec<Histogram> = Vec::new();
     let mut positions: HashMap<Labels, usize> = HashMap::new();
+    let pace = own.pace();
     for (series, key) in block.keys().iter().enumerate() {
+        pace.spend(256)?;
         let is_native = block.histograms(series).next().is_some();
         let has_floats = !is_native || block.points(series).next().is_some();
         let le = key.labels.get(BUCKET).unwrap_or("");
@@ -90,7 +109,11 @@ fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
         histograms[position].buckets.extend(upper.map(|upper| (upper, series)));
         histograms[position].natives.extend(is_native.then_some(series));
     }
-    histograms
+    for histogram in &mut histograms {
+        // Once, rather than at every step.
+        histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    Ok(histograms)
 }
 
 /// `histogram_count` and others that make one number of a native histogram; of numbers nothing.
@@ -107,7 +130,9 @@ pub fn property(own: &Evaluator, name: &str, argument: &Expr) -> Result<Block, E
     let block = inner.eval_vector(argument)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
+    let pace = own.pace();
     for (series, key) in block.keys().iter().enumerate() {
+        pace.spend(64 + block.steps())?;
         row.clear();
         block.histograms(series).for_each(|(step, own)| row.set(step, of(own)));
         builder.push(key.clone(), &row)?;
@@ -120,7 +145,7 @@ pub fn quantile(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let phis = own.eval_scalar(&args[0])?;
     let block = own.for_histograms(true).eval_vector(&args[1])?;
     check_phis(own, args[0].span, &phis);
-    let histograms = gather(own, args[1].span, &block);
+    let histograms = gather(own, args[1].span, &block)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
     for histogram in &histograms {
@@ -138,7 +163,7 @@ pub fn quantiles(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let Some(label) = label_name(&label) else {
         return Err(Error::Execution(format!("invalid label name {}", quoted(&label))));
     };
-    let histograms = gather(own, args[0].span, &block);
+    let histograms = gather(own, args[0].span, &block)?;
     let mut builder = MergingBuilder::new(block.steps(), &own.context.ledger);
     for argument in &args[2..] {
         let phis = own.eval_scalar(argument)?;
@@ -150,7 +175,7 @@ pub fn quantiles(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
             push_by_phi(&mut builder, own, (&histogram.key, label), &phis, &row)?;
         }
     }
-    let block = builder.finish(&own.context.ledger)?;
+    let block = builder.finish();
     own.drop_names(block)
 }
 
@@ -196,11 +221,15 @@ fn quantile_row(
     row: &mut Row,
 ) {
     row.clear();
-    let mut buckets = Vec::new();
+    let columns = Columns::new(block, histogram);
+    let mut buckets = Vec::with_capacity(histogram.buckets.len());
+    let (notes, metric) = (&own.context.notes, histogram.key.labels.metric_name());
+    let pace = own.pace();
     for (step, phi) in phis.iter().enumerate() {
-        let notes = &own.context.notes;
-        let metric = histogram.key.labels.metric_name();
-        let (value, raised) = match histogram.at((notes, span), block, step, &mut buckets) {
+        if pace.is_over(64 + 16 * histogram.buckets.len()) {
+            return;
+        }
+        let (value, raised) = match columns.at((notes, span), step, &mut buckets) {
             None => continue,
             Some(Shape::Classic) => quantile_of(*phi, &mut buckets),
             Some(Shape::Native(native)) => {
@@ -213,7 +242,7 @@ fn quantile_row(
         };
         row.set(step, value);
         if let Some(raised) = raised {
-            own.context.notes.forced_monotonicity(span, metric, raised, own.grid.at(step));
+            notes.forced_monotonicity(span, metric, raised, own.grid.at(step));
         }
     }
 }
@@ -222,17 +251,19 @@ fn quantile_row(
 pub fn fraction(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let (lower, upper) = (own.eval_scalar(&args[0])?, own.eval_scalar(&args[1])?);
     let block = own.for_histograms(true).eval_vector(&args[2])?;
-    let histograms = gather(own, args[2].span, &block);
+    let histograms = gather(own, args[2].span, &block)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
     let mut buckets = Vec::new();
+    let pace = own.pace();
     for histogram in &histograms {
-        own.context.ledger.check()?;
         row.clear();
+        let columns = Columns::new(&block, histogram);
         for step in 0..block.steps() {
+            pace.spend(64 + 16 * histogram.buckets.len())?;
             let noted = (&own.context.notes, args[2].span);
             let (lower, upper) = (lower[step], upper[step]);
-            let value = match histogram.at(noted, &block, step, &mut buckets) {
+            let value = match columns.at(noted, step, &mut buckets) {
                 None => continue,
                 Some(Shape::Classic) => fraction_of(lower, upper, &mut buckets),
                 Some(Shape::Native(native)) => {

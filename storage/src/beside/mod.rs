@@ -14,7 +14,7 @@
 //! Not here: numbers (`memtable`), which series there are (`series`, `index`).
 
 /// A histogram as few bytes.
-mod codec;
+pub mod codec;
 /// The histograms of one series in memory.
 mod histograms;
 /// The start timestamps of one series in memory.

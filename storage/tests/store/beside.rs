@@ -46,7 +46,7 @@ fn histogram(seed: u64) -> Histogram {
 }
 
 /// To the bit; NaN sums have no equality of their own.
-fn text(own: &Histogram) -> String {
+pub fn text(own: &Histogram) -> String {
     format!("{own:?} {:x}", own.sum.to_bits())
 }
 
@@ -84,7 +84,7 @@ fn exemplar(at_ms: i64, value: f64) -> Exemplar {
     Exemplar { at: TimestampMs(at_ms), value, labels }
 }
 
-fn exemplars(store: &Store) -> Vec<(Labels, Vec<Exemplar>)> {
+pub fn exemplars(store: &Store) -> Vec<(Labels, Vec<Exemplar>)> {
     let found = store.exemplars(&[Vec::new()], TimeRange::ALL).unwrap();
     found.into_iter().map(|own| (own.labels, own.exemplars)).collect()
 }
@@ -94,7 +94,7 @@ fn told(help: &str) -> Metadata {
 }
 
 /// One batch with everything: numbers in series 0 to 2, histograms in 2 to 5 (2 at another instant).
-fn full_batch(at_ms: i64) -> Batch {
+pub fn full_batch(at_ms: i64) -> Batch {
     let mut batch = Batch::new();
     for number in 0..6 {
         let series = batch.series(&labels(number));

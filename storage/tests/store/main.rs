@@ -12,6 +12,8 @@ mod concurrency;
 mod crash;
 /// Damage on disk.
 mod damage;
+/// A flipped bit and a lost sector in every file.
+mod flips;
 /// A full disk, and one that refuses to read.
 mod full;
 /// Questions about labels.

@@ -216,7 +216,12 @@ fn responses(route: &Route) -> utoipa::openapi::Responses {
         Answer::Json(shape) => (200, ResponseBuilder::new().content(JSON, content(shape.clone()))),
         Answer::Bytes(kinds) => {
             let empty = ResponseBuilder::new();
-            (200, kinds.iter().fold(empty, |all, kind| all.content(*kind, bytes())))
+            let own = |kind: &str| match kind {
+                // A tree, once it is read.
+                "application/yaml" => content(shape::any()),
+                _ => bytes(),
+            };
+            (200, kinds.iter().fold(empty, |all, kind| all.content(*kind, own(kind))))
         }
         Answer::Nothing => (204, ResponseBuilder::new()),
     };

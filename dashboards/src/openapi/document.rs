@@ -160,7 +160,7 @@ fn request_body(
     let builder = RequestBodyBuilder::new();
     match &route.body {
         Body::Json(shape) => Some(
-            builder.content(JSON, content(shape.clone())).required(Some(Required::True)).build(),
+            builder.content(JSON, content(Shape::clone(shape))).required(Some(Required::True)).build(),
         ),
         Body::Bytes(kinds) => {
             let all = kinds.iter().fold(builder, |all, kind| all.content(*kind, bytes()));
@@ -210,9 +210,6 @@ fn enveloped(shape: &Shape) -> ResponseBuilder {
 fn responses(route: &Route) -> utoipa::openapi::Responses {
     let (code, good) = match &route.answer {
         Answer::Data(shape) => (200, enveloped(shape)),
-        Answer::DataOr(shape, kinds) => {
-            (200, kinds.iter().fold(enveloped(shape), |all, kind| all.content(*kind, bytes())))
-        }
         Answer::Json(shape) => (200, ResponseBuilder::new().content(JSON, content(shape.clone()))),
         Answer::Bytes(kinds) => {
             let empty = ResponseBuilder::new();
@@ -225,6 +222,7 @@ fn responses(route: &Route) -> utoipa::openapi::Responses {
         }
         Answer::Nothing => (204, ResponseBuilder::new()),
     };
+    let good = route.or_bytes.iter().fold(good, |all, kind| all.content(*kind, bytes()));
     let mut all =
         ResponsesBuilder::new().response(code.to_string(), good.description("as asked").build());
     for (code, meaning) in &route.also {

@@ -19,9 +19,6 @@ use crate::{lifecycle, ui};
 /// Longest body of a remote read request, packed.
 const READ_BYTES_MAX: usize = 1024 * 1024;
 
-/// What rows come as beside JSON.
-const SQL_KINDS: [&str; 2] = ["text/csv", "application/vnd.apache.arrow.stream"];
-
 /// Every route.
 pub fn table() -> Vec<Route> {
     let parts = [
@@ -93,12 +90,15 @@ fn queries() -> Vec<Route> {
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)
             .takes([
-                Parameter::new("query", Kind::Text, "The statement.").required().like("select 1"),
+                Parameter::new("query", Kind::Text, "The statement; q is the same.")
+                    .required()
+                    .like("select 1"),
                 Parameter::new("format", Kind::Choice(&["json", "csv", "arrow"]), "Of the answer."),
                 LIMIT,
                 TIMEOUT,
             ])
-            .answer(Answer::DataOr(data::sql(), &SQL_KINDS)),
+            .data(data::sql())
+            .or_bytes(&["text/csv", "application/vnd.apache.arrow.stream"]),
     ]
 }
 
@@ -385,7 +385,7 @@ fn alerts() -> Vec<Route> {
         Route::new(Access::Write, "/api/v2/alerts", "postAlerts", "Takes alerts")
             .on(&[Verb::Post], alertmanager::post_alerts)
             .narrowed()
-            .body(Body::Json(data::postable_alerts()), BODY_BYTES_MAX)
+            .body(Body::Json(Box::new(data::postable_alerts())), BODY_BYTES_MAX)
             .also(200, "durable"),
         read("/api/v2/alerts/groups", "alertGroups", "Alerts by group")
             .get(alertmanager::groups)

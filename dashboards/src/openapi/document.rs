@@ -160,7 +160,10 @@ fn request_body(
     let builder = RequestBodyBuilder::new();
     match &route.body {
         Body::Json(shape) => Some(
-            builder.content(JSON, content(Shape::clone(shape))).required(Some(Required::True)).build(),
+            builder
+                .content(JSON, content(Shape::clone(shape)))
+                .required(Some(Required::True))
+                .build(),
         ),
         Body::Bytes(kinds) => {
             let all = kinds.iter().fold(builder, |all, kind| all.content(*kind, bytes()));

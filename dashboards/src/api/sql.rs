@@ -63,6 +63,8 @@ pub async fn sql(
         }
     });
     let first = futures::stream::iter(first.map(Ok));
+    // A body may be asked again after its end.
+    let rest = futures::StreamExt::fuse(rest);
     let body = Body::from_stream(futures::StreamExt::chain(first, rest));
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
 }

@@ -84,7 +84,8 @@ fn queries() -> Vec<Route> {
         read("/api/v1/explain", "explain", "What each part of a query costs")
             .get_post(explain::explain)
             .narrowed()
-            .takes([QUERY, TIME, START, END, STEP, TIMEOUT, LOOKBACK])
+            .takes([QUERY, TIME, START, END, Parameter { is_required: false, ..STEP }])
+            .takes([TIMEOUT, LOOKBACK])
             .data(data::explained()),
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)

@@ -63,6 +63,8 @@ mod manifest;
 mod repair;
 /// Deletions, and what they hide.
 pub mod tombstone;
+/// Deletions that are taken back.
+mod undelete;
 /// Which series match.
 mod index;
 /// Questions about labels.

@@ -75,6 +75,9 @@ impl RowGroup {
 
     /// Adds all samples of a series.
     pub fn add(&mut self, sid: u32, instants_ms: &[i64], values: &[f64]) {
+        if values.is_empty() {
+            return; // A series with nothing but histograms: no run of rows must name it.
+        }
         let start = self.place();
         self.ts.extend_from_slice(instants_ms);
         let exponent = match decimal::append_mantissas(values, &mut self.v_int) {

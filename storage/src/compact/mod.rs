@@ -43,6 +43,7 @@ const SCRATCH_SPARE_BYTES: u64 = 1024 * 1024;
 pub fn upkeep(shared: &Shared) {
     let done = retention::apply(shared).and_then(|()| merge_due(shared, false));
     let mut counters = lock(&shared.counters);
+    counters.upkeeps += 1;
     match done {
         Ok(()) => counters.upkeep_failure = None,
         Err(error) => {

@@ -6,7 +6,7 @@
 //!
 //! Not here: one pool of targets (`pool`), one loop (`worker`), one scrape (`scrape`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ use crate::deliver::{Deliver, WAITING_BYTES_MAX};
 use crate::discovery::file::Files;
 use crate::http::HttpClient;
 use crate::pool::{Pool, View, Wanted, Workshop};
+use crate::relabel;
 use crate::scrape::Origin;
-use crate::status::{Counters, Stats, TargetStatus};
+use crate::status::{Counters, Dropped, RelabelStep, Stats, TargetStatus};
 use crate::target::{self, Target};
 
 /// How often target files are looked at. Reading them costs little; waiting minutes costs trust.
@@ -77,8 +78,11 @@ struct Inner {
 
 #[derive(Default)]
 struct Views {
+    /// None for the exporters inside the process.
+    job: Option<Arc<Job>>,
     views: Vec<View>,
     dropped: u64,
+    dropped_labels: Vec<Labels>,
 }
 
 #[derive(Default)]
@@ -186,6 +190,44 @@ impl Collector {
         targets
     }
 
+    /// Names of all pools, sorted: the jobs, and those of the exporters inside the process.
+    pub fn pools(&self) -> Vec<String> {
+        let views = self.inner.views.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names: BTreeSet<String> =
+            views.keys().filter(|name| !name.is_empty()).cloned().collect();
+        let inside = views.get("").map(|own| own.views.iter()).into_iter().flatten();
+        names.extend(inside.map(|view| view.status().pool));
+        names.into_iter().collect()
+    }
+
+    /// What relabelling dropped, by pool.
+    pub fn dropped(&self) -> BTreeMap<String, Dropped> {
+        let views = self.inner.views.read().unwrap_or_else(PoisonError::into_inner);
+        let jobs = views.iter().filter(|(name, _)| !name.is_empty());
+        let dropped =
+            |own: &Views| Dropped { count: own.dropped, labels: own.dropped_labels.clone() };
+        jobs.map(|(name, own)| (name.clone(), dropped(own))).collect()
+    }
+
+    /// What each target relabelling rule of a pool makes of a label set, up to the one that drops
+    /// it. `None` when there is no such pool.
+    pub fn relabel_steps(&self, pool: &str, labels: &Labels) -> Option<Vec<RelabelStep>> {
+        let views = self.inner.views.read().unwrap_or_else(PoisonError::into_inner);
+        let job = views.get(pool)?.job.clone()?;
+        drop(views);
+        let mut builder = labels.to_builder();
+        let mut steps = Vec::new();
+        for rule in &job.relabel {
+            let keep = relabel::apply(std::slice::from_ref(rule), &mut builder);
+            let output = if keep { builder.clone().build() } else { Labels::empty() };
+            steps.push(RelabelStep { rule: rule.clone(), output, keep });
+            if !keep {
+                break;
+            }
+        }
+        Some(steps)
+    }
+
     /// The counters.
     pub fn stats(&self) -> Stats {
         let mut stats = self.inner.workshop.counters.now();
@@ -220,7 +262,8 @@ impl Inner {
         let wanted = sources.into_iter().map(wanted_inside).collect();
         state.inside.sync(&self.workshop, wanted).await;
         // No job of the configuration can have the empty name.
-        self.show("", Some(Views { views: state.inside.views(), dropped: 0 }));
+        let inside = Views { views: state.inside.views(), ..Views::default() };
+        self.show("", Some(inside));
     }
 
     async fn apply_job(self: &Arc<Inner>, job: Job, old: Option<JobState>) -> JobState {
@@ -257,7 +300,13 @@ impl Inner {
             origin: Origin::Http(self.http.clone()),
         });
         pool.sync(&self.workshop, wanted.collect()).await;
-        self.show(&job.name, Some(Views { views: pool.views(), dropped: plan.dropped }));
+        let views = Views {
+            job: Some(job.clone()),
+            views: pool.views(),
+            dropped: plan.dropped,
+            dropped_labels: plan.dropped_labels,
+        };
+        self.show(&job.name, Some(views));
     }
 
     fn show(&self, name: &str, views: Option<Views>) {

@@ -2,6 +2,9 @@
 //!
 //! Place in the flow: `worker` (one batch per scrape) → **`Deliver`** → `model::Append`.
 //!
+//! Scrapes come one by one, all over the interval. Each would cost the store a sync of its own, so
+//! batches gather for a moment and go together.
+//!
 //! When the store can't take samples for a while (disk full), batches wait here in order, up to a
 //! limit of bytes; the oldest goes first when the room is full, and is counted. So a short trouble
 //! costs nothing, and a long one never the memory.
@@ -17,6 +20,7 @@ use std::time::Duration;
 
 use model::append::SeriesKey;
 use model::{Append, Appended, Batch, SeriesIx};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::status::Counters;
@@ -30,6 +34,16 @@ const APPEND_DEADLINE: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
+/// How long batches gather: seldom enough that syncs cost little, often enough that nobody sees it.
+const GATHERING: Duration = Duration::from_millis(200);
+/// Of a short scrape interval, gathering takes at most one part in this.
+const GATHERING_SHARE: u64 = 5;
+
+/// How long the batches of a target gather with those of others.
+pub(crate) fn gathering(interval_ms: u64) -> Duration {
+    GATHERING.min(Duration::from_millis(interval_ms / GATHERING_SHARE))
+}
+
 /// Hands batches to the store.
 pub(crate) struct Deliver {
     append: Arc<dyn Append>,
@@ -37,6 +51,7 @@ pub(crate) struct Deliver {
     queue: Mutex<Queue>, // Held for pushes and pops, never over a commit.
     arrived: tokio::sync::Notify,
     waiting_bytes_max: usize,
+    began: Instant,
 }
 
 #[derive(Default)]
@@ -61,7 +76,15 @@ impl Deliver {
         waiting_bytes_max: usize,
     ) -> Deliver {
         let arrived = tokio::sync::Notify::new();
-        Deliver { append, counters, queue: Mutex::default(), arrived, waiting_bytes_max }
+        let (queue, began) = (Mutex::default(), Instant::now());
+        Deliver { append, counters, queue, arrived, waiting_bytes_max, began }
+    }
+
+    /// Waits for the next moment at which batches go together.
+    pub(crate) async fn gather(&self, period: Duration) {
+        let period_ms = period.as_millis().max(1);
+        let ahead_ms = period_ms - self.began.elapsed().as_millis() % period_ms;
+        tokio::time::sleep(Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0))).await;
     }
 
     /// Commits a batch, or lets it wait; `None` when it waits.

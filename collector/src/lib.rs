@@ -62,7 +62,8 @@ pub mod status;
 pub use collector::{Collector, Parts, Source};
 pub use config::Config;
 pub use http::HttpClient;
-pub use status::{Health, Stats, TargetStatus};
+pub use scrape::credentials;
+pub use status::{Dropped, Health, RelabelStep, Stats, TargetStatus};
 
 #[cfg(test)]
 mod tests;

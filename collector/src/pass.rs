@@ -25,7 +25,7 @@ use crate::exposition::series::{self, Pair};
 use crate::exposition::text::{Line, Lines, RawExemplar, RawFamily};
 use crate::relabel;
 use crate::report::{self, Report};
-use crate::staleness::{Entry, Key, Tracker};
+use crate::staleness::{Key, Tracker};
 
 /// What a label is called when the target's own label has its name.
 const EXPORTED_PREFIX: &str = "exported_";
@@ -81,9 +81,16 @@ pub(crate) struct Sheet {
     pub(crate) duplicates: u64,
     /// Why the scrape failed.
     pub(crate) error: Option<String>,
+    /// Whether the store is told the labels of some series.
+    describes: bool,
 }
 
 impl Sheet {
+    fn with_capacity(series: usize) -> Sheet {
+        let (batch, slots) = (Batch::with_capacity(series, series), Vec::with_capacity(series));
+        Sheet { batch, slots, ..Sheet::default() }
+    }
+
     fn name(&mut self, slot: Slot, id: SeriesId) -> SeriesIx {
         self.slots.push(slot);
         self.batch.known_series(id)
@@ -91,6 +98,7 @@ impl Sheet {
 
     fn describe(&mut self, slot: Slot, labels: &Labels) -> SeriesIx {
         self.slots.push(slot);
+        self.describes = true;
         self.batch.series(labels)
     }
 }
@@ -117,7 +125,7 @@ impl Session {
         page: Result<&Page, String>,
         at: TimestampMs,
     ) -> Sheet {
-        let mut sheet = Sheet::default();
+        let mut sheet = Sheet::with_capacity(self.tracker.len() + report::SERIES_MAX);
         let mut ended = Vec::new();
         let result = page.and_then(|page| self.read(reading, page, at, &mut sheet));
         match result {
@@ -234,7 +242,9 @@ impl Session {
         let own_time = line.at.is_some() && reading.job.honor_timestamps;
         let tracked = !own_time || reading.job.track_timestamps_staleness;
         let page = self.tracker.page;
-        if let Some(entry) = self.tracker.entries.get_mut(&key) {
+        let mut first = true;
+        if let Some(entry) = self.tracker.find(key) {
+            first = false;
             let again = entry.page == page && !own_time;
             entry.page = page;
             entry.tracked = tracked;
@@ -249,10 +259,9 @@ impl Session {
         let labels = series::labels(line.series, lines.format(), lines.kind(), &mut pairs)
             .and_then(|()| finished(reading, &pairs))
             .map_err(|reason| lines.error(reason).to_string())?;
-        let first = !self.tracker.entries.contains_key(&key);
-        let entry =
-            self.tracker.entries.entry(key).or_insert_with(|| Entry::new(page, labels.is_none()));
-        entry.tracked = tracked;
+        if first {
+            self.tracker.add(key, labels.is_none()).tracked = tracked;
+        }
         Ok(labels.map_or(Seen::Dropped, |labels| Seen::New { labels, first }))
     }
 
@@ -280,11 +289,14 @@ impl Session {
         sheet: &Sheet,
         appended: &Appended,
     ) -> Option<Sheet> {
+        if !sheet.describes && appended.refused.is_empty() {
+            return None;
+        }
         for (slot, id) in sheet.slots.iter().zip(&appended.ids) {
             let Some(id) = id else { continue };
             match slot {
                 Slot::Page(key) => {
-                    if let Some(entry) = self.tracker.entries.get_mut(key) {
+                    if let Some(entry) = self.tracker.find(*key) {
                         entry.id = Some(*id);
                     }
                 }
@@ -299,7 +311,7 @@ impl Session {
             match sheet.slots.get(refused.series.0 as usize) {
                 Some(Slot::Page(key)) => {
                     lost.insert(*key);
-                    if let Some(entry) = self.tracker.entries.get_mut(key) {
+                    if let Some(entry) = self.tracker.find(*key) {
                         entry.id = None;
                     }
                 }

@@ -37,6 +37,23 @@ pub enum Action {
 }
 
 impl Action {
+    /// As a configuration names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Replace => "replace",
+            Action::Keep => "keep",
+            Action::Drop => "drop",
+            Action::KeepEqual => "keepequal",
+            Action::DropEqual => "dropequal",
+            Action::HashMod => "hashmod",
+            Action::LabelMap => "labelmap",
+            Action::LabelDrop => "labeldrop",
+            Action::LabelKeep => "labelkeep",
+            Action::Lowercase => "lowercase",
+            Action::Uppercase => "uppercase",
+        }
+    }
+
     /// The action that a configuration names, in any case.
     pub fn from_name(name: &str) -> Option<Action> {
         Some(match name.to_ascii_lowercase().as_str() {

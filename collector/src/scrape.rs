@@ -19,7 +19,7 @@ use tokio::io::AsyncReadExt;
 use crate::config::Job;
 use crate::config::client::{Auth, ClientSettings, Source};
 use crate::exposition::{Format, accept_header, format_of, write};
-use crate::http::{HttpClient, Tls};
+use crate::http::{HttpClient, Prepared, Tls};
 use crate::pass::Page;
 use crate::target::Target;
 
@@ -61,12 +61,32 @@ impl Failure {
     }
 }
 
+/// What a target on the network is asked each time; secrets come on top at each scrape.
+pub(crate) fn prepare(job: &Job, target: &Target) -> Result<Prepared, Failure> {
+    let request = HttpRequest {
+        method: "GET",
+        url: target.url.clone(),
+        headers: headers(job, target),
+        body: Vec::new(),
+        deadline: Duration::from_millis(target.timeout_ms),
+        answer_bytes_max: job.scraping.limits.body_bytes_max,
+        tls: HttpTls::default(),
+        follow_redirects: job.client.follow_redirects,
+    };
+    Prepared::new(request).map_err(|error| Failure::new("settings", error.to_string()))
+}
+
 /// Fetches one page within the target's timeout.
-pub(crate) async fn fetch(origin: &Origin, job: &Job, target: &Target) -> Result<Page, Failure> {
+pub(crate) async fn fetch(
+    origin: &Origin,
+    job: &Job,
+    target: &Target,
+    prepared: &Result<Prepared, Failure>,
+) -> Result<Page, Failure> {
     let deadline = Duration::from_millis(target.timeout_ms);
     let page = async {
         match origin {
-            Origin::Http(http) => over_http(http, job, target).await,
+            Origin::Http(http) => over_http(http, job, target, prepared.clone()?).await,
             Origin::Inside(exporter) => inside(exporter.as_ref(), job).await,
         }
     };
@@ -90,22 +110,17 @@ async fn inside(exporter: &dyn Exporter, job: &Job) -> Result<Page, Failure> {
     Ok(Page { body, format: Format::Text })
 }
 
-async fn over_http(http: &HttpClient, job: &Job, target: &Target) -> Result<Page, Failure> {
+async fn over_http(
+    http: &HttpClient,
+    job: &Job,
+    target: &Target,
+    mut request: Prepared,
+) -> Result<Page, Failure> {
     let settings = |reason| Failure::new("settings", reason);
-    let mut headers = headers(job, target);
-    client_headers(&job.client, &mut headers).await.map_err(settings)?;
+    let headers = client_headers(&job.client).await.map_err(settings)?;
+    request.add_headers(&headers).map_err(|error| settings(error.to_string()))?;
     let tls = tls(&job.client).await.map_err(settings)?;
-    let request = HttpRequest {
-        method: "GET",
-        url: target.url.clone(),
-        headers,
-        body: Vec::new(),
-        deadline: Duration::from_millis(target.timeout_ms),
-        answer_bytes_max: job.scraping.limits.body_bytes_max,
-        tls: HttpTls::default(),
-        follow_redirects: job.client.follow_redirects,
-    };
-    let answer = http.send(request, &tls).await.map_err(|error| match &error {
+    let answer = http.send_prepared(request, &tls).await.map_err(|error| match &error {
         HttpError::DeadlineExceeded { .. } => timed_out(target.timeout_ms),
         HttpError::TooLarge { limit_bytes } => {
             Failure::new("body_size", format!("the page exceeds {limit_bytes} bytes"))
@@ -135,10 +150,15 @@ fn headers(job: &Job, target: &Target) -> Vec<(String, String)> {
     .into()
 }
 
-async fn client_headers(
+/// The headers and the TLS settings that show a server who asks; files are read now.
+pub async fn credentials(
     settings: &ClientSettings,
-    headers: &mut Vec<(String, String)>,
-) -> Result<(), String> {
+) -> Result<(Vec<(String, String)>, Tls), String> {
+    Ok((client_headers(settings).await?, tls(settings).await?))
+}
+/// The headers that hold secrets, or may.
+async fn client_headers(settings: &ClientSettings) -> Result<Vec<(String, String)>, String> {
+    let mut headers = Vec::new();
     match &settings.auth {
         None => {}
         Some(Auth::Basic { username, password }) => {
@@ -153,7 +173,7 @@ async fn client_headers(
     for (name, value) in &settings.headers {
         headers.push((name.clone(), text_of(value).await?));
     }
-    Ok(())
+    Ok(headers)
 }
 
 async fn tls(settings: &ClientSettings) -> Result<Tls, String> {

@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use model::append::Column;
 use model::{Appended, Labels, TimestampMs};
 
+use crate::relabel::Rule;
+
 /// How a target did at its last scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Health {
@@ -61,6 +63,26 @@ pub struct TargetStatus {
     pub samples: u64,
     /// The job's name in the configuration.
     pub pool: String,
+}
+
+/// Targets of a pool that relabelling dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// How many.
+    pub count: u64,
+    /// The first of them, as they were before relabelling.
+    pub labels: Vec<Labels>,
+}
+
+/// What a relabelling rule makes of a label set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RelabelStep {
+    /// The rule.
+    pub rule: Rule,
+    /// The labels after it; none when it drops them.
+    pub output: Labels,
+    /// Whether it keeps them.
+    pub keep: bool,
 }
 
 /// Counters since the start.

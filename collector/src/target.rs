@@ -23,6 +23,8 @@ const METRICS_PATH: &str = "__metrics_path__";
 const INTERVAL: &str = "__scrape_interval__";
 const TIMEOUT: &str = "__scrape_timeout__";
 const PARAM_PREFIX: &str = "__param_";
+/// Dropped targets of a job that are kept to be shown; a job may drop thousands.
+pub const DROPPED_KEPT_MAX: usize = 1000;
 const META_PREFIX: &str = "__meta_";
 const JOB: &str = "job";
 const INSTANCE: &str = "instance";
@@ -83,6 +85,8 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// How many addresses relabelling dropped.
     pub dropped: u64,
+    /// What the first of them were, before relabelling: [`DROPPED_KEPT_MAX`] at most.
+    pub dropped_labels: Vec<Labels>,
     /// Addresses that can't be scraped, each with the reason.
     pub problems: Vec<String>,
 }
@@ -94,8 +98,13 @@ pub fn plan<'a>(job: &Job, groups: impl IntoIterator<Item = &'a Arc<Group>>) -> 
     for group in groups {
         for address in &group.addresses {
             match build(job, group, address) {
-                Ok(None) => plan.dropped += 1,
-                Ok(Some(target)) => {
+                Ok(Built::Dropped(labels)) => {
+                    plan.dropped += 1;
+                    if plan.dropped_labels.len() < DROPPED_KEPT_MAX {
+                        plan.dropped_labels.push(labels);
+                    }
+                }
+                Ok(Built::Target(target)) => {
                     if seen.insert((target.identity.clone(), target.url.clone())) {
                         plan.targets.push(target);
                     }
@@ -112,12 +121,19 @@ pub fn plan<'a>(job: &Job, groups: impl IntoIterator<Item = &'a Arc<Group>>) -> 
     plan
 }
 
-/// `None` when relabelling drops it. The error says why the target can't be scraped.
-fn build(job: &Job, group: &Group, address: &str) -> Result<Option<Target>, String> {
+/// What an address comes to.
+enum Built {
+    Target(Target),
+    /// Relabelling dropped it; the labels it had before.
+    Dropped(Labels),
+}
+
+/// The error says why the target can't be scraped.
+fn build(job: &Job, group: &Group, address: &str) -> Result<Built, String> {
     let mut builder = discovered(job, group, address);
     let discovered_labels = builder.clone().build();
     if !relabel::apply(&job.relabel, &mut builder) {
-        return Ok(None);
+        return Ok(Built::Dropped(discovered_labels));
     }
     let address = builder.get(ADDRESS).to_owned();
     if address.is_empty() {
@@ -141,7 +157,8 @@ fn build(job: &Job, group: &Group, address: &str) -> Result<Option<Target>, Stri
     let identity = all.filtered(|name| !name.starts_with(META_PREFIX));
     let labels = all.filtered(|name| !name.starts_with("__"));
     let url = url(job, &identity)?;
-    Ok(Some(Target { labels, discovered_labels, identity, url, interval_ms, timeout_ms }))
+    let target = Target { labels, discovered_labels, identity, url, interval_ms, timeout_ms };
+    Ok(Built::Target(target))
 }
 
 fn discovered(job: &Job, group: &Group, address: &str) -> LabelsBuilder {

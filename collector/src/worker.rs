@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Job;
-use crate::deliver::Deliver;
+use crate::deliver::{self, Deliver};
+use crate::http::Prepared;
 use crate::pass::{Page, Reading, Session, Sheet};
 use crate::report::Report;
 use crate::schedule::Schedule;
@@ -103,6 +104,7 @@ impl Worker {
     /// Scrapes until told to end; gives back what is remembered of the target.
     pub(crate) async fn run(mut self, endings: Endings) -> Session {
         let schedule = Schedule::new(self.target.interval_ms, self.target.hash64(), self.seed);
+        let prepared = scrape::prepare(&self.job, &self.target);
         let mut due = self.first_due(schedule);
         loop {
             let wait_ms = schedule.wait_ms(due, self.clock.now());
@@ -113,7 +115,7 @@ impl Worker {
             let at = schedule.snapped(due, self.clock.now());
             tokio::select! {
                 () = endings.cut.cancelled() => return self.session,
-                fetched = Self::fetch(&self) => self.process(at, fetched).await,
+                fetched = Self::fetch(&self, &prepared) => self.process(at, fetched).await,
             }
             due = schedule.next(due, self.clock.now());
         }
@@ -130,11 +132,11 @@ impl Worker {
         }
     }
 
-    async fn fetch(&self) -> (Result<Page, Failure>, f64) {
+    async fn fetch(&self, prepared: &Result<Prepared, Failure>) -> (Result<Page, Failure>, f64) {
         let started = Instant::now();
         let page = match self.shared.over_limit() {
             Some(reason) => Err(Failure { kind: "target_limit", reason }),
-            None => scrape::fetch(&self.origin, &self.job, &self.target).await,
+            None => scrape::fetch(&self.origin, &self.job, &self.target, prepared).await,
         };
         (page, started.elapsed().as_secs_f64())
     }
@@ -167,6 +169,7 @@ impl Worker {
 
     async fn commit(&mut self, reading: &Reading<'_>, page: Option<&Page>, sheet: &Sheet) {
         let name = self.target.url.as_str();
+        self.deliver.gather(deliver::gathering(self.target.interval_ms)).await;
         let Some(appended) = self.deliver.send(name, &sheet.batch).await else { return };
         if let Some(again) = self.session.learn(reading, page, sheet, &appended)
             && let Some(appended) = self.deliver.send(name, &again.batch).await

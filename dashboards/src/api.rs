@@ -10,20 +10,38 @@ pub mod params;
 pub mod json;
 /// `/query`, `/query_range`.
 pub mod query;
+/// `/explain`: what each part of a query cost.
+pub mod explain;
+/// `/format_query`, `/parse_query`.
+pub mod language;
 /// `/queries`: what runs now.
 pub mod running;
 /// `/series`, `/labels`, `/label/<name>/values`.
 pub mod series;
+/// How alike a name is to what somebody types.
+mod likeness;
+/// `/search/…`.
+pub mod search;
 /// `/metadata`, `/query_exemplars`.
 pub mod beside;
 /// `/sql`.
 pub mod sql;
 /// `/rules`, `/alerts`.
 pub mod rules;
-/// `/targets`.
+/// `/targets`, `/targets/metadata`.
 pub mod targets;
+/// `/scrape_pools…`, `/targets/relabel_steps`.
+pub mod pools;
 /// `/status/…` and the small answers that clients probe for.
 pub mod status;
+/// `/notifications`, and as a stream of events.
+pub mod notifications;
+/// Series as lines of the text formats.
+mod exposed;
+/// `/federate`.
+pub mod federate;
+/// `/read`: whole series for another server.
+pub mod remote_read;
 /// `/admin/tsdb/…`: what acts on the data as a whole.
 pub mod admin;
 /// `/write`: remote write.

@@ -7,14 +7,22 @@
 
 /// What the server serves from: the rooms that run in this process.
 pub mod parts;
-/// Listening, shutting down, the table of routes.
-pub mod server;
+/// Who may do what: encryption, logins, roles, label scopes, limits.
+pub mod access;
 /// `/api/v1` as Prometheus speaks it, and `/api/v2` as Alertmanager does.
 pub mod api;
 /// `/-/healthy`, `/-/ready`, `/-/reload`, `/metrics`.
 pub mod lifecycle;
 /// The page at `/`.
 pub mod ui;
+/// One table of all routes, from which the router and the OpenAPI document come.
+pub mod openapi;
+/// Connections: accepted, encrypted, served, ended.
+mod serving;
+/// Listening, what surrounds every route, shutting down.
+pub mod server;
+/// Provisioning of Grafana: data sources and dashboards.
+pub mod grafana;
 
-pub use parts::{Admin, Control, Gate, Parts};
+pub use parts::{Admin, Control, Gate, Parts, Web};
 pub use server::{Server, ServerError};

@@ -1,4 +1,4 @@
-//! `/-/healthy`, `/-/ready`, `/-/reload`, `/metrics`.
+//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/metrics`, `/version`.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -26,12 +26,34 @@ pub async fn ready(State(parts): State<Parts>) -> Response {
 /// Reads the configuration again. A bad one changes nothing and answers with its mistakes.
 pub async fn reload(State(parts): State<Parts>) -> Response {
     match parts.control.reload().await {
-        Ok(()) => StatusCode::OK.into_response(),
+        Ok(()) => "The configuration is in force.\n".into_response(),
         Err(problems) => {
             let text = format!("failed to reload config: {problems}\n");
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
     }
+}
+
+/// Ends the process, if the operator allowed it.
+pub async fn quit(State(parts): State<Parts>) -> Response {
+    if parts.control.quit() {
+        "Requesting termination... Goodbye!\n".into_response()
+    } else {
+        let text = "Lifecycle API is not enabled: set web.enable_lifecycle in belfry.yml\n";
+        (StatusCode::FORBIDDEN, text).into_response()
+    }
+}
+
+/// Belfry's version in words of its own.
+pub async fn version(State(parts): State<Parts>) -> axum::Json<serde_json::Value> {
+    axum::Json(serde_json::json!({
+        "version": crate::api::status::API_VERSION,
+        "revision": parts.control.status().version,
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+    }))
 }
 
 /// Belfry's own metrics in the text format.

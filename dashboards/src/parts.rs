@@ -9,6 +9,9 @@ use axum::extract::FromRef;
 use collector::push::Receiver;
 use model::{BoxFuture, Clock};
 
+use crate::access::Access;
+use crate::api::notifications::Subscribers;
+
 /// The rooms at hand.
 #[derive(Clone)]
 pub struct Parts {
@@ -43,10 +46,22 @@ pub trait Admin: Send + Sync + 'static {
     fn snapshot(&self, skip_head: bool) -> BoxFuture<'_, Result<String, String>>;
 }
 
+/// Where the server stands in the web.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Web {
+    /// The path that all routes stand under: empty, or `/belfry`.
+    pub route_prefix: String,
+    /// The address that people reach it by, without a slash at its end; empty when nobody told.
+    pub external_url: String,
+}
+
 /// What requests are answered from: nothing but the handle on the whole at first, the rooms as soon
 /// as they are open. A long replay is so answered with "still starting" instead of silence.
 #[derive(Clone)]
 pub struct Gate {
+    access: Arc<Access>,
+    web: Arc<Web>,
+    subscribers: Subscribers,
     starting: Parts,
     rooms: Arc<OnceLock<Parts>>,
 }
@@ -67,7 +82,33 @@ impl Gate {
             alertmanager: None,
             admin: None,
         };
-        Gate { starting, rooms: Arc::default() }
+        Gate {
+            access: Arc::default(),
+            web: Arc::default(),
+            subscribers: Subscribers::default(),
+            starting,
+            rooms: Arc::default(),
+        }
+    }
+
+    /// The same gate, where this decides who may do what. Without it everybody may do everything.
+    pub fn guarded_by(self, access: Arc<Access>) -> Gate {
+        Gate { access, ..self }
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// The same gate at another place of the web.
+    pub fn at(self, web: Web) -> Gate {
+        Gate { web: Arc::new(web), ..self }
+    }
+
+    /// Where it stands.
+    pub fn web(&self) -> &Web {
+        &self.web
     }
 
     /// Lets requests through to the rooms. The first call counts.
@@ -87,8 +128,22 @@ impl FromRef<Gate> for Parts {
     }
 }
 
+impl FromRef<Gate> for Subscribers {
+    fn from_ref(gate: &Gate) -> Subscribers {
+        gate.subscribers.clone()
+    }
+}
+
+impl FromRef<Gate> for Web {
+    fn from_ref(gate: &Gate) -> Web {
+        gate.web().clone()
+    }
+}
+
 /// The handle on the whole process.
 pub trait Control: Send + Sync + 'static {
+    /// Ends the process as a signal would; `false` when the operator has not allowed it.
+    fn quit(&self) -> bool;
     /// Reads the configuration again and takes it when it is good. The error lists every problem;
     /// what ran before goes on then.
     fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
@@ -115,4 +170,12 @@ pub struct Status {
     pub config_text: String,
     /// Command-line flags.
     pub flags: Vec<(String, String)>,
+    /// When a configuration was last read, taken or not.
+    pub reload_at_ms: i64,
+    /// The machine's name.
+    pub host: String,
+    /// How long and how much is kept, such as `15d or 10GiB`.
+    pub retention: String,
+    /// Labels that everything carries when it leaves for another server.
+    pub external_labels: model::Labels,
 }

@@ -1,4 +1,4 @@
-//! Listening, the table of routes, and shutting down.
+//! Listening, what surrounds every route, and shutting down.
 //!
 //! Place in the flow: the binary binds a [`Server`] before anything else starts (so that "port in
 //! use" is the first thing an operator reads), then runs it until it is told to stop.
@@ -7,28 +7,27 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
-use axum::serve::ListenerExt;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use tokio::net::TcpListener;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::api::{self, envelope::ApiError};
+use crate::access::door::{self, Door};
+use crate::access::routes::{Need, Needs, Rule, Under};
+use crate::api::envelope::ApiError;
+use crate::openapi::{Route, table};
 use crate::parts::Gate;
-use crate::{lifecycle, ui};
+use crate::serving::serve;
 
-/// Longest form or JSON body; queries are far smaller.
-const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Longest compressed push body: the decoded one is limited by the decoder.
-const PUSH_BYTES_MAX: usize = model::limits::PUSH_BODY_BYTES_MAX;
 /// Answers up to this go as they are: beginning to compress costs more than their bytes.
 const COMPRESSED_BYTES_MIN: u64 = 16 * 1024;
 /// How long open requests may go on after the stop signal.
@@ -45,9 +44,6 @@ pub enum ServerError {
         /// The cause.
         source: std::io::Error,
     },
-    /// Serving broke.
-    #[error("serve HTTP: {0}")]
-    Serve(std::io::Error),
 }
 
 /// A bound, not yet serving HTTP server.
@@ -71,99 +67,50 @@ impl Server {
     }
 
     /// Serves until `stop` is ready, then lets open requests end for a while.
-    pub async fn run(
-        self,
-        gate: Gate,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), ServerError> {
-        let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-        let signal = async move {
-            stop.await;
-            // The receiver lives until this function returns.
-            let _ = stopping.send(true);
-        };
-        // A refusal only makes the last piece of an answer wait a little.
-        let listener = self.listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, router(gate)).with_graceful_shutdown(signal);
-        let drained = async move {
-            let _ = stopped.wait_for(|stopping| *stopping).await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            outcome = serving.into_future() => outcome.map_err(ServerError::Serve),
-            () = drained => Ok(()),
-        }
+    pub async fn run(self, gate: Gate, stop: impl Future<Output = ()> + Send + 'static) {
+        let access = Arc::clone(gate.access());
+        serve(self.listener, router(gate), access, stop, DRAIN).await;
     }
 }
 
-/// What changes or merges the stored samples; off unless allowed.
-fn deletions() -> Router<Gate> {
-    let delete = post(api::admin::delete_series).put(api::admin::delete_series);
-    let clean = post(api::admin::clean_tombstones).put(api::admin::clean_tombstones);
-    Router::new()
-        .route("/admin/tsdb/delete_series", delete)
-        .route("/admin/tsdb/clean_tombstones", clean)
-        .route("/admin/tsdb/tombstones", get(api::admin::tombstones))
-        .route("/admin/tsdb/undelete", post(api::admin::undelete))
-        .route("/admin/tsdb/compact", post(api::admin::compact))
+/// Everything that is served, from the table of routes, below the prefix of the gate.
+pub fn router(gate: Gate) -> Router {
+    let prefix = gate.web().route_prefix.clone();
+    let (mut needs, mut routes) = (Needs::default(), Router::new());
+    for route in table() {
+        let path = format!("{prefix}{}", route.path);
+        for verb in &route.verbs {
+            needs.add(&path, verb.method(), route.rule());
+        }
+        routes = mount(routes, route, &gate);
+    }
+    if !prefix.is_empty() {
+        let home = format!("{prefix}/");
+        for path in ["/", &prefix] {
+            let home = home.clone();
+            needs.add(path, Method::GET, Rule { need: Need::Known, under: Under::Plain });
+            routes = routes.route(path, get(async move || Redirect::to(&home)));
+        }
+    }
+    let placed = routes.fallback(unknown_route).method_not_allowed_fallback(wrong_method);
+    let door = Door::new(Arc::clone(gate.access()), needs, &gate.web().external_url);
+    placed
+        .layer(middleware::from_fn_with_state(door, door::guard))
+        .layer(middleware::from_fn(cross_origin))
+        .layer(compression())
+        .layer(middleware::from_fn_with_state(Arc::clone(gate.access()), door::dress))
+        .with_state(gate)
 }
 
-/// All routes.
-pub fn router(gate: Gate) -> Router {
-    let push = Router::new()
-        .route("/api/v1/write", post(api::write::remote_write))
-        .route("/api/v1/import/prometheus", post(api::import::text))
-        .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(PUSH_BYTES_MAX));
-    let prometheus = Router::new()
-        .route("/query", get(api::query::instant).post(api::query::instant))
-        .route("/query_range", get(api::query::range).post(api::query::range))
-        .route("/queries", get(api::running::list))
-        .route("/queries/{id}/kill", post(api::running::kill))
-        .route("/series", get(api::series::series).post(api::series::series))
-        .route("/labels", get(api::series::labels).post(api::series::labels))
-        .route("/label/{name}/values", get(api::series::label_values))
-        .route("/metadata", get(api::beside::metadata))
-        .route("/query_exemplars", get(api::beside::exemplars).post(api::beside::exemplars))
-        .route("/rules", get(api::rules::rules))
-        .route("/alerts", get(api::rules::alerts))
-        .route("/alertmanagers", get(api::status::alertmanagers))
-        .route("/targets", get(api::targets::targets))
-        .route("/sql", get(api::sql::sql).post(api::sql::sql))
-        .route("/status/buildinfo", get(api::status::buildinfo).post(api::status::buildinfo))
-        .route("/status/runtimeinfo", get(api::status::runtimeinfo))
-        .route("/status/config", get(api::status::config))
-        .route("/status/flags", get(api::status::flags))
-        .route("/status/tsdb", get(api::status::tsdb))
-        .route("/admin/tsdb/snapshot", post(api::admin::snapshot).put(api::admin::snapshot))
-        .merge(deletions())
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method);
-    let alerts = Router::new()
-        .route("/status", get(api::alertmanager::status))
-        .route("/alerts", get(api::alertmanager::alerts).post(api::alertmanager::post_alerts))
-        .route("/alerts/groups", get(api::alertmanager::groups))
-        .route("/receivers", get(api::alertmanager::receivers))
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method);
-    Router::new()
-        .nest("/api/v1", prometheus)
-        .nest("/api/v2", alerts)
-        .route("/api/{*rest}", any(unknown_route))
-        .route("/-/healthy", get(lifecycle::healthy).head(lifecycle::healthy))
-        .route("/-/ready", get(lifecycle::ready).head(lifecycle::ready))
-        .route("/-/reload", post(lifecycle::reload).put(lifecycle::reload))
-        .route("/metrics", get(lifecycle::metrics))
-        .route("/", get(ui::page))
-        .route("/graph", get(ui::page))
-        .route("/alerts", get(ui::page))
-        .route("/ui/{file}", get(ui::file))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(push)
-        .layer(middleware::from_fn_with_state(gate.clone(), not_before_open))
-        .layer(compression())
-        .layer(middleware::map_response(security_headers))
-        .with_state(gate)
+/// One route of the table, with what every route has: a limit of its body, and 503 until the rooms
+/// are open.
+fn mount(router: Router<Gate>, route: Route, gate: &Gate) -> Router<Gate> {
+    let (path, is_early, bytes_max) = (route.path, route.is_early, route.body_bytes_max);
+    let mut handler = route.into_handler().layer(DefaultBodyLimit::max(bytes_max));
+    if !is_early {
+        handler = handler.layer(middleware::from_fn_with_state(gate.clone(), not_before_open));
+    }
+    router.route(&format!("{}{path}", gate.web().route_prefix), handler)
 }
 
 /// Compresses long answers when asked: fast rather than small, since most clients are near.
@@ -177,27 +124,50 @@ fn compression() -> CompressionLayer<impl Predicate> {
 
 /// What needs the rooms is answered with 503 until they are open.
 async fn not_before_open(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let needs_rooms = path.starts_with("/api/") || path == "/metrics" || path == "/-/reload";
-    if needs_rooms && !gate.is_open() {
-        let error = ApiError::unavailable("Belfry is still starting; try again in a moment");
-        return ([(header::RETRY_AFTER, HeaderValue::from_static("1"))], error).into_response();
+    if gate.is_open() { next.run(request).await } else { still_starting() }
+}
+
+fn still_starting() -> Response {
+    let refusal = ApiError::unavailable("Belfry is still starting; try again soon");
+    let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+    (retry, refusal).into_response()
+}
+
+/// Pages of other origins may ask the API, as upstream's default has it; it has no cookies.
+async fn cross_origin(request: Request, next: Next) -> Response {
+    let is_foreign = request.headers().contains_key(header::ORIGIN);
+    let is_question = request.method() == Method::OPTIONS && request.uri().path().contains("/api/");
+    let mut response =
+        if is_question { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    if is_foreign {
+        let headers = response.headers_mut();
+        for (name, value) in CROSS_ORIGIN {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
-    next.run(request).await
-}
-
-async fn unknown_route() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such endpoint")
-}
-
-async fn wrong_method() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "bad_data", "method not allowed here")
-}
-
-async fn security_headers(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
+}
+
+/// What the field's servers tell pages of other origins.
+const CROSS_ORIGIN: [(HeaderName, &str); 4] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, Origin"),
+    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+    (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date"),
+];
+
+/// JSON wherever it is: a page of HTML would look like a good answer to those who probe.
+async fn unknown_route(State(gate): State<Gate>) -> Response {
+    if !gate.is_open() {
+        return still_starting();
+    }
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such endpoint").into_response()
+}
+
+async fn wrong_method(State(gate): State<Gate>) -> Response {
+    if !gate.is_open() {
+        return still_starting();
+    }
+    let code = StatusCode::METHOD_NOT_ALLOWED;
+    ApiError::new(code, "bad_data", "method not allowed here").into_response()
 }

@@ -1,170 +1,15 @@
 //! The HTTP API over real sockets: answers, errors and their shapes, before and after the start.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use alertmanager::Alertmanager;
-use collector::push::{Receiver, ReceiverParts};
-use dashboards::parts::Status;
-use dashboards::{Control, Gate, Parts, Server};
-use journal::disk::SimulatedDisk;
 use model::append::{BatchExemplar, Metadata};
-use model::clock::SystemClock;
-use model::{Append, Batch, BoxFuture, Clock, Labels, MetricKind, TimestampMs};
+use model::{Append, Batch, Labels, MetricKind, TimestampMs};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
-struct Whole;
+/// The API over a small store.
+mod served;
 
-impl Control for Whole {
-    fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Err("belfry.yml:3: listen: is wrong".to_owned()) })
-    }
-
-    fn readiness(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn status(&self) -> Status {
-        Status { version: "0.0.0", ..Status::default() }
-    }
-}
-
-struct Snapshots;
-
-impl dashboards::Admin for Snapshots {
-    fn snapshot(&self, skip_head: bool) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(async move {
-            if skip_head { Err("no space left".to_owned()) } else { Ok("picture".to_owned()) }
-        })
-    }
-}
-
-struct Api {
-    address: std::net::SocketAddr,
-    gate: Gate,
-    store: Option<Arc<storage::Store>>,
-    stop: oneshot::Sender<()>,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Reply {
-    #[track_caller]
-    fn json(&self) -> Value {
-        assert!(self.head.contains("content-type: application/json"), "{}", self.head);
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-impl Api {
-    /// A server that has not opened its rooms yet.
-    async fn closed() -> Api {
-        let gate = Gate::new(Arc::new(SystemClock), Arc::new(Whole));
-        let server = Server::bind("127.0.0.1:0").await.expect("bind");
-        let address = server.address();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let own = gate.clone();
-        let serving = tokio::spawn(async move {
-            let stopped = async { _ = stopped.await };
-            server.run(own, stopped).await.expect("serves");
-        });
-        Api { address, gate, store: None, stop, serving }
-    }
-
-    /// A server over a store with one series, without rules and scrapes.
-    async fn open() -> Api {
-        Api::open_with(None).await
-    }
-
-    async fn open_with(admin: Option<Arc<dyn dashboards::Admin>>) -> Api {
-        let mut api = Api::closed().await;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let disk = SimulatedDisk::new(1);
-        let settings = storage::Settings::default();
-        let store = storage::Store::open(disk.disk(), Path::new("/s"), settings, clock.clone());
-        let store = store.expect("opens");
-        let mut batch = Batch::new();
-        let series = batch.series(&Labels::from_pairs([("__name__", "m"), ("a", "1")]));
-        for second in 0..10 {
-            batch.sample(series, TimestampMs(1_000_000 + second * 1000), second as f64);
-        }
-        let other = batch.series(&Labels::from_pairs([("__name__", "m"), ("a", "2")]));
-        batch.sample(other, TimestampMs(1_009_000), f64::INFINITY);
-        store.append(batch).await.expect("durable");
-        api.store = Some(Arc::clone(&store));
-        let source = Arc::clone(&store) as Arc<dyn query::Source>;
-        let engine = query::Engine::new(source, clock.clone(), query::Settings::default());
-        let parts = alertmanager::Parts {
-            clock: clock.clone(),
-            http: Arc::new(collector::HttpClient::new()),
-            external_url: "http://b".to_owned(),
-            site: "test".to_owned(),
-            seed: 1,
-        };
-        let text = "route: {receiver: x}\nreceivers: [{name: x}]\n";
-        let config = alertmanager::config::parse(text, "am.yml").expect("is fine");
-        let alerts = Alertmanager::open(disk.disk(), Path::new("/am"), config, parts);
-        let receiver = Receiver::new(ReceiverParts {
-            append: Arc::clone(&store) as Arc<dyn Append>,
-            clock: clock.clone(),
-            seed: 1,
-            cache_bytes_max: 1 << 20,
-        });
-        api.gate.open(Parts {
-            clock,
-            control: Arc::new(Whole),
-            registry: prometheus::Registry::new(),
-            receiver: Some(Arc::new(receiver)),
-            store: Some(store),
-            engine: Some(Arc::new(engine)),
-            sql: None,
-            collector: None,
-            rules: None,
-            alertmanager: Some(alerts.expect("opens")),
-            admin,
-        });
-        api
-    }
-
-    async fn send(&self, method: &str, target: &str, kind: &str, body: &[u8]) -> Reply {
-        let mut stream = TcpStream::connect(self.address).await.expect("connect");
-        let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n{kind}Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).await.expect("send");
-        // A server that has refused the body may have closed already.
-        let _ = stream.write_all(body).await;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a code");
-        Reply { status, head: head.to_lowercase(), body: body.to_owned() }
-    }
-
-    async fn get(&self, target: &str) -> Reply {
-        self.send("GET", target, "", b"").await
-    }
-
-    async fn post(&self, target: &str, form: &str) -> Reply {
-        let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
-        self.send("POST", target, kind, form.as_bytes()).await
-    }
-
-    async fn stop(self) {
-        drop(self.stop);
-        self.serving.await.expect("ends");
-    }
-}
+use served::{Api, Reply, Snapshots, unchunked};
 
 #[tokio::test]
 async fn until_the_rooms_are_open_it_says_so() {
@@ -191,6 +36,7 @@ async fn wrong_requests_get_the_envelope() {
         ("/api/v1/query?query=m&limit=-1", 400, "bad_data", "\"limit\""),
         ("/api/v1/query?query=m&timeout=x", 400, "bad_data", "\"timeout\""),
         ("/api/v1/query?query=m&timeout=-1", 400, "bad_data", "\"timeout\""),
+        ("/api/v1/query?query=m&timeout=0", 400, "bad_data", "\"timeout\""),
         ("/api/v1/query?query=m&lookback_delta=x", 400, "bad_data", "\"lookback_delta\""),
         ("/api/v1/query?query=m%20%2B%20on(x)%20m&time=1009", 422, "execution", "many"),
         ("/api/v1/query_range?query=m&start=1&end=2", 400, "bad_data", "\"step\""),
@@ -385,20 +231,6 @@ async fn long_answers_are_compressed_and_leave_in_pieces() {
     let values = json["data"]["result"][0]["values"].as_array().expect("values").len();
     assert_eq!(values, 11_000, "every point is there");
     api.stop().await;
-}
-
-/// The pieces of a body as one.
-fn unchunked(mut rest: &str) -> String {
-    let mut whole = String::new();
-    while let Some((size, after)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).expect("a size");
-        if size == 0 {
-            break;
-        }
-        whole.push_str(&after[..size]);
-        rest = &after[size + 2..];
-    }
-    whole
 }
 
 #[tokio::test]

@@ -356,6 +356,8 @@ pub enum RefusedReason {
     InvalidHistogram,
     /// Exemplar labels that are longer than [`crate::limits::EXEMPLAR_LABELS_CHARS_MAX`].
     InvalidExemplar,
+    /// A series that its sender may not write.
+    OutsideScope,
 }
 
 impl RefusedReason {
@@ -371,6 +373,7 @@ impl RefusedReason {
             RefusedReason::UnknownSeries => "unknown_series",
             RefusedReason::InvalidHistogram => "invalid_histogram",
             RefusedReason::InvalidExemplar => "invalid_exemplar",
+            RefusedReason::OutsideScope => "outside_scope",
         }
     }
 
@@ -386,6 +389,7 @@ impl RefusedReason {
             RefusedReason::UnknownSeries => "unknown series reference",
             RefusedReason::InvalidHistogram => "invalid histogram",
             RefusedReason::InvalidExemplar => "label length for exemplar exceeds maximum",
+            RefusedReason::OutsideScope => "outside the label scope of the sender",
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluated, Evaluator};
 use crate::kernel::Element;
+use crate::ledger::{Ledger, Pace};
 use crate::value::{Answer, Held, MatrixSeries, Stats, Value, VectorSample};
 
 /// Evaluates an expression and shapes its value.
@@ -37,13 +38,16 @@ pub fn value(evaluator: &Evaluator, expr: &Expr, is_range: bool) -> Result<Value
         Evaluated::Scalar(values) => Ok(Value::Scalar { at, value: values[0] }),
         Evaluated::Vector(block) => {
             let block = evaluator.finish_names(block)?;
-            if is_range { Ok(matrix(evaluator, &block)) } else { Ok(vector(&block, at)) }
+            let ledger = &evaluator.context.ledger;
+            if is_range { Ok(matrix(evaluator, &block)) } else { Ok(vector(&block, at, ledger)) }
         }
     }
 }
 
-fn vector(block: &Block, at: TimestampMs) -> Value {
-    let samples = block.keys().iter().enumerate().filter_map(|(series, key)| {
+fn vector(block: &Block, at: TimestampMs, ledger: &Ledger) -> Value {
+    let pace = Pace::new(ledger);
+    let wanted = block.keys().iter().enumerate().take_while(|_| !pace.is_over(64));
+    let samples = wanted.filter_map(|(series, key)| {
         block.element(series, 0).map(|element| {
             let (value, histogram) = match element {
                 Element::Float(value) => (value, None),
@@ -56,10 +60,12 @@ fn vector(block: &Block, at: TimestampMs) -> Value {
 }
 
 fn matrix(evaluator: &Evaluator, block: &Block) -> Value {
+    let pace = evaluator.pace();
     let mut series: Vec<MatrixSeries> = block
         .keys()
         .iter()
         .enumerate()
+        .take_while(|_| !pace.is_over(64 + 4 * block.steps()))
         .map(|(series, key)| {
             let at = |step: usize| TimestampMs(evaluator.grid.at(step));
             let points = block.points(series).map(|(step, value)| (at(step), value));
@@ -119,6 +125,7 @@ pub fn answer(value: Value, context: Context) -> Result<Answer, Error> {
         samples_peak: context.ledger.samples_peak() as u64,
         bytes_peak: context.ledger.bytes_peak() as u64,
         nodes: context.nodes.into_inner().unwrap_or_else(|held| held.into_inner()),
+        tree: None,
         ..Stats::default()
     };
     let (warnings, infos) = context.notes.render(&context.text);

@@ -9,6 +9,8 @@
 //! Invariants: `values` and `valid` have one entry per key and step; a block is charged to its query
 //! as long as it lives.
 //!
+//! What changes all keys or values stops when its query is over: nobody will look at the result.
+//!
 //! Histograms lie beside the values, only where there are any; a query without them pays nothing.
 //!
 //! Not here: what flows into a block (`evaluate`).
@@ -22,7 +24,7 @@ use model::{Histogram, Labels};
 
 use crate::error::Error;
 use crate::kernel::{Element, Row};
-use crate::ledger::{Charge, Ledger};
+use crate::ledger::{Charge, Ledger, Pace};
 
 /// Whose row it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -84,6 +86,13 @@ impl Grid {
         (0..self.steps).map(move |step| self.at(step))
     }
 }
+
+/// What it takes to change a key, in simple operations.
+const KEY_WORK: usize = 64;
+/// What it takes to change a value.
+const VALUE_WORK: usize = 4;
+/// Values that are changed without asking whether to go on.
+const VALUES_BETWEEN_LOOKS: usize = 4096;
 
 /// Histograms by their place: series times steps plus step.
 pub type Histograms = BTreeMap<usize, Arc<Histogram>>;
@@ -247,7 +256,11 @@ impl Block {
 
     /// The same block with every key changed.
     pub fn map_keys(mut self, mut change: impl FnMut(&mut Key)) -> Block {
+        let pace = Pace::new(self.charge.ledger());
         for key in &mut self.keys {
+            if pace.is_over(KEY_WORK) {
+                break;
+            }
             change(key);
         }
         self
@@ -257,7 +270,11 @@ impl Block {
     pub fn map_values(mut self, mut change: impl FnMut(usize, f64) -> f64) -> Block {
         let steps = self.steps;
         let mut values = into_vec(std::mem::take(&mut self.values));
+        let pace = Pace::new(self.charge.ledger());
         for row in values.chunks_mut(steps.max(1)) {
+            if pace.is_over(steps * VALUE_WORK) {
+                break;
+            }
             for (step, value) in row.iter_mut().enumerate() {
                 *value = change(step, *value);
             }
@@ -273,8 +290,14 @@ impl Block {
         let steps = self.steps;
         let mut values = into_vec(std::mem::take(&mut self.values));
         let mut valid = BooleanBufferBuilder::new(values.len());
+        let pace = Pace::new(self.charge.ledger());
+        let mut is_over = false;
         for (index, value) in values.iter_mut().enumerate() {
-            let kept = self.valid.value(index).then(|| change(index % steps, *value)).flatten();
+            if index % VALUES_BETWEEN_LOOKS == 0 {
+                is_over = pace.is_over(VALUES_BETWEEN_LOOKS * VALUE_WORK);
+            }
+            let has_value = self.valid.value(index) && !is_over;
+            let kept = has_value.then(|| change(index % steps, *value)).flatten();
             valid.append(kept.is_some());
             *value = kept.unwrap_or(0.0);
         }

@@ -12,6 +12,7 @@ use promql::ast::Span;
 use promql::duration::DurationContext;
 
 use crate::error::Error;
+use crate::explain::Trace;
 use crate::ledger::Ledger;
 use crate::notes::Notes;
 use crate::settings::Settings;
@@ -47,6 +48,8 @@ pub struct Context {
     pub runtime: tokio::runtime::Handle,
     /// Threads that one leaf may use.
     pub threads: usize,
+    /// What each part cost, when that was asked for.
+    pub trace: Option<Mutex<Trace>>,
     /// What each selector cost.
     pub nodes: Mutex<Vec<NodeStats>>,
     /// Samples looked at, once per step.

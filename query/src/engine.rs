@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use datafusion_execution::TaskContext;
@@ -28,13 +29,15 @@ use crate::block::Grid;
 use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluator, Hints};
-use crate::ledger::{Ledger, Limits};
+use crate::ledger::{EVALUATION, Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
-use crate::running::{Entry, Heading, List, Running};
+use crate::running::{Entry, Heading, Language, List, Observer, Running};
+use crate::scoped::Scoped;
+use crate::seat::Seat;
 use crate::settings::{Priority, QueryOptions, Settings};
 use crate::source::Source;
-use crate::value::Answer;
+use crate::value::{Answer, Stats};
 
 /// Answers PromQL. Cloning is cheap; all clones share admission and settings.
 #[derive(Clone)]
@@ -84,6 +87,12 @@ impl Engine {
             runtime: RuntimeEnv::default(),
             session: SessionConfig::new(),
         }
+    }
+
+    /// The same engine, which tells of each query that ends.
+    pub fn with_observers(self, observers: Vec<Arc<dyn Observer>>) -> Engine {
+        self.list.observe(observers);
+        self
     }
 
     /// The settings it runs with.
@@ -179,6 +188,54 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let Question { text, expr, started } = question;
         let prepare_us = micros(started);
+        let step_ms = if when.is_range { when.grid.step_ms } else { 0 };
+        let heading = Heading {
+            text: text.to_owned(),
+            language: Language::PromQl,
+            range: (TimestampMs(when.grid.start_ms), TimestampMs(when.end_ms), step_ms),
+            priority: options.priority,
+            origin: options.origin.clone(),
+            user: options.user.clone(),
+        };
+        let mut seat = self.seat(heading, started, options).await?;
+        let (cancel, killed, deadline) = (seat.cancel().clone(), seat.killed(), seat.deadline());
+        let guard = cancel.clone().drop_guard();
+        let context = self.context(text, when, options, seat.ledger().clone());
+        let work = tokio::task::spawn_blocking(move || {
+            // The seat is held until the work has ended, also when nobody waits for it.
+            let mut outcome = evaluate(&expr, when, context).map_err(|error| seat.or_killed(error));
+            let mut failed = Stats::default();
+            let stats = outcome.as_mut().map_or(&mut failed, |answer| &mut answer.stats);
+            (stats.prepare_us, stats.queue_us) = (prepare_us, seat.queue_us());
+            let stats = stats.clone();
+            seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
+            outcome
+        });
+        // The caller need not wait until the work notices: it ends soon after.
+        let answer = tokio::select! {
+            biased;
+            answer = work => answer.map_err(|problem| {
+                Error::Execution(format!("the evaluation ended early: {problem}"))
+            })?,
+            () = cancel.cancelled() => {
+                Err(or_killed(Error::Cancelled { phase: EVALUATION }, &killed))
+            }
+            () = tokio::time::sleep_until((deadline + NOTICED_WITHIN).into()) => {
+                Err(Error::TimedOut { phase: EVALUATION })
+            }
+        };
+        drop(guard);
+        answer
+    }
+
+    /// A place among the queries that run, for work that brings its own evaluation: the same
+    /// queue, budgets, deadline, list and log as for PromQL.
+    pub async fn seat(
+        &self,
+        heading: Heading,
+        started: Instant,
+        options: &QueryOptions,
+    ) -> Result<Seat, Error> {
         let timeout_ms = options
             .timeout_ms
             .map_or(self.settings.timeout_ms, |own| own.min(self.settings.timeout_ms));
@@ -186,49 +243,33 @@ impl Engine {
         let cancel = options.cancel.clone().unwrap_or_default().child_token();
         let guard = cancel.clone().drop_guard();
         let ledger = self.ledger(options, deadline, &cancel);
-        let entry = self.enter(text, when, options, (ledger.clone(), cancel.clone()))?;
+        let mut entry = self.enter(heading, (ledger.clone(), cancel.clone()))?;
         let waited = Instant::now();
         let permit = self.place(options.priority, deadline, &cancel).await;
-        let permit = permit.map_err(|error| or_killed(error, &entry))?;
         let queue_us = micros(waited);
-        entry.set_evaluated();
-        let context = self.context(text, when, options, ledger);
-        let work = tokio::task::spawn_blocking(move || {
-            // Held until the work has ended, also when nobody waits for it.
-            let _permit = permit;
-            evaluate(&expr, when, context).map_err(|error| or_killed(error, &entry))
-        });
-        let answer = work.await.map_err(|problem| {
-            Error::Execution(format!("the evaluation ended early: {problem}"))
+        let permit = permit.map_err(|error| {
+            let error = or_killed(error, &entry.killed());
+            let stats = Stats { queue_us, ..Stats::default() };
+            entry.set_outcome(stats, Some(error.to_string()));
+            error
         })?;
-        drop(guard);
-        let mut answer = answer?;
-        answer.stats.prepare_us = prepare_us;
-        answer.stats.queue_us = queue_us;
-        Ok(answer)
+        entry.set_evaluated();
+        guard.disarm();
+        Ok(Seat::new(entry, permit, (ledger, cancel, deadline), queue_us))
     }
 
     /// Puts a query on the list, unless too many wait already.
     fn enter(
         &self,
-        text: &str,
-        when: When,
-        options: &QueryOptions,
+        heading: Heading,
         (ledger, cancel): (Ledger, CancellationToken),
     ) -> Result<Entry, Error> {
         let listed_max = self.settings.queue_max.saturating_add(self.settings.concurrent_max);
         let listed = self.list.len();
-        if options.priority != Priority::Rule && listed >= listed_max {
+        if heading.priority != Priority::Rule && listed >= listed_max {
             let reason = format!("{listed} queries run or wait, at most {listed_max} may");
             return Err(Error::Busy { reason });
         }
-        let step_ms = if when.is_range { when.grid.step_ms } else { 0 };
-        let heading = Heading {
-            text: text.to_owned(),
-            range: (TimestampMs(when.grid.start_ms), TimestampMs(when.end_ms), step_ms),
-            priority: options.priority,
-            origin: options.origin.clone(),
-        };
         Ok(self.list.enter(heading, ledger, cancel))
     }
 
@@ -296,7 +337,7 @@ impl Engine {
         };
         Context {
             text: text.to_owned(),
-            source: Arc::clone(&self.source),
+            source: Scoped::narrow(&self.source, &options.scope),
             settings: Arc::clone(&self.settings),
             lookback_ms: options.lookback_ms.unwrap_or(self.settings.lookback_ms),
             start_ms,
@@ -307,6 +348,7 @@ impl Engine {
             task: Arc::new(task),
             runtime: tokio::runtime::Handle::current(),
             threads: self.threads,
+            trace: options.is_explained.then(Default::default),
             nodes: std::sync::Mutex::default(),
             samples_total: 0.into(),
             series_total: 0.into(),
@@ -316,21 +358,53 @@ impl Engine {
 
 /// The phase named when a query waits too long for a place.
 const QUEUE: &str = "query queue";
+/// Work that has not noticed its deadline after this time is not waited for.
+const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A query that an operator ended says so, rather than that its caller went away.
-fn or_killed(error: Error, entry: &Entry) -> Error {
+pub(crate) fn or_killed(error: Error, killed: &AtomicBool) -> Error {
     match error {
-        Error::Cancelled { .. } if entry.is_killed() => Error::Killed,
+        Error::Cancelled { .. } if killed.load(Ordering::Relaxed) => Error::Killed,
         error => error,
     }
 }
 
+/// Trees up to this depth are evaluated on the stack at hand.
+const DEPTH_ON_ANY_STACK: usize = 24;
+/// Stack that one level of a tree takes at most, without optimisation.
+const STACK_BYTES_PER_LEVEL: usize = 64 * 1024;
+
+/// Evaluates a tree; a deep one on a thread with a stack that is large enough, which is waited for.
 fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
+    let depth = expr.depth();
+    if depth <= DEPTH_ON_ANY_STACK {
+        return evaluate_here(expr, when, context);
+    }
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("deep query".to_owned())
+            .stack_size(depth * STACK_BYTES_PER_LEVEL)
+            .spawn_scoped(scope, || evaluate_here(expr, when, context))
+            .map_err(|problem| Error::Busy { reason: format!("no thread for it: {problem}") })?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn evaluate_here(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
     let started = Instant::now();
     context.charge_steps(when.grid.steps)?;
     let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };
     let value = answer::value(&evaluator, expr, when.is_range)?;
+    let trace = context.trace.as_ref().map(|trace| {
+        let mut trace = trace.lock().unwrap_or_else(|held| held.into_inner());
+        (std::mem::take(&mut *trace), context.text.clone())
+    });
     let mut answer = answer::answer(value, context)?;
+    if let Some((trace, text)) = trace {
+        let tree = trace.tree(expr, &text, &answer.stats.nodes);
+        answer.stats.tree = Some(Box::new(tree));
+    }
     answer.stats.eval_us = micros(started);
     Ok(answer)
 }

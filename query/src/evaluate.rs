@@ -8,6 +8,7 @@
 //! Not here: text, admission, answers (`engine`).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use promql::ast::{Expr, ExprKind, UnaryOp};
 
@@ -16,6 +17,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::function;
 use crate::kernel::Row;
+use crate::ledger::Pace;
 use crate::names;
 
 /// Instant selectors, and when they are evaluated.
@@ -75,6 +77,15 @@ impl Evaluator<'_> {
     /// Evaluates any expression but a range vector.
     pub fn eval(&self, expr: &Expr) -> Result<Evaluated, Error> {
         self.context.ledger.check()?;
+        let Some(trace) = &self.context.trace else { return self.eval_kind(expr) };
+        let started = Instant::now();
+        let value = self.eval_kind(expr)?;
+        let mut trace = trace.lock().unwrap_or_else(|held| held.into_inner());
+        trace.note(expr.span, started, &value);
+        Ok(value)
+    }
+
+    fn eval_kind(&self, expr: &Expr) -> Result<Evaluated, Error> {
         match &expr.kind {
             ExprKind::Number(number) => Ok(Evaluated::Scalar(vec![number.value; self.grid.steps])),
             ExprKind::String(text) => Ok(Evaluated::Text(text.bytes.clone())),
@@ -148,6 +159,11 @@ impl Evaluator<'_> {
         Evaluator { hints, ..*self }
     }
 
+    /// The pace of a loop of this query.
+    pub fn pace(&self) -> Pace<'_> {
+        Pace::new(&self.context.ledger)
+    }
+
     /// An empty block of this grid.
     pub fn empty_block(&self) -> Block {
         Block::empty(self.grid.steps, &self.context.ledger)
@@ -172,13 +188,15 @@ impl Evaluator<'_> {
 
     /// Merges series of equal labels; an error if two of them have a value at the same step.
     pub fn merge_equal(&self, block: Block) -> Result<Block, Error> {
+        let pace = self.pace();
         let mut seen = std::collections::HashSet::with_capacity(block.len());
-        if block.keys().iter().all(|key| seen.insert(&key.labels)) {
+        if block.keys().iter().all(|key| !pace.is_over(64) && seen.insert(&key.labels)) {
             return Ok(block);
         }
         let mut builder = MergingBuilder::new(block.steps(), &self.context.ledger);
         let mut row = Row::new(block.steps());
         for (series, key) in block.keys().iter().enumerate() {
+            pace.spend(64 + block.steps())?;
             block.read_row(series, &mut row);
             builder.push(key.clone(), &row)?;
         }

@@ -9,13 +9,13 @@
 //! is none); partial output has `group` (UInt32) and the three numbers of a fold's cells.
 //!
 //! Invariants: memory is charged before it is used; between two series the ledger is asked whether
-//! to go on; dropping the stream stops the work.
+//! to go on; dropping the stream stops the work; when one partition fails the others stop.
 //!
 //! Not here: choosing series (`evaluate::selector`), the kernels.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::tree_node::TreeNodeRecursion;
@@ -32,11 +32,12 @@ use model::Labels;
 use model::append::SeriesId;
 use promql::ast::Extension;
 
+use crate::error::Error;
 use crate::fold::FoldOp;
 use crate::kernel::RangeFunction;
 use crate::kernel::lookback::Output;
 use crate::ledger::Ledger;
-use crate::source::{SeriesReader, Want};
+use crate::source::{Reads, SeriesReader, Want};
 
 /// The work of one partition.
 mod partition;
@@ -152,6 +153,8 @@ pub struct Fragment {
     pub ledger: Ledger,
     /// What the work cost and found.
     pub tally: Tally,
+    /// Why the first partition failed; the others stop then.
+    pub failure: OnceLock<Error>,
 }
 
 /// What a leaf's work cost and found, added up by all partitions.
@@ -167,6 +170,8 @@ pub struct Tally {
     pub produced: Vec<AtomicBool>,
     /// What could not be read.
     pub warnings: Mutex<Vec<String>>,
+    /// What was read of the disk.
+    pub reads: Mutex<Reads>,
 }
 
 impl Tally {
@@ -215,6 +220,13 @@ impl PromFragmentExec {
             Boundedness::Bounded,
         );
         PromFragmentExec { fragment, partitions, properties: Arc::new(properties) }
+    }
+}
+
+impl PromFragmentExec {
+    /// What it works on.
+    pub fn fragment(&self) -> &Fragment {
+        &self.fragment
     }
 }
 

@@ -92,7 +92,9 @@ fn timestamp(own: &Evaluator, argument: &Expr) -> Result<Block, Error> {
     let block = own.eval_vector(argument)?;
     let mut builder = BlockBuilder::new(grid.steps, &own.context.ledger);
     let mut row = Row::new(grid.steps);
+    let pace = own.pace();
     for (series, key) in block.keys().iter().enumerate() {
+        pace.spend(64 + 4 * grid.steps)?;
         row.clear();
         for step in (0..grid.steps).filter(|step| block.has(series, *step)) {
             row.set(step, grid.at(step) as f64 / 1000.0);

@@ -4,13 +4,16 @@
 //! a series block.
 //!
 //! Invariants: timestamps ascend; stale markers were removed before a range kernel sees them; a
-//! kernel goes once through its series, however long the windows are.
+//! kernel goes once through its series, however long the windows are. One that can't looks at its
+//! query's ledger now and then, and stops when the query is over.
 //!
 //! Not here: Arrow, DataFusion, labels, annotations.
 
 use std::sync::Arc;
 
 use model::Histogram;
+
+use crate::ledger::Pace;
 
 /// Windows over a series, and folds that slide with them.
 pub mod window;
@@ -179,6 +182,8 @@ pub struct Input<'a> {
     pub frames: Frames<'a>,
     /// Scalar parameters, one value per step each.
     pub params: &'a [Vec<f64>],
+    /// Says when to stop early.
+    pub pace: &'a Pace<'a>,
 }
 
 /// The functions that take a range vector and give one number per series and step.

@@ -10,6 +10,7 @@
 //!
 //! Not here: admission (`engine`).
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -75,6 +76,12 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether to stop. Who stops early hands on what there is: the next one who asks with
+    /// [`Ledger::check`], the engine at the latest, makes an error of it.
+    pub fn is_over(&self) -> bool {
+        self.check().is_err()
+    }
+
     /// Most bytes it may hold at once.
     pub fn bytes_max(&self) -> usize {
         self.0.bytes_max
@@ -109,8 +116,53 @@ impl Ledger {
     }
 }
 
+/// Adds up the work of a loop and asks the ledger now and then, so that asking costs nothing.
+#[derive(Debug)]
+pub struct Pace<'a> {
+    ledger: Option<&'a Ledger>,
+    work: Cell<usize>,
+}
+
+/// Simple operations between two looks at the ledger: a few milliseconds, even without optimisation.
+const WORK_BETWEEN_LOOKS: usize = 1 << 17;
+
+impl<'a> Pace<'a> {
+    /// The pace of a loop.
+    pub fn new(ledger: &'a Ledger) -> Pace<'a> {
+        Pace { ledger: Some(ledger), work: Cell::new(0) }
+    }
+
+    /// Goes on whatever happens.
+    pub fn endless() -> Pace<'static> {
+        Pace { ledger: None, work: Cell::new(0) }
+    }
+
+    /// Whether to stop before the next piece of work, which is about so many operations.
+    #[inline]
+    pub fn is_over(&self, work: usize) -> bool {
+        let done = self.work.get().saturating_add(work).saturating_add(1);
+        self.work.set(done);
+        done > WORK_BETWEEN_LOOKS && self.look()
+    }
+
+    /// The same as an error.
+    #[inline]
+    pub fn spend(&self, work: usize) -> Result<(), Error> {
+        if !self.is_over(work) {
+            return Ok(());
+        }
+        self.ledger.map_or(Ok(()), Ledger::check)
+    }
+
+    #[cold]
+    fn look(&self) -> bool {
+        self.work.set(0);
+        self.ledger.is_some_and(Ledger::is_over)
+    }
+}
+
 /// The phase named in time-outs and cancellations while evaluating.
-const EVALUATION: &str = "expression evaluation";
+pub const EVALUATION: &str = "expression evaluation";
 
 /// Samples and bytes held by one thing; given back when dropped.
 #[derive(Debug)]
@@ -139,6 +191,11 @@ impl Charge {
         })?;
         account.bytes_peak.fetch_max(account.pool.reserved(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The account it is charged to.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// How many samples it holds.

@@ -4,6 +4,9 @@
 //!
 //! Not here: the 11,000 steps of the HTTP API (dashboards).
 
+use std::sync::Arc;
+
+use model::Matcher;
 use tokio_util::sync::CancellationToken;
 
 /// Look-back, limits and language switches of one engine.
@@ -83,6 +86,12 @@ pub struct QueryOptions {
     pub priority: Priority,
     /// What the caller says of itself, for the list of running queries.
     pub origin: String,
+    /// Matchers that every series must pass for the caller to see it; none: it sees everything.
+    pub scope: Arc<[Matcher]>,
+    /// Who asks, when that is known; for the list of running queries and the log.
+    pub user: String,
+    /// Whether each part of the query is measured, for the explain view.
+    pub is_explained: bool,
     /// Cancels the query from outside; dropping the future cancels it too.
     pub cancel: Option<CancellationToken>,
 }

@@ -79,6 +79,8 @@ pub mod snapshot;
 mod beside;
 /// Reading samples series by series.
 pub mod read;
+/// How much of the disk was read.
+mod reads;
 /// Reading samples as one stream of columns.
 pub mod scan;
 /// Figures about the store.
@@ -93,8 +95,9 @@ pub use beside::scan::BesideScan;
 pub use cardinality::Cardinality;
 pub use error::Error;
 pub use read::{Reader, SeriesSlice, Want};
+pub use reads::Reads;
 pub use scan::Scan;
 pub use settings::Settings;
-pub use stats::Stats;
+pub use stats::{BlockStatus, Stats};
 pub use store::{SeriesEntry, Store};
 pub use tombstone::{DeletionId, Tombstone, Undone};

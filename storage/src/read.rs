@@ -21,6 +21,7 @@ use model::append::SeriesId;
 use crate::block::{Block, BlockRows, Columns};
 use crate::index::BlockIndex;
 use crate::memtable::{Piece, Sample};
+use crate::reads::Reads;
 use crate::shared::Shared;
 use crate::source::{index_or_set_aside, merge};
 
@@ -94,6 +95,7 @@ pub struct Reader {
     merged: Columns,
     starts: Vec<usize>,
     warnings: Vec<String>,
+    reads: Reads,
 }
 
 /// The ordinals of the series in a block that may have samples in the range.
@@ -170,6 +172,12 @@ impl Reader {
                 touched.push((Arc::clone(block), index, sids));
             }
         }
+        // The first reader tells of blocks for all of them.
+        let mut reads = Reads {
+            blocks_read: touched.len() as u64,
+            blocks_pruned: (blocks.len() - touched.len()) as u64,
+            ..Reads::default()
+        };
         let count = ids.len();
         let order = match order {
             Order::Stored if !touched.is_empty() => stored_order(count, &touched),
@@ -198,6 +206,7 @@ impl Reader {
                 merged: Columns::default(),
                 starts: Vec::new(),
                 warnings: std::mem::take(&mut warnings),
+                reads: std::mem::take(&mut reads),
             });
         }
         readers
@@ -206,6 +215,11 @@ impl Reader {
     /// What could not be read so far because it is damaged; empty when the answer is whole.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What was read of the disk so far.
+    pub fn reads(&self) -> Reads {
+        self.reads
     }
 
     /// The next series that has samples.

@@ -40,6 +40,9 @@ pub struct Settings {
     pub retention_bytes_max: u64,
     /// How long a deletion can be taken back before a merge carries it out.
     pub deletion_undo_ms: i64,
+    /// Whether a thread flushes, merges and drops what is too old. Off for who only reads: then nothing
+    /// but a new journal segment is written.
+    pub upkeep: bool,
     /// Makes block names differ between nodes; the same seed gives the same names.
     pub seed: u64,
 }
@@ -61,6 +64,7 @@ impl Default for Settings {
             retention_ms: 15 * DAY_MS,
             retention_bytes_max: 0,
             deletion_undo_ms: DAY_MS,
+            upkeep: true,
             seed: 0,
         }
     }

@@ -11,6 +11,27 @@ use model::append::RefusedReason;
 
 use crate::limits::RefusedSeries;
 
+/// A block that serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockStatus {
+    /// Its name.
+    pub id: String,
+    /// How often its samples were merged.
+    pub level: u32,
+    /// Its first instant.
+    pub min_ms: i64,
+    /// Its last instant.
+    pub max_ms: i64,
+    /// Its samples.
+    pub samples: u64,
+    /// Its series.
+    pub series: u64,
+    /// Deletions that are not carried out in it yet.
+    pub tombstones: u64,
+    /// Its length on disk.
+    pub size_bytes: u64,
+}
+
 /// A picture of the store at one instant.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]

@@ -33,7 +33,12 @@ use crate::queue::Queue;
 use crate::read::{Order, Reader, Want};
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
-use crate::{Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone};
+use crate::{
+    BlockStatus, Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone,
+};
+use crate::{
+    cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone, undelete,
+};
 use crate::{
     cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone, undelete,
 };
@@ -110,7 +115,9 @@ impl Store {
         };
         let mut threads = lock(&self.threads);
         threads.push(start("store-commit", Box::new(move || committer.run()))?);
-        threads.push(start("store-flush", Box::new(move || run_flusher(&shared)))?);
+        if shared.settings.upkeep {
+            threads.push(start("store-flush", Box::new(move || run_flusher(&shared)))?);
+        }
         Ok(())
     }
 
@@ -202,6 +209,26 @@ impl Store {
         metric: Option<&str>,
     ) -> Result<Vec<(String, Vec<Metadata>)>, Error> {
         Ok(hooks::metadata(&self.shared, limit, metric))
+    }
+
+    /// The blocks that serve, the oldest first.
+    pub fn blocks(&self) -> Vec<BlockStatus> {
+        let blocks = self.shared.blocks();
+        let serving = blocks.iter().filter(|block| !block.is_set_aside());
+        let mut shown: Vec<BlockStatus> = serving
+            .map(|block| BlockStatus {
+                id: block.meta().block_id.clone(),
+                level: block.meta().level,
+                min_ms: block.meta().min_ms,
+                max_ms: block.meta().max_ms,
+                samples: block.meta().rows,
+                series: block.meta().series,
+                tombstones: block.tombstones().len() as u64,
+                size_bytes: block.meta().size_bytes(),
+            })
+            .collect();
+        shown.sort_by(|one, two| (one.min_ms, &one.id).cmp(&(two.min_ms, &two.id)));
+        shown
     }
 
     /// Figures about the store now.

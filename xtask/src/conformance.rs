@@ -13,11 +13,16 @@ cargo xtask conformance queries FILE…";
 /// Runs one kind of conformance files. An empty error: the cases that failed were shown already.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let Some((kind, rest)) = arguments.split_first() else { return Err(USAGE.to_owned()) };
-    let program = match kind.as_str() {
-        "promqltest" if !rest.is_empty() => test_program("query", "promqltest")?,
-        "queries" if !rest.is_empty() => test_program("promql", "queries")?,
-        _ => return Err(USAGE.to_owned()),
-    };
+    match kind.as_str() {
+        "promqltest" if !rest.is_empty() => run_test_program("query", "promqltest", rest),
+        "queries" if !rest.is_empty() => run_test_program("promql", "queries", rest),
+        _ => Err(USAGE.to_owned()),
+    }
+}
+
+/// Runs a test program of a room with arguments of its own. An empty error: it has said everything.
+pub fn run_test_program(package: &str, test: &str, rest: &[String]) -> Result<(), String> {
+    let program = test_program(package, test)?;
     let status = Command::new(&program)
         .args(rest)
         .status()

@@ -1,18 +1,25 @@
 //! The long forms of the fault tests: `soak`, `fuzz`, `planted`.
 //!
-//! They run the program of the crate fuzz as it is built for the tests, with all its assertions.
+//! They run the program of the crate fuzz, or a test program of a room, as it is built for the tests,
+//! with all its assertions.
 
 use std::time::{Duration, Instant};
 
-use crate::{command, tree};
+use crate::{command, conformance, tree};
 
 /// A planted bug must be noticed within this time.
 const NOTICED_WITHIN: Duration = Duration::from_secs(60);
 /// Bugs, and whether their switch is compiled in.
 const PLANTS: [(&str, bool); 3] = [("sync", false), ("sync_dir", false), ("checksum", true)];
 
-/// Kills, power cuts and flipped bits until the time or the number is reached.
+/// Kills, power cuts and flipped bits until the time or the number is reached; with the word
+/// `reference`, questions to the query engine and its naive reference.
 pub fn soak(arguments: &[String]) -> Result<(), String> {
+    if let Some((word, rest)) = arguments.split_first()
+        && word == "reference"
+    {
+        return conformance::run_test_program("query", "reference", rest);
+    }
     run(&["soak"], arguments, false)
 }
 

@@ -1,4 +1,5 @@
-//! Our own tools: `cargo xtask test | tidy | layers | licences | soak | fuzz | planted | bench | conformance | python`.
+//! Our own tools: `cargo xtask test | tidy | layers | licences | soak | fuzz | planted | bench | conformance | python |
+//! node`.
 //!
 //! Place in the flow: none; this program reads the tree and starts other programs. It depends on no
 //! room, so that it builds in seconds.
@@ -20,6 +21,8 @@ mod faults;
 mod layers;
 /// Licences and sources of what we depend on.
 mod licences;
+/// Clients of the field written in JavaScript.
+mod node;
 /// Python programs and libraries that tests talk to.
 mod python;
 /// The real servers that tests talk to, from Debian's packages.
@@ -42,6 +45,8 @@ cargo xtask COMMAND
   licences           licences and sources of all dependencies
   soak [--minutes N | --kills N] [--seed S]
                      kills, power cuts and flipped bits of a simulated store
+  soak reference [--minutes N | --cases N] [--seed S]
+                     random expressions on random series: the engine against a naive reference
   fuzz [TARGET] [--seconds N] [--seed S]
                      hostile bytes for the decoders
   planted            the fault tests notice a missing fsync, directory sync and checksum
@@ -51,7 +56,8 @@ cargo xtask COMMAND
                      run a folder of PromQL test files
   conformance queries FILE…
                      parse and lay out expressions as an oracle did
-  python             the Python programs and libraries that tests talk to, in a venv of their own";
+  python             the Python programs and libraries that tests talk to, in a venv of their own
+  node               the JavaScript clients that tests run, in a folder of their own";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -66,6 +72,7 @@ fn main() -> ExitCode {
         Some("planted") => faults::planted(),
         Some("bench") => bench::run(rest),
         Some("python") => python::ensure(),
+        Some("node") => node::ensure(),
         Some("conformance") => conformance::run(rest),
         _ => Err(USAGE.to_owned()),
     };

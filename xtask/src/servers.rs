@@ -17,7 +17,7 @@ pub struct Server {
 }
 
 /// What the tests need.
-pub const FOR_TESTS: [Server; 10] = [
+pub const FOR_TESTS: [Server; 13] = [
     Server { program: "/usr/lib/postgresql/*/bin/postgres", package: "postgresql" },
     Server { program: "redis-server", package: "redis-server" },
     Server { program: "haproxy", package: "haproxy" },
@@ -26,8 +26,11 @@ pub const FOR_TESTS: [Server; 10] = [
     Server { program: "amtool", package: "prometheus-alertmanager" },
     Server { program: "/usr/lib/python3/dist-packages/aiosmtpd", package: "python3-aiosmtpd" },
     Server { program: "openssl", package: "openssl" },
+    Server { program: "curl", package: "curl" },
     Server { program: "chromium", package: "chromium" },
     Server { program: "python3", package: "python3-venv" },
+    Server { program: "node", package: "nodejs" },
+    Server { program: "npm", package: "npm" },
 ];
 
 /// What the benchmark needs.

@@ -34,13 +34,15 @@ pub struct Tree {
     pub root: Node,
 }
 
-/// How long samples are kept, where a prometheus.yml says so.
+/// What a prometheus.yml says of the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// By age; 0: for ever.
-    pub time_ms: Option<u64>,
-    /// By space; 0: no limit.
-    pub bytes_max: Option<u64>,
+pub struct Tsdb {
+    /// How long samples are kept; 0: for ever.
+    pub retention_ms: Option<u64>,
+    /// The space they may take; 0: no limit.
+    pub retention_bytes_max: Option<u64>,
+    /// How late a sample may come.
+    pub out_of_order_window_ms: Option<u64>,
 }
 
 /// What the named files brought so far.
@@ -48,8 +50,8 @@ pub struct Gathered<'e> {
     environment: Environment<'e>,
     /// Jobs and defaults of scraping.
     pub collector: collector::Config,
-    /// How long samples are kept.
-    pub retention: Retention,
+    /// What there is to say of the store.
+    pub tsdb: Tsdb,
     /// Rule groups in file order.
     pub groups: Vec<GroupConfig>,
     /// Where alerts go.
@@ -60,6 +62,8 @@ pub struct Gathered<'e> {
     pub warnings: Vec<String>,
     problems: Vec<Problem>,
     rule_files: HashSet<PathBuf>,
+    /// Whether files that files name are read.
+    follows: bool,
 }
 
 impl<'e> Gathered<'e> {
@@ -68,14 +72,25 @@ impl<'e> Gathered<'e> {
         Gathered {
             environment,
             collector: collector::Config::default(),
-            retention: Retention::default(),
+            tsdb: Tsdb::default(),
             groups: Vec::new(),
             alertmanager: None,
             text: String::new(),
             warnings: Vec::new(),
             problems: Vec::new(),
             rule_files: HashSet::new(),
+            follows: true,
         }
+    }
+
+    /// The same for one file, whatever it names.
+    pub fn alone(environment: Environment<'e>) -> Gathered<'e> {
+        Gathered { follows: false, ..Gathered::new(environment) }
+    }
+
+    /// Whether files that files name are read.
+    pub fn follows(&self) -> bool {
+        self.follows
     }
 
     /// The tree of a file; `None` when it has none, which is a mistake then.
@@ -114,7 +129,9 @@ impl<'e> Gathered<'e> {
                 self.warnings.push(format!("{name}: {key} has no effect: {advice}"));
             }
         }
-        for pattern in fields.texts("scrape_config_files").unwrap_or_default() {
+        let mut patterns = fields.texts("scrape_config_files").unwrap_or_default();
+        patterns.retain(|_| self.follows);
+        for pattern in patterns {
             match files::matching_files(folder, &pattern) {
                 Ok(found) => found.iter().for_each(|file| self.scrape_configs(file)),
                 Err(message) => fields.problem("scrape_config_files", message),
@@ -127,7 +144,7 @@ impl<'e> Gathered<'e> {
         self.take(problems);
     }
 
-    /// Reads the retention of the section `storage`.
+    /// Reads the section `storage`.
     fn storage(&mut self, fields: &mut Fields<'_>, name: &str) {
         let Some(mut storage) = fields.fields("storage") else { return };
         if storage.has("exemplars") {
@@ -135,8 +152,8 @@ impl<'e> Gathered<'e> {
         }
         if let Some(mut tsdb) = storage.fields("tsdb") {
             if let Some(mut retention) = tsdb.fields("retention") {
-                self.retention.time_ms = retention.duration_ms("time");
-                self.retention.bytes_max = retention.bytes("size");
+                self.tsdb.retention_ms = retention.duration_ms("time");
+                self.tsdb.retention_bytes_max = retention.bytes("size");
                 if retention.has("percentage") {
                     let advice = "use storage.tsdb.retention.size";
                     self.warnings.push(format!(
@@ -145,10 +162,11 @@ impl<'e> Gathered<'e> {
                 }
                 retention.finish();
             }
-            for key in ["out_of_order_time_window", "stale_series_compaction_threshold"] {
-                if tsdb.has(key) {
-                    self.warnings.push(format!("{name}: storage.tsdb.{key} has no effect"));
-                }
+            self.tsdb.out_of_order_window_ms = tsdb.duration_ms("out_of_order_time_window");
+            if tsdb.has("stale_series_compaction_threshold") {
+                self.warnings.push(format!(
+                    "{name}: storage.tsdb.stale_series_compaction_threshold has no effect"
+                ));
             }
             tsdb.finish();
         }
@@ -170,20 +188,27 @@ impl<'e> Gathered<'e> {
 
     /// Reads the rule files of a pattern. A file that two patterns name is read once.
     pub fn rule_files(&mut self, folder: &Path, pattern: &str, complain: impl Fn(String)) {
+        if !self.follows {
+            return;
+        }
         let found = match files::matching_files(folder, pattern) {
             Ok(found) => found,
             Err(message) => return complain(message),
         };
         for file in found {
             let same = file.canonicalize().unwrap_or_else(|_| file.clone());
-            if !self.rule_files.insert(same) {
-                continue;
+            if self.rule_files.insert(same) {
+                self.rule_file(&file);
             }
-            let name = file.display().to_string();
-            match files::read_text(&file) {
-                Ok(text) => self.add_groups(rules::config::parse(&text, &name)),
-                Err(message) => self.problems.push(whole_file(&name, message)),
-            }
+        }
+    }
+
+    /// Reads one rule file.
+    pub fn rule_file(&mut self, file: &Path) {
+        let name = file.display().to_string();
+        match files::read_text(file) {
+            Ok(text) => self.add_groups(rules::config::parse(&text, &name)),
+            Err(message) => self.problems.push(whole_file(&name, message)),
         }
     }
 
@@ -224,6 +249,11 @@ impl<'e> Gathered<'e> {
     /// Adds a file's text to what the status page shows.
     pub fn show(&mut self, name: &str, redacted: &str) {
         self.text.push_str(&format!("# {name}\n{redacted}"));
+    }
+
+    /// Adds mistakes of a file that another room has read.
+    pub fn add_problems(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
     }
 
     /// Adds a reader's mistakes.

@@ -33,7 +33,9 @@ impl Folder {
     }
 
     fn check(&self, name: &str) -> Result<String, Vec<String>> {
-        check_file(&self.file(name), &|_| None).map_err(|list| self.lines(&list))
+        check_file(&self.file(name), &|_| None, Depth::Whole)
+            .map(|checked| checked.summary())
+            .map_err(|list| self.lines(&list))
     }
 }
 
@@ -201,6 +203,19 @@ fn retention_is_read_from_both_files() {
 }
 
 #[test]
+fn the_out_of_order_window_is_read_from_both_files() {
+    let window_ms = |belfry: &str, prometheus: &str| {
+        let belfry = format!("prometheus: p.yml\n{belfry}");
+        let folder = Folder::new(&[("belfry.yml", &belfry), ("p.yml", prometheus)]);
+        folder.load().map(|config| config.store.out_of_order_window_ms)
+    };
+    let prometheus = "storage: {tsdb: {out_of_order_time_window: 30m}}\n";
+    assert_eq!(window_ms("", "{}\n"), Ok(3_600_000));
+    assert_eq!(window_ms("", prometheus), Ok(1_800_000));
+    assert_eq!(window_ms("store: {out_of_order_window: 0s}\n", prometheus), Ok(0));
+}
+
+#[test]
 fn limits_of_series() {
     let limits =
         "store: {limits: {series_max: 9, series_per_job_max: 5, series_per_target_max: 3}}\n";
@@ -214,4 +229,28 @@ fn limits_of_series() {
     assert!(problems[0].contains("store.limits"), "{problems:?}");
     let store = Folder::new(&[("belfry.yml", "listen: ':9'\n")]).load().expect("loads").store;
     assert_eq!((store.series_per_job_max, store.series_per_target_max), (0, 0));
+}
+
+#[test]
+fn sql_and_the_query_log() {
+    let folder = Folder::new(&[(
+        "belfry.yml",
+        "sql: {postgres: {listen: '127.0.0.1:5433', connections_max: 7}}\n\
+         query: {log_file: q.log, slow_threshold: 2s}\n",
+    )]);
+    let config = folder.load().expect("good");
+    assert_eq!(config.sql.postgres_listen.as_deref(), Some("127.0.0.1:5433"));
+    assert_eq!(config.sql.postgres_connections_max, 7);
+    assert_eq!(config.query_log.file, Some(folder.file("q.log")));
+    assert_eq!(config.query_log.slow_ms, 2000);
+    for (text, expected) in [
+        ("sql: {postgres: {listen: ':5433'}}\n", "everybody on the network"),
+        ("sql: {postgres: {listen: '10.0.0.1:5433'}}\n", "everybody on the network"),
+        ("sql: {postgres: {listen: '5433'}}\n", "host:port"),
+        ("sql: {postgres: {connections_max: 0}}\n", "between 1 and 10000"),
+        ("sql: {mysql: {}}\n", "mysql"),
+    ] {
+        let problems = Folder::new(&[("belfry.yml", text)]).load().expect_err(text).join("\n");
+        assert!(problems.contains(expected), "{text}: {problems}");
+    }
 }

@@ -12,7 +12,10 @@ pub fn greeting(config: &Config, roles: &Roles, web: Option<SocketAddr>, data: &
     let mut lines = vec![format!("Belfry {VERSION}, services: {}", roles.names())];
     lines.push(format!("  watching  {}", watched(config, roles)));
     match web {
-        Some(address) => lines.push(format!("  page      http://{address}/")),
+        Some(address) => {
+            let scheme = if config.web.access.is_encrypted { "https" } else { "http" };
+            lines.push(format!("  page      {scheme}://{address}/"));
+        }
         None => lines.push("  page      none: the service web does not run here".to_owned()),
     }
     lines.push(format!("  data      {}", data.display()));

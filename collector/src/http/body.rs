@@ -16,6 +16,9 @@ use reqwest::header::CONTENT_ENCODING;
 /// Packed bytes may be this much more than the limit of the unpacked ones: headers of gzip members.
 const PACKED_SLACK_BYTES: usize = 64 * 1024;
 
+/// Most room that is made at once for an answer whose head says how long it is.
+const ROOM_BYTES_MAX: usize = 1024 * 1024;
+
 /// Reads status, headers and body.
 pub(super) async fn read(
     mut answer: reqwest::Response,
@@ -44,11 +47,14 @@ fn headers_of(answer: &reqwest::Response) -> Vec<(String, String)> {
 }
 
 fn unpacker(answer: &reqwest::Response, limit_bytes: usize) -> Result<Unpacker, HttpError> {
-    let sink = Capped { bytes: Vec::new(), limit_bytes };
+    // What the head says is only believed up to a size that an honest page has.
+    let said = answer.content_length().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+    let room = said.min(limit_bytes).min(ROOM_BYTES_MAX);
+    let sink = Capped { bytes: Vec::with_capacity(room), limit_bytes };
     let encoding = answer.headers().get(CONTENT_ENCODING);
     match encoding.map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
         None | Some(b"" | b"identity") => Ok(Unpacker::Plain(sink)),
-        Some(b"gzip" | b"x-gzip") => Ok(Unpacker::Gzip(MultiGzDecoder::new(sink))),
+        Some(b"gzip" | b"x-gzip") => Ok(Unpacker::Gzip(Box::new(MultiGzDecoder::new(sink)))),
         Some(other) => {
             let name = String::from_utf8_lossy(&other[..other.len().min(40)]).into_owned();
             let reason = format!("the answer is packed as {name:?}, which nobody asked for");
@@ -66,7 +72,7 @@ fn failure(error: &io::Error, limit_bytes: usize) -> HttpError {
 
 enum Unpacker {
     Plain(Capped),
-    Gzip(MultiGzDecoder<Capped>),
+    Gzip(Box<MultiGzDecoder<Capped>>),
 }
 
 impl Unpacker {

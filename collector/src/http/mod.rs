@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use model::BoxFuture;
 use model::http_door::{HttpDoor, HttpError, HttpRequest, HttpResponse};
-use reqwest::header::LOCATION;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use url::Url;
 
 mod allow;
@@ -77,6 +77,15 @@ impl HttpClient {
 
     /// Sends one request with TLS settings that [`HttpRequest`] has no words for.
     pub async fn send(&self, request: HttpRequest, tls: &Tls) -> Result<HttpResponse, HttpError> {
+        self.send_prepared(Prepared::new(request)?, tls).await
+    }
+
+    /// Sends a request whose parts have been read before.
+    pub(crate) async fn send_prepared(
+        &self,
+        request: Prepared,
+        tls: &Tls,
+    ) -> Result<HttpResponse, HttpError> {
         let deadline = request.deadline;
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         match tokio::time::timeout(deadline, self.follow(request, tls)).await {
@@ -86,21 +95,17 @@ impl HttpClient {
     }
 
     /// Sends the request and, if it may, goes where it is sent.
-    async fn follow(&self, request: HttpRequest, tls: &Tls) -> Result<HttpResponse, HttpError> {
+    async fn follow(&self, request: Prepared, tls: &Tls) -> Result<HttpResponse, HttpError> {
         let client = self.client(tls)?;
-        let mut url = parsed(&request.url)?;
-        let mut headers = header_map(&request.headers)?;
-        let mut method = reqwest::Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| invalid(format!("{:?} is no HTTP method", request.method)))?;
-        let mut body = request.body;
+        let Prepared { mut method, mut url, mut headers, mut body, .. } = request;
         for _ in 0..=REDIRECTS_MAX {
             self.allowed.check(&url)?;
-            let sent = client
-                .request(method.clone(), url.clone())
-                .headers(headers.clone())
-                .body(body.clone())
-                .send();
-            let answer = sent.await.map_err(network_error)?;
+            let mut sent = reqwest::Request::new(method.clone(), url.clone());
+            *sent.headers_mut() = headers.clone();
+            if !body.is_empty() {
+                *sent.body_mut() = Some(body.clone().into());
+            }
+            let answer = client.execute(sent).await.map_err(network_error)?;
             let status = answer.status();
             let next = answer.headers().get(LOCATION).filter(|_| status.is_redirection());
             let (Some(next), true) = (next, request.follow_redirects) else {
@@ -151,6 +156,49 @@ impl HttpDoor for HttpClient {
     }
 }
 
+/// A request whose parts have been read: what is sent again and again is prepared once.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    method: reqwest::Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    deadline: Duration,
+    answer_bytes_max: usize,
+    follow_redirects: bool,
+}
+
+impl Prepared {
+    /// Reads the parts of a request.
+    pub(crate) fn new(request: HttpRequest) -> Result<Prepared, HttpError> {
+        let method = reqwest::Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| invalid(format!("{:?} is no HTTP method", request.method)))?;
+        let mut prepared = Prepared {
+            method,
+            url: parsed(&request.url)?,
+            headers: HeaderMap::new(),
+            body: request.body,
+            deadline: request.deadline,
+            answer_bytes_max: request.answer_bytes_max,
+            follow_redirects: request.follow_redirects,
+        };
+        prepared.add_headers(&request.headers)?;
+        Ok(prepared)
+    }
+
+    /// Adds headers behind those that are there.
+    pub(crate) fn add_headers(&mut self, headers: &[(String, String)]) -> Result<(), HttpError> {
+        for (name, value) in headers {
+            let key = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| invalid(format!("{name:?} is no header name")))?;
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| invalid(format!("the value of header {name:?} can't be sent")))?;
+            self.headers.append(key, value);
+        }
+        Ok(())
+    }
+}
+
 fn build(tls: &Tls) -> Result<reqwest::Client, HttpError> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls.client_config().map_err(invalid)?)
@@ -171,18 +219,6 @@ fn parsed(url: &str) -> Result<Url, HttpError> {
         "http" | "https" if url.has_host() => Ok(url),
         scheme => Err(invalid(format!("the scheme {scheme:?} is neither http nor https"))),
     }
-}
-
-fn header_map(headers: &[(String, String)]) -> Result<reqwest::header::HeaderMap, HttpError> {
-    let mut map = reqwest::header::HeaderMap::new();
-    for (name, value) in headers {
-        let key = reqwest::header::HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| invalid(format!("{name:?} is no header name")))?;
-        let value = reqwest::header::HeaderValue::from_str(value)
-            .map_err(|_| invalid(format!("the value of header {name:?} can't be sent")))?;
-        map.append(key, value);
-    }
-    Ok(map)
 }
 
 fn invalid(reason: String) -> HttpError {

@@ -36,6 +36,8 @@ pub mod import;
 mod counters;
 /// The door itself.
 mod receiver;
+/// Doors for senders that may not write every series.
+mod narrowed;
 
 pub use counters::Stats;
 pub use decoded::{Decoded, DoorRefusals};

@@ -23,6 +23,7 @@ use super::counters::{Counters, Stats, add};
 use super::decoded::{Decoded, DoorRefusals, Lookup, Memory, Miss, NAMED_MAX};
 use super::error::PushError;
 use super::families::{Families, Told};
+use super::narrowed::Narrowed;
 use super::snappy::unpack_into;
 use super::{v1, v2};
 
@@ -47,9 +48,11 @@ pub struct ReceiverParts {
 pub struct Receiver {
     pub(super) append: Arc<dyn Append>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
     memory: RwLock<Memory>,
     rooms: Mutex<Vec<Vec<u8>>>,
+    /// The doors of senders that may not write every series.
+    pub(super) narrowed: Mutex<Vec<Narrowed>>,
 }
 
 impl fmt::Debug for Receiver {
@@ -122,9 +125,27 @@ impl Receiver {
         Receiver {
             append: parts.append,
             clock: parts.clock,
-            counters: Counters::default(),
+            counters: Arc::default(),
             memory: RwLock::new(memory),
             rooms: Mutex::default(),
+            narrowed: Mutex::default(),
+        }
+    }
+
+    /// A door with the same counters that commits elsewhere and knows no series yet.
+    pub(super) fn with_append(&self, append: Arc<dyn Append>, cache_bytes_max: usize) -> Receiver {
+        let memory = Memory {
+            hasher: self.memory().hasher.clone(),
+            series: SeriesCache::new(cache_bytes_max),
+            families: Families::default(),
+        };
+        Receiver {
+            append,
+            clock: Arc::clone(&self.clock),
+            counters: Arc::clone(&self.counters),
+            memory: RwLock::new(memory),
+            rooms: Mutex::default(),
+            narrowed: Mutex::default(),
         }
     }
 

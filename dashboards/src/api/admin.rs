@@ -2,8 +2,7 @@
 //!
 //! Place in the flow: HTTP → **here** → the whole's [`Admin`], which takes its time on other threads.
 //!
-//! Off unless the operator allowed it, since nobody has to log in: then every call is answered with
-//! 403.
+//! Off unless the operator allowed it: then every call is answered with 403.
 //!
 //! Not here: what a snapshot is made of (belfry, storage).
 
@@ -29,7 +28,7 @@ pub async fn snapshot(
     params: Params,
 ) -> Result<Success<Value>, ApiError> {
     let admin = admin(&parts)?;
-    let skip_head = boolean(&params, "skip_head")?;
+    let skip_head = params.boolean("skip_head")?.unwrap_or(false);
     let name = admin.snapshot(skip_head).await;
     let name = name.map_err(|error| ApiError::internal(format!("create snapshot: {error}")))?;
     Ok(Success::new(json!({"name": name})))
@@ -113,17 +112,6 @@ pub async fn undelete(
         Undone::Nothing => {
             let message = format!("there is no deletion {number} that could be taken back");
             Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
-        }
-    }
-}
-
-/// What upstream takes for a boolean; absent is `false`.
-fn boolean(params: &Params, name: &str) -> Result<bool, ApiError> {
-    match params.get(name) {
-        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-        Some(text) => {
-            Err(ApiError::bad_parameter(name, format!("cannot parse \"{text}\" to a boolean")))
         }
     }
 }

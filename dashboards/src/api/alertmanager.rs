@@ -18,6 +18,7 @@ use model::{Alert, AlertSink, AlertSinkError, Matcher};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::access::{Identity, Scope};
 use crate::api::params::Params;
 use crate::api::status::rfc3339;
 use crate::api::targets::labels;
@@ -43,6 +44,7 @@ fn bad(message: impl Into<String>) -> ErrorText {
 
 /// Which alerts are asked for.
 struct Filter {
+    scope: Scope,
     matchers: Vec<Matcher>,
     receiver: Option<Matcher>,
     active: bool,
@@ -67,6 +69,7 @@ impl Filter {
         };
         let wanted = |name: &str| params.get(name).is_none_or(|text| text != "false");
         Ok(Filter {
+            scope: params.scope().clone(),
             matchers: all,
             receiver,
             active: wanted("active"),
@@ -77,7 +80,8 @@ impl Filter {
 
     fn takes(&self, alert: &AlertView) -> bool {
         let is_active = alert.state() == "active";
-        self.matchers.iter().all(|matcher| matcher.matches_labels(&alert.labels))
+        self.scope.takes(&alert.labels)
+            && self.matchers.iter().all(|matcher| matcher.matches_labels(&alert.labels))
             && self
                 .receiver
                 .as_ref()
@@ -198,6 +202,7 @@ fn instant(text: Option<&str>) -> Result<Option<TimestampMs>, ErrorText> {
 /// Takes alerts. 200 means fsynced.
 pub async fn post_alerts(
     State(parts): State<Parts>,
+    identity: Identity,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, ErrorText> {
     let manager = manager(&parts)?;
@@ -205,6 +210,10 @@ pub async fn post_alerts(
     let posted: Vec<PostedAlert> =
         serde_json::from_slice(&body).map_err(|error| bad(format!("parsing body: {error}")))?;
     let alerts = posted.into_iter().map(PostedAlert::alert).collect::<Result<Vec<_>, _>>()?;
+    if let Some(outside) = alerts.iter().find(|own| !identity.scope().takes(&own.labels)) {
+        let message = format!("outside the label scope of the sender: {}", outside.labels);
+        return Err(ErrorText(StatusCode::FORBIDDEN, message));
+    }
     manager.send(alerts).await.map(|()| StatusCode::OK).map_err(|error| match &error {
         AlertSinkError::Invalid { .. } => bad(error.to_string()),
         _ => ErrorText(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),

@@ -5,20 +5,24 @@
 //!
 //! Not here: metadata by target.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::extract::State;
+use model::TimeRange;
+use model::append::Metadata;
+use model::labels::METRIC_NAME;
 use serde_json::{Map, Value, json};
+use storage::Store;
 
+use crate::access::Scope;
 use crate::api::envelope::{ApiError, Success};
 use crate::api::params::Params;
-use crate::api::targets::labels;
+use crate::api::series::store;
+use crate::api::targets::{has_series, labels};
 use crate::parts::Parts;
 
-fn store(parts: &Parts) -> Result<Arc<storage::Store>, ApiError> {
-    parts.store.clone().ok_or_else(|| ApiError::not_here("store"))
-}
+/// Metric families with what is known of each.
+type Families = Vec<(String, Vec<Metadata>)>;
 
 /// A whole number that may be negative, which means none.
 fn count(params: &Params, name: &str) -> Result<Option<usize>, ApiError> {
@@ -39,8 +43,13 @@ pub async fn metadata(
     if limit == Some(0) {
         return Ok(Success::new(BTreeMap::new()));
     }
-    let families = store.metadata(limit.unwrap_or(0), params.get("metric"))?;
-    let shape = |(name, known): (String, Vec<model::append::Metadata>)| {
+    let mut families = if params.scope().is_everything() {
+        store.metadata(limit.unwrap_or(0), params.get("metric"))?
+    } else {
+        inside(&store, params.get("metric"), params.scope())?
+    };
+    families.truncate(limit.unwrap_or(usize::MAX));
+    let shape = |(name, known): (String, Vec<Metadata>)| {
         let known = known.iter().take(per_metric.unwrap_or(usize::MAX));
         let known: Vec<Value> = known
             .map(|one| json!({"type": one.kind.as_str(), "help": one.help, "unit": one.unit}))
@@ -48,6 +57,16 @@ pub async fn metadata(
         (name, Value::from(known))
     };
     Ok(Success::new(families.into_iter().map(shape).collect()))
+}
+
+/// The families that have series inside a label scope.
+fn inside(store: &Store, metric: Option<&str>, scope: &Scope) -> Result<Families, storage::Error> {
+    let selector = scope.narrow(Vec::new());
+    let names = store.label_values(METRIC_NAME, &selector, TimeRange::ALL, 0)?;
+    let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let mut families = store.metadata(0, metric)?;
+    families.retain(|(family, _)| has_series(family, &names));
+    Ok(families)
 }
 
 /// Exemplars of all series that a query selects: `[{seriesLabels, exemplars}]`.
@@ -62,7 +81,8 @@ pub async fn exemplars(
         let lines: Vec<String> = problems.iter().map(|problem| problem.render(text)).collect();
         ApiError::bad_parameter("query", lines.join("; "))
     })?;
-    let selectors = expression.selectors().into_iter().map(|own| own.matchers.clone()).collect();
+    let selectors = expression.selectors().into_iter();
+    let selectors = selectors.map(|own| params.scope().narrow(own.matchers.clone())).collect();
     let work = move || -> Result<_, storage::Error> {
         let selectors: Vec<Vec<model::Matcher>> = selectors;
         store.exemplars(&selectors, range)

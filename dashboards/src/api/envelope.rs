@@ -67,9 +67,8 @@ impl From<query::Error> for ApiError {
             query::Error::Parse { .. } => (StatusCode::BAD_REQUEST, "bad_data"),
             query::Error::TimedOut { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             query::Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            query::Error::Cancelled { .. } | query::Error::Killed => {
-                (StatusCode::SERVICE_UNAVAILABLE, "canceled")
-            }
+            query::Error::Cancelled { .. } => (client_went_away(), "canceled"),
+            query::Error::Killed => (StatusCode::SERVICE_UNAVAILABLE, "canceled"),
             query::Error::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             _ => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
         };
@@ -85,6 +84,24 @@ impl From<storage::Error> for ApiError {
     fn from(error: storage::Error) -> ApiError {
         ApiError::internal(error.to_string())
     }
+}
+
+/// 499: nobody waits for the answer any more.
+fn client_went_away() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Warnings, and infos as well, of one answer.
+const NOTICES_MAX: usize = 10;
+
+/// The first notices, and a line with the number of the others. `kind` is `warning` or `info`.
+pub fn capped(mut notices: Vec<String>, kind: &str) -> Vec<String> {
+    let omitted = notices.len().saturating_sub(NOTICES_MAX);
+    if omitted > 0 {
+        notices.truncate(NOTICES_MAX);
+        notices.push(format!("{omitted} more {kind} annotations omitted"));
+    }
+    notices
 }
 
 /// The JSON content type as a header pair.
@@ -105,7 +122,7 @@ impl<T: Serialize> Success<T> {
 
     /// Adds what the caller should know.
     pub fn with_warnings(mut self, warnings: Vec<String>) -> Success<T> {
-        self.warnings = warnings;
+        self.warnings = capped(warnings, "warning");
         self
     }
 }

@@ -17,7 +17,8 @@ use collector::push::import::{Import, ImportError, ImportOptions};
 use futures::StreamExt;
 use model::TimestampMs;
 
-use super::write::{header_text, respond, text as plain};
+use super::write::{header_text, receiver, respond, text as plain};
+use crate::access::Identity;
 use crate::parts::Parts;
 
 /// Longest wait for the next piece of a page.
@@ -29,11 +30,12 @@ const EXTRA_LABELS_MAX: usize = 32;
 /// milliseconds) is the time of samples without one.
 pub async fn text(
     State(parts): State<Parts>,
+    identity: Identity,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Some(receiver) = parts.receiver else {
+    let Some(receiver) = receiver(parts, &identity) else {
         return plain(StatusCode::NOT_FOUND, "the service \"collect\" does not run here");
     };
     let options = match options(query.as_deref().unwrap_or(""), &headers) {

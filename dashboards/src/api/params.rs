@@ -8,11 +8,12 @@ use axum::http::{HeaderMap, header};
 use model::time::{TimeRange, TimestampMs};
 use model::{Clock, Matcher};
 
+use crate::access::{Identity, Scope};
 use crate::api::envelope::ApiError;
 
-/// All parameters of a request, and where it says that it comes from.
-#[derive(Debug, Default)]
-pub struct Params(Vec<(String, String)>, String);
+/// All parameters of a request, where it says that it comes from, and who asks.
+#[derive(Debug)]
+pub struct Params(Vec<(String, String)>, String, Identity);
 
 /// Longest origin kept.
 const ORIGIN_CHARS_MAX: usize = 300;
@@ -44,6 +45,9 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
         let origin = origin(request.headers());
+        let identity = request.extensions().get::<Identity>().cloned();
+        // Only routes outside of the door have no caller; none of them reads parameters.
+        let identity = identity.unwrap_or_else(Identity::nobody);
         let mut pairs = Vec::new();
         if is_form {
             let body = axum::body::Bytes::from_request(request, state)
@@ -52,7 +56,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             pairs.extend(url::form_urlencoded::parse(&body).into_owned());
         }
         pairs.extend(url::form_urlencoded::parse(url_query.as_bytes()).into_owned());
-        Ok(Params(pairs, origin))
+        Ok(Params(pairs, origin, identity))
     }
 }
 
@@ -60,6 +64,16 @@ impl Params {
     /// What the caller says of itself; empty when it says nothing.
     pub fn origin(&self) -> &str {
         &self.1
+    }
+
+    /// Who asks.
+    pub fn identity(&self) -> &Identity {
+        &self.2
+    }
+
+    /// Which series the caller may see.
+    pub fn scope(&self) -> &Scope {
+        self.2.scope()
     }
 
     /// The first value of a name; an empty one counts as absent.
@@ -76,6 +90,18 @@ impl Params {
     /// All values of a name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a name, written with and without brackets, each once.
+    pub fn both(&self, name: &str) -> Vec<String> {
+        let bracketed = format!("{name}[]");
+        let mut values: Vec<String> = Vec::new();
+        for (_, value) in self.0.iter().filter(|(own, _)| *own == name || *own == bracketed) {
+            if !values.contains(value) {
+                values.push(value.clone());
+            }
+        }
+        values
     }
 
     /// A point in time; `None` when absent.
@@ -97,6 +123,18 @@ impl Params {
         Ok(if limit == 0 { usize::MAX } else { limit })
     }
 
+    /// What upstream takes for a boolean; `None` when absent.
+    pub fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(Some(false)),
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(Some(true)),
+            Some(text) => {
+                Err(ApiError::bad_parameter(name, format!("cannot parse \"{text}\" to a boolean")))
+            }
+        }
+    }
+
     /// `start` and `end`, both inside; absent ends mean everything.
     pub fn range(&self) -> Result<TimeRange, ApiError> {
         let start = self.time("start")?.unwrap_or(TimestampMs::MIN);
@@ -106,9 +144,21 @@ impl Params {
         })
     }
 
-    /// The selectors under `match[]`, each a list of matchers.
+    /// The selectors under `match[]`, each a list of matchers, narrowed to what the caller may see.
     pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        self.all("match[]").map(parse_selector).collect()
+        let narrow = |selector: Vec<Matcher>| self.scope().narrow(selector);
+        self.all("match[]").map(|text| parse_selector("match[]", text).map(narrow)).collect()
+    }
+
+    /// The selectors as they were written, for what is no series.
+    pub fn written_selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        self.all("match[]").map(|text| parse_selector("match[]", text)).collect()
+    }
+
+    /// The narrowed ones; without any, the one of everything that the caller may see.
+    pub fn selectors_or_all(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let selectors = self.selectors()?;
+        Ok(if selectors.is_empty() { vec![self.scope().narrow(Vec::new())] } else { selectors })
     }
 
     /// `time`, or now.
@@ -117,10 +167,11 @@ impl Params {
     }
 }
 
-fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+/// A bare selector under a name.
+pub fn parse_selector(name: &str, text: &str) -> Result<Vec<Matcher>, ApiError> {
     promql::parse_selector(text).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(|problem| problem.render(text)).collect();
-        ApiError::bad_parameter("match[]", lines.join("; "))
+        ApiError::bad_parameter(name, lines.join("; "))
     })
 }
 
@@ -133,7 +184,10 @@ fn parse_time(name: &str, text: &str) -> Result<TimestampMs, ApiError> {
         Ok(at) => Ok(TimestampMs(at.as_millisecond())),
         // What upstream's clients send for "the beginning" and "the end of time".
         Err(_) if text == "-292273086-05-16T16:47:06Z" => Ok(TimestampMs::MIN),
-        Err(_) if text == "+292277025-08-18T07:12:54.999999999Z" => Ok(TimestampMs::MAX),
+        // A plus in a URL is a space, unless it is escaped.
+        Err(_) if text.trim_start_matches(['+', ' ']) == "292277025-08-18T07:12:54.999999999Z" => {
+            Ok(TimestampMs::MAX)
+        }
         Err(_) => Err(time_error(name, text)),
     }
 }
@@ -154,8 +208,8 @@ fn parse_duration(name: &str, text: &str) -> Result<i64, ApiError> {
 
 fn ms_from_seconds(seconds: f64) -> Option<i64> {
     let ms = (seconds * 1000.0).round();
-    // The cast is exact inside these bounds.
-    (ms.is_finite() && ms.abs() < 9.2e18).then_some(ms as i64)
+    // The field's clients send the ends of their own time; the cast stops at the ends of ours.
+    (ms.is_finite() && ms.abs() < 9.3e18).then_some(ms as i64)
 }
 
 #[cfg(test)]
@@ -169,8 +223,19 @@ mod tests {
             ("1435781451.781", Some(1_435_781_451_781)),
             ("2015-07-01T20:10:51.781Z", Some(1_435_781_451_781)),
             ("2015-07-01T22:10:51.781+02:00", Some(1_435_781_451_781)),
+            ("2015-07-01T20:10:51.7819Z", Some(1_435_781_451_781)),
+            ("-292273086-05-16T16:47:06Z", Some(i64::MIN)),
+            ("292277025-08-18T07:12:54.999999999Z", Some(i64::MAX)),
+            ("+292277025-08-18T07:12:54.999999999Z", Some(i64::MAX)),
+            (" 292277025-08-18T07:12:54.999999999Z", Some(i64::MAX)),
+            ("1e12", Some(1_000_000_000_000_000)),
+            ("-9e15", Some(-9_000_000_000_000_000_000)),
+            ("-9223309901257974", Some(-9_223_309_901_257_973_760)),
+            ("9223372036854775.807", Some(i64::MAX)),
+            ("1e300", None),
             ("abc", None),
             ("NaN", None),
+            ("Inf", None),
         ] {
             let got = parse_time("time", text).ok().map(|at| at.0);
             assert_eq!(got, expected, "{text}");

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use model::TimestampMs;
 use query::{Answer, Engine, QueryOptions, Value};
 
-use crate::api::envelope::{ApiError, JSON};
+use crate::api::envelope::{ApiError, JSON, capped};
 use crate::api::json::Chunks;
 use crate::api::params::Params;
 use crate::parts::Parts;
@@ -22,17 +23,20 @@ fn engine(parts: &Parts) -> Result<Arc<Engine>, ApiError> {
     parts.engine.clone().ok_or_else(|| ApiError::not_here("query"))
 }
 
-fn options(params: &Params) -> Result<QueryOptions, ApiError> {
+/// What a request asks for beyond the query.
+pub fn options(params: &Params) -> Result<QueryOptions, ApiError> {
     // Looked at before the query runs, so that a wrong one costs nothing.
     params.limit()?;
     let timeout = params.duration_ms("timeout")?.map(|ms| {
-        let negative = |_| ApiError::bad_parameter("timeout", "must not be negative");
-        u64::try_from(ms).map_err(negative)
+        let wrong = || ApiError::bad_parameter("timeout", "must be greater than 0");
+        u64::try_from(ms).ok().filter(|ms| *ms > 0).ok_or_else(wrong)
     });
     Ok(QueryOptions {
         timeout_ms: timeout.transpose()?,
         lookback_ms: params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0),
         origin: params.origin().to_owned(),
+        user: params.identity().name().to_owned(),
+        scope: params.scope().matchers(),
         ..QueryOptions::default()
     })
 }
@@ -46,9 +50,8 @@ pub async fn instant(State(parts): State<Parts>, params: Params) -> Result<Respo
     respond(answer, &params)
 }
 
-/// A range of steps.
-pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Response, ApiError> {
-    let engine = engine(&parts)?;
+/// The start, the end and the step in milliseconds of a range.
+pub fn range_of(params: &Params) -> Result<(TimestampMs, TimestampMs, i64), ApiError> {
     let start = params.time("start")?;
     let end = params.time("end")?;
     let step_ms = params.duration_ms("step")?;
@@ -71,6 +74,13 @@ pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Respons
              query resolution (?step=XX)",
         ));
     }
+    Ok((start, end, step_ms))
+}
+
+/// A range of steps.
+pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Response, ApiError> {
+    let engine = engine(&parts)?;
+    let (start, end, step_ms) = range_of(&params)?;
     let text = params.required("query")?;
     let answer = engine.range(text, start, end, step_ms, &options(&params)?).await?;
     respond(answer, &params)
@@ -78,6 +88,8 @@ pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Respons
 
 fn respond(mut answer: Answer, params: &Params) -> Result<Response, ApiError> {
     truncate(&mut answer, params.limit()?);
+    answer.warnings = capped(std::mem::take(&mut answer.warnings), "warning");
+    answer.infos = capped(std::mem::take(&mut answer.infos), "info");
     let stats = params.get("stats").map(|_| {
         let stats = &answer.stats;
         serde_json::json!({
@@ -87,6 +99,7 @@ fn respond(mut answer: Answer, params: &Params) -> Result<Response, ApiError> {
                 "innerEvalTime": seconds(stats.eval_us),
                 "evalTotalTime": seconds(stats.prepare_us + stats.eval_us),
                 "execTotalTime": seconds(stats.queue_us + stats.prepare_us + stats.eval_us),
+                "resultSortTime": 0.0,
             },
             "samples": {
                 "totalQueryableSamples": stats.samples_total,

@@ -2,8 +2,9 @@
 //!
 //! Place in the flow: an operator who wonders what is slow → **here** → the engine's list.
 //!
-//! Not here: limits (query), who may ask: there is no login, so whoever reaches the address.
+//! Not here: limits (query), who may ask (access).
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use query::{Priority, Running};
@@ -22,9 +23,10 @@ pub async fn list(State(parts): State<Parts>) -> Result<Success<Value>, ApiError
 /// Ends one; whoever waits for it gets the error type `canceled`.
 pub async fn kill(
     State(parts): State<Parts>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Success<Value>, ApiError> {
     let engine = parts.engine.clone().ok_or_else(|| ApiError::not_here("query"))?;
+    let Path(id) = path.map_err(|error| ApiError::bad_parameter("id", error.body_text()))?;
     let number = id.parse().ok().filter(|number| engine.kill(*number));
     match number {
         Some(number) => Ok(Success::new(json!({ "killed": number }))),
@@ -37,9 +39,11 @@ pub async fn kill(
 
 fn entry(running: &Running) -> Value {
     let (start, end, step_ms) = running.range;
+    let panel = query::cost::Panel::of(&running.origin).unwrap_or_default();
     json!({
         "id": running.id,
         "query": running.text,
+        "language": running.language.as_str(),
         "start": start.0 as f64 / 1000.0,
         "end": end.0 as f64 / 1000.0,
         "step": step_ms as f64 / 1000.0,
@@ -48,6 +52,9 @@ fn entry(running: &Running) -> Value {
             Priority::Interactive => "interactive",
         },
         "origin": running.origin,
+        "user": running.user,
+        "dashboardUid": panel.dashboard,
+        "panelId": panel.panel,
         "state": if running.is_evaluated { "running" } else { "waiting" },
         "elapsedSeconds": running.elapsed_us as f64 / 1e6,
         "peakSamples": running.samples_peak,

@@ -12,7 +12,8 @@ use crate::api::envelope::{ApiError, Success};
 use crate::api::params::Params;
 use crate::parts::Parts;
 
-fn store(parts: &Parts) -> Result<Arc<Store>, ApiError> {
+/// The store, if it is here.
+pub(super) fn store(parts: &Parts) -> Result<Arc<Store>, ApiError> {
     parts.store.clone().ok_or_else(|| ApiError::not_here("store"))
 }
 
@@ -29,7 +30,7 @@ fn cut<T: serde::Serialize>(mut list: Vec<T>, limit: usize) -> Success<Vec<T>> {
 }
 
 /// Runs index work where it may take its time.
-async fn on_index<T: Send + 'static>(
+pub(super) async fn on_index<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
 ) -> Result<T, ApiError> {
     let outcome = tokio::task::spawn_blocking(work).await;
@@ -67,10 +68,8 @@ pub async fn labels(
     params: Params,
 ) -> Result<Success<Vec<String>>, ApiError> {
     let store = store(&parts)?;
-    let (mut selectors, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    if selectors.is_empty() {
-        selectors.push(Vec::new());
-    }
+    let selectors = params.selectors_or_all()?;
+    let (range, limit) = (params.range()?, params.limit()?);
     let names = on_index(move || {
         let mut names: BTreeSet<String> = BTreeSet::new();
         for matchers in &selectors {
@@ -94,10 +93,8 @@ pub async fn label_values(
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
-    let (mut selectors, range, limit) = (params.selectors()?, params.range()?, params.limit()?);
-    if selectors.is_empty() {
-        selectors.push(Vec::new());
-    }
+    let selectors = params.selectors_or_all()?;
+    let (range, limit) = (params.range()?, params.limit()?);
     let values = on_index(move || {
         let mut values: BTreeSet<String> = BTreeSet::new();
         for matchers in &selectors {

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
+use model::labels::METRIC_NAME;
+use model::{MatchOp, Matcher};
 use serde_json::{Value, json};
 use storage::cardinality::Count;
 use storage::limits::RefusedSeries;
 
 use crate::api::envelope::{ApiError, Success};
 use crate::api::params::Params;
-use crate::parts::Parts;
+use crate::api::series::store;
+use crate::parts::{Parts, Web};
 
 /// The Prometheus version whose API is spoken. Grafana switches features by it.
-const API_VERSION: &str = "3.14.0";
+pub const API_VERSION: &str = "3.14.0";
 
 /// Who answers.
 pub async fn buildinfo(State(parts): State<Parts>) -> Success<Value> {
@@ -28,17 +31,24 @@ pub async fn buildinfo(State(parts): State<Parts>) -> Success<Value> {
     }))
 }
 
-/// How the process runs.
+/// How the process runs. What only a Go program has is empty.
 pub async fn runtimeinfo(State(parts): State<Parts>) -> Success<Value> {
     let status = parts.control.status();
     let stats = parts.store.as_ref().map(|store| store.stats());
     Success::new(json!({
         "startTime": rfc3339(status.started_at_ms),
         "CWD": status.data_folder,
+        "hostname": status.host,
         "serverTime": rfc3339(parts.clock.now().0),
         "reloadConfigSuccess": status.reload_ok,
         "lastConfigTime": rfc3339(status.config_at_ms),
         "corruptionCount": stats.map_or(0, |stats| stats.damaged.len()),
+        "goroutineCount": 0,
+        "GOMAXPROCS": std::thread::available_parallelism().map_or(1, usize::from),
+        "GOMEMLIMIT": 0,
+        "GOGC": "",
+        "GODEBUG": "",
+        "storageRetention": status.retention,
     }))
 }
 
@@ -57,7 +67,7 @@ const TSDB_LIMIT: (usize, usize) = (10, 10_000);
 
 /// What the store holds, and where its series come from.
 pub async fn tsdb(State(parts): State<Parts>, params: Params) -> Result<Success<Value>, ApiError> {
-    let store = parts.store.clone().ok_or_else(|| ApiError::not_here("store"))?;
+    let store = store(&parts)?;
     let limit = match params.get("limit") {
         None => TSDB_LIMIT.0,
         Some(text) => text
@@ -110,9 +120,128 @@ fn refused_series(line: &RefusedSeries) -> Value {
     })
 }
 
+/// The blocks on disk, the oldest first.
+pub async fn blocks(State(parts): State<Parts>) -> Result<Success<Value>, ApiError> {
+    let store = store(&parts)?;
+    let shown: Vec<Value> = store
+        .blocks()
+        .iter()
+        .map(|own| {
+            json!({
+                "ulid": own.id,
+                "minTime": own.min_ms,
+                // Outside the block, as upstream has it.
+                "maxTime": own.max_ms.saturating_add(1),
+                "stats": {
+                    "numSamples": own.samples,
+                    "numSeries": own.series,
+                    "numChunks": 0,
+                    "numTombstones": own.tombstones,
+                    "numBytes": own.size_bytes,
+                },
+                "compaction": {"level": own.level, "sources": [own.id]},
+                "version": 1,
+            })
+        })
+        .collect();
+    Ok(Success::new(json!({ "blocks": shown })))
+}
+
+/// How far the journal has been read. Whoever can ask this gets the end: before it, all answers are
+/// 503.
+pub async fn walreplay() -> Success<Value> {
+    Success::new(json!({"min": 0, "max": 0, "current": 0}))
+}
+
+/// Own metrics as JSON, those whose name matches.
+pub async fn self_metrics(
+    State(parts): State<Parts>,
+    params: Params,
+) -> Result<Success<Vec<Value>>, ApiError> {
+    let pattern = params.get("metric_name_pattern").unwrap_or(".*");
+    let matcher = Matcher::new(METRIC_NAME, MatchOp::Regex, pattern)
+        .map_err(|error| ApiError::bad_parameter("metric_name_pattern", error.to_string()))?;
+    let families = parts.registry.gather();
+    Ok(Success::new(
+        families.iter().filter(|own| matcher.matches(own.name())).map(own_family).collect(),
+    ))
+}
+
+fn own_family(family: &prometheus::proto::MetricFamily) -> Value {
+    use prometheus::proto::MetricType;
+    let kind = family.get_field_type();
+    let metrics = family.get_metric().iter().map(|metric| {
+        let pairs = metric.get_label().iter().map(|own| (own.name(), own.value()));
+        let labels: BTreeMap<&str, &str> = pairs.collect();
+        let value = match kind {
+            MetricType::COUNTER => metric.get_counter().get_value(),
+            MetricType::HISTOGRAM => metric.get_histogram().get_sample_sum(),
+            MetricType::SUMMARY => metric.get_summary().sample_sum(),
+            // Nothing of ours is untyped.
+            MetricType::GAUGE | MetricType::UNTYPED => metric.get_gauge().get_value(),
+        };
+        json!({"labels": labels, "value": model::sample::format_value(value)})
+    });
+    json!({
+        "name": family.name(),
+        "help": family.help(),
+        "type": format!("{kind:?}").to_lowercase(),
+        "metrics": metrics.collect::<Vec<Value>>(),
+    })
+}
+
+/// What this server can do, by part: `{part: {feature: bool}}`.
+pub async fn features(State(parts): State<Parts>) -> Success<Value> {
+    let options = parts.engine.as_ref().map(|engine| engine.parse_options());
+    let options = options.unwrap_or_default();
+    let functions: BTreeMap<&str, bool> = promql::functions::FUNCTIONS
+        .iter()
+        .map(|own| (own.name, !own.is_experimental || options.experimental_functions))
+        .collect();
+    Success::new(json!({
+        "api": {
+            "admin": parts.admin.is_some(),
+            "exclude_alerts": true,
+            "label_values_match": true,
+            "query_stats": true,
+            "query_warnings": true,
+            "remote_write_receiver": parts.receiver.is_some(),
+            "rule_group_paging": true,
+            "search": true,
+            "search_fuzz_jarowinkler": true,
+            "search_fuzz_subsequence": true,
+            "sql": parts.sql.is_some(),
+            "time_range_labels": true,
+            "time_range_series": true,
+        },
+        "promql": {
+            "anchored": options.extended_ranges,
+            "at_modifier": true,
+            "bool": true,
+            "by": true,
+            "duration_expr": options.duration_expressions,
+            "fill": options.fill,
+            "group_left": true,
+            "group_right": true,
+            "ignoring": true,
+            "negative_offset": true,
+            "offset": true,
+            "on": true,
+            "smoothed": options.extended_ranges,
+            "subqueries": true,
+            "without": true,
+        },
+        "promql_functions": functions,
+        "rules": {"keep_firing_for": true, "query_offset": true},
+        "scrape": {"native_histograms": true, "utf8_names": true},
+        "tsdb": {"delete": true, "exemplar_storage": true, "snapshot": true},
+    }))
+}
+
 /// Alert managers that rules send to: the one in this process.
-pub async fn alertmanagers(State(parts): State<Parts>) -> Success<Value> {
-    let own = parts.alertmanager.iter().map(|_| json!({"url": "/api/v2/alerts"}));
+pub async fn alertmanagers(State(parts): State<Parts>, State(web): State<Web>) -> Success<Value> {
+    let url = format!("{}/api/v2/alerts", web.external_url);
+    let own = parts.alertmanager.iter().map(|_| json!({ "url": url }));
     let active: Vec<Value> = own.collect();
     Success::new(json!({"activeAlertmanagers": active, "droppedAlertmanagers": []}))
 }

@@ -4,12 +4,15 @@
 //!
 //! Not here: what is taken and what is refused (collector).
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use collector::push::Answer;
+use collector::push::{Answer, Receiver};
 
+use crate::access::Identity;
 use crate::parts::Parts;
 
 /// How long a sender should wait when the store takes nothing, in seconds.
@@ -22,13 +25,25 @@ const EXEMPLARS_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 /// Takes one remote-write request.
-pub async fn remote_write(State(parts): State<Parts>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(receiver) = parts.receiver else {
+pub async fn remote_write(
+    State(parts): State<Parts>,
+    identity: Identity,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(receiver) = receiver(parts, &identity) else {
         return text(StatusCode::NOT_FOUND, "the service \"collect\" does not run here");
     };
     let content_type = header_text(&headers, &header::CONTENT_TYPE);
     let encoding = header_text(&headers, &header::CONTENT_ENCODING);
     respond(&receiver.remote_write(content_type, encoding, &body).await)
+}
+
+/// The door for what a caller may write.
+pub(super) fn receiver(parts: Parts, identity: &Identity) -> Option<Arc<Receiver>> {
+    let whole = parts.receiver?;
+    let scope = identity.scope();
+    Some(if scope.is_everything() { whole } else { whole.narrowed(&scope.matchers()) })
 }
 
 /// An answer of the doors as HTTP.

@@ -1,4 +1,5 @@
-// The page's script: asks /api/v1 and draws what it answers. Text is only ever set as text.
+// The page's script: asks /api/v1 and draws what it answers. Text is only ever set as text. All
+// addresses are relative, so that it works under a path prefix too.
 "use strict";
 
 const REFRESH_MS = 10000;
@@ -10,7 +11,7 @@ const byId = (id) => document.getElementById(id);
 async function api(path, parameters) {
   const body = new URLSearchParams(parameters);
   const options = parameters ? { method: "POST", body } : {};
-  const response = await fetch(`/api/v1/${path}`, options);
+  const response = await fetch(`api/v1/${path}`, options);
   const answer = await response.json();
   if (answer.status !== "success") throw new Error(answer.error);
   return answer.data;
@@ -150,37 +151,92 @@ function drawChart(series, start, end) {
   return chart;
 }
 
+// The end of the shown range: what a link says, else now.
+let fixedEnd = null;
+
+function showLegend(data) {
+  const shown = data.result.slice(0, SERIES_MAX);
+  const lines = shown.map((one, index) => {
+    const line = element("div");
+    const mark = svg("svg", { viewBox: "0 0 1 1" });
+    mark.append(svg("rect", { width: 1, height: 1, fill: COLOURS[index % COLOURS.length] }));
+    const last = one.values ? one.values[one.values.length - 1] : [0, "NaN"];
+    const name = one.metric.__name__ || "";
+    line.append(mark, `${name}{${labelText(one.metric, ["__name__"])}} ${number(Number(last[1]))}`);
+    return line;
+  });
+  if (data.result.length > SERIES_MAX) lines.push(element("div", `… and ${data.result.length - SERIES_MAX} more series`));
+  if (data.result.length === 0) lines.push(element("div", "No data in this range."));
+  byId("legend").replaceChildren(...lines);
+}
+
+async function showGraph(query, end) {
+  const start = end - Number(byId("range").value);
+  const step = Math.max(1, Math.ceil((end - start) / 250));
+  const data = await api("query_range", { query, start, end, step });
+  const drawn = data.result.slice(0, SERIES_MAX).map((one) => ({ values: one.values || [] }));
+  byId("chart").replaceChildren(drawChart(drawn, start, end));
+  showLegend(data);
+}
+
+function cell(one) {
+  if (one.histogram) return `count ${one.histogram[1].count}, sum ${one.histogram[1].sum}`;
+  if (one.values) return one.values.map(([time, value]) => `${value} @${time}`).join("\n");
+  return one.value[1];
+}
+
+async function showTable(query, time) {
+  const data = await api("query", { query, time });
+  const series = Array.isArray(data.result[0]) || typeof data.result[0] === "object"
+    ? data.result : data.result.length ? [{ metric: {}, value: data.result }] : [];
+  const rows = series.map((one) => [
+    element("td", `${one.metric.__name__ || ""}{${labelText(one.metric, ["__name__"])}}`),
+    element("td", cell(one), "number"),
+  ]);
+  const nothing = element("p", "Empty result.", "quiet");
+  byId("chart").replaceChildren(rows.length ? table(["Series", "Value"], rows) : nothing);
+  byId("legend").replaceChildren();
+}
+
 async function runQuery(event) {
   if (event) event.preventDefault();
   const error = byId("query-error");
   error.hidden = true;
-  const end = Date.now() / 1000;
-  const start = end - Number(byId("range").value);
-  const step = Math.max(1, Math.ceil((end - start) / 250));
+  const end = fixedEnd === null ? Date.now() / 1000 : fixedEnd;
+  const show = byId("tab").value === "table" ? showTable : showGraph;
   try {
-    const data = await api("query_range", { query: byId("query").value, start, end, step });
-    const shown = data.result.slice(0, SERIES_MAX);
-    byId("chart").replaceChildren(drawChart(shown, start, end));
-    const lines = shown.map((one, index) => {
-      const line = element("div");
-      const mark = svg("svg", { viewBox: "0 0 1 1" });
-      mark.append(svg("rect", { width: 1, height: 1, fill: COLOURS[index % COLOURS.length] }));
-      const last = one.values[one.values.length - 1];
-      const name = one.metric.__name__ || "";
-      line.append(mark, `${name}{${labelText(one.metric, ["__name__"])}} ${number(Number(last[1]))}`);
-      return line;
-    });
-    if (data.result.length > SERIES_MAX) lines.push(element("div", `… and ${data.result.length - SERIES_MAX} more series`));
-    if (data.result.length === 0) lines.push(element("div", "No data in this range."));
-    byId("legend").replaceChildren(...lines);
+    await show(byId("query").value, end);
   } catch (problem) {
     error.textContent = problem.message;
     error.hidden = false;
   }
 }
 
-const expression = new URLSearchParams(location.search).get("g0.expr");
-if (expression) byId("query").value = expression;
+function seconds(text) {
+  const units = { s: 1, m: 60, h: 3600, d: 86400, w: 604800, y: 31536000 };
+  const parts = [...text.matchAll(/(\d+)([smhdwy])/g)];
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * units[unit], 0);
+}
+
+// What links to /graph say: expression, range, end and tab, as Prometheus writes them.
+function readLink() {
+  const link = new URLSearchParams(location.search);
+  const expression = link.get("g0.expr");
+  if (expression) byId("query").value = expression;
+  const range = seconds(link.get("g0.range_input") || "");
+  if (range > 0) {
+    const known = [...byId("range").options].find((own) => Number(own.value) === range);
+    const option = known || element("option", link.get("g0.range_input"));
+    option.value = String(range);
+    option.selected = true;
+    if (!known) byId("range").append(option);
+  }
+  const end = Date.parse(`${(link.get("g0.end_input") || link.get("g0.moment_input") || "").replace(" ", "T")}Z`);
+  if (!Number.isNaN(end)) fixedEnd = end / 1000;
+  if (["1", "table"].includes(link.get("g0.tab"))) byId("tab").value = "table";
+}
+
+readLink();
 byId("query-form").addEventListener("submit", runQuery);
 refresh();
 runQuery();

@@ -175,28 +175,3 @@ pub fn exposition(_: &Golden, bytes: &[u8]) -> Result<(), String> {
     }
     Ok(())
 }
-
-/// Queries.
-pub fn promql_seeds(_: &Golden, _: &mut Random) -> Vec<Vec<u8>> {
-    [
-        "sum by (job) (rate(http_requests_total{code=~\"5..\", path!=\"/\"}[5m] offset -1w @ end()))",
-        "histogram_quantile(0.99, sum(rate(h_bucket[1h:30s])) by (le)) > bool 0.5",
-        "a and on(x) group_left(y) b unless ignoring(z) -c ^ 2 ^ -1e-3 % 0x1F",
-        "label_replace({\"a.b\",__name__!=\"\"}, 'x', `$1`, \"y\", \"(.*)\") == 1 # comment\n + Inf",
-    ]
-    .map(|text| text.as_bytes().to_vec())
-    .to_vec()
-}
-
-/// A query, printed and read again.
-pub fn promql(_: &Golden, bytes: &[u8]) -> Result<(), String> {
-    let text = String::from_utf8_lossy(bytes);
-    let options = promql::ParseOptions::default();
-    let Ok(tree) = promql::parse(&text, &options) else { return Ok(()) };
-    let printed = promql::print(&tree);
-    match promql::parse(&printed, &options) {
-        Ok(again) if promql::print(&again) == printed => Ok(()),
-        Ok(again) => Err(format!("{printed:?} is read as {:?}", promql::print(&again))),
-        Err(problems) => Err(format!("{printed:?} is not read again: {problems:?}")),
-    }
-}

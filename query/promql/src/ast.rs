@@ -7,7 +7,16 @@
 //!
 //! Not here: meaning. What an operator or a function does with samples is the engine's business.
 
-use model::Matcher;
+/// Aggregations and their groups.
+mod aggregate;
+/// Operators between expressions.
+mod operator;
+/// Which series, and when.
+mod selector;
+
+pub use aggregate::{Aggregate, AggregateOp, Grouping};
+pub use operator::{Binary, BinaryOp, Cardinality, Matching, Unary, UnaryOp};
+pub use selector::{At, AtTime, Extension, MatrixSelector, Modifiers, Subquery, VectorSelector};
 
 pub use crate::duration::{Duration, DurationExpr, DurationKind, DurationOp};
 pub use crate::functions::{Function, ValueType};
@@ -102,357 +111,6 @@ impl StringLiteral {
     }
 }
 
-/// What `@` fixes the evaluation time to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtTime {
-    /// `@ 1609746000`, in milliseconds.
-    Fixed(model::TimestampMs),
-    /// `@ start()`
-    Start,
-    /// `@ end()`
-    End,
-}
-
-/// The `@` modifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct At {
-    /// From the sign `@` to the end of the time.
-    pub span: Span,
-    /// The time.
-    pub time: AtTime,
-}
-
-/// How a selector looks beyond its window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extension {
-    /// `anchored`
-    Anchored,
-    /// `smoothed`
-    Smoothed,
-}
-
-impl Extension {
-    /// The keyword.
-    pub fn keyword(self) -> &'static str {
-        match self {
-            Extension::Anchored => "anchored",
-            Extension::Smoothed => "smoothed",
-        }
-    }
-}
-
-/// The modifiers that shift or fix the time of a selector or subquery.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Modifiers {
-    /// `offset 5m`; positive looks back.
-    pub offset: Option<Duration>,
-    /// `@ …`; the offset applies relative to it.
-    pub at: Option<At>,
-}
-
-/// Which series, and when.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VectorSelector {
-    /// The metric name when it was written as a name (`up`, `{"my.metric"}`).
-    pub name: Option<String>,
-    /// All conditions, the one on `__name__` included when `name` is given.
-    pub matchers: Vec<Matcher>,
-    /// Offset and `@`. Of a range selector: those behind the brackets.
-    pub modifiers: Modifiers,
-    /// `anchored` or `smoothed`.
-    pub extension: Option<Extension>,
-}
-
-/// A selector with a window.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MatrixSelector {
-    /// The series and the modifiers.
-    pub selector: VectorSelector,
-    /// Where the selector before the brackets stands.
-    pub selector_span: Span,
-    /// The window's length; greater than zero when it is fixed.
-    pub range: Duration,
-}
-
-/// An expression evaluated over a window of its own.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Subquery {
-    /// What is evaluated.
-    pub expr: Expr,
-    /// The window's length.
-    pub range: Duration,
-    /// The step; the engine's default when left out.
-    pub step: Option<Duration>,
-    /// Offset and `@`.
-    pub modifiers: Modifiers,
-}
-
-/// The sign of a unary expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnaryOp {
-    /// `+`
-    Plus,
-    /// `-`
-    Minus,
-}
-
-/// A sign and its operand.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Unary {
-    /// The sign.
-    pub op: UnaryOp,
-    /// The operand, a scalar or an instant vector.
-    pub operand: Expr,
-}
-
-/// The binary operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BinaryOp {
-    /// `+`
-    Add,
-    /// `-`
-    Sub,
-    /// `*`
-    Mul,
-    /// `/`
-    Div,
-    /// `%`
-    Mod,
-    /// `^`
-    Pow,
-    /// `atan2`
-    Atan2,
-    /// `==`
-    Equal,
-    /// `!=`
-    NotEqual,
-    /// `<`
-    Less,
-    /// `<=`
-    LessEqual,
-    /// `>`
-    Greater,
-    /// `>=`
-    GreaterEqual,
-    /// `</`
-    TrimUpper,
-    /// `>/`
-    TrimLower,
-    /// `and`
-    And,
-    /// `or`
-    Or,
-    /// `unless`
-    Unless,
-}
-
-impl BinaryOp {
-    /// As it is written.
-    pub fn sign(self) -> &'static str {
-        match self {
-            BinaryOp::Add => "+",
-            BinaryOp::Sub => "-",
-            BinaryOp::Mul => "*",
-            BinaryOp::Div => "/",
-            BinaryOp::Mod => "%",
-            BinaryOp::Pow => "^",
-            BinaryOp::Atan2 => "atan2",
-            BinaryOp::Equal => "==",
-            BinaryOp::NotEqual => "!=",
-            BinaryOp::Less => "<",
-            BinaryOp::LessEqual => "<=",
-            BinaryOp::Greater => ">",
-            BinaryOp::GreaterEqual => ">=",
-            BinaryOp::TrimUpper => "</",
-            BinaryOp::TrimLower => ">/",
-            BinaryOp::And => "and",
-            BinaryOp::Or => "or",
-            BinaryOp::Unless => "unless",
-        }
-    }
-
-    /// How tightly it binds: `or` is 1, `^` is 7. A sign stands between `*` and `^`, at 6.
-    pub fn precedence(self) -> u8 {
-        match self {
-            BinaryOp::Or => 1,
-            BinaryOp::And | BinaryOp::Unless => 2,
-            op if op.is_comparison() => 3,
-            BinaryOp::TrimUpper | BinaryOp::TrimLower => 3,
-            BinaryOp::Add | BinaryOp::Sub => 4,
-            BinaryOp::Pow => 7,
-            _ => 5,
-        }
-    }
-
-    /// `==`, `!=`, `<`, `<=`, `>`, `>=`.
-    pub fn is_comparison(self) -> bool {
-        matches!(
-            self,
-            BinaryOp::Equal
-                | BinaryOp::NotEqual
-                | BinaryOp::Less
-                | BinaryOp::LessEqual
-                | BinaryOp::Greater
-                | BinaryOp::GreaterEqual
-        )
-    }
-
-    /// `and`, `or`, `unless`.
-    pub fn is_set(self) -> bool {
-        matches!(self, BinaryOp::And | BinaryOp::Or | BinaryOp::Unless)
-    }
-}
-
-/// How many elements of the two sides may meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cardinality {
-    /// Each with one.
-    OneToOne,
-    /// `group_left`: many on the left.
-    ManyToOne,
-    /// `group_right`: many on the right.
-    OneToMany,
-    /// The set operators.
-    ManyToMany,
-}
-
-/// Which elements of two vectors belong together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Matching {
-    /// How many may meet.
-    pub cardinality: Cardinality,
-    /// `true` for `on (…)`; `false` for `ignoring (…)` and when neither was written.
-    pub on: bool,
-    /// The labels in the parentheses.
-    pub labels: Vec<String>,
-    /// The labels that `group_left (…)` or `group_right (…)` copies from the one side.
-    pub include: Vec<String>,
-    /// What stands in for an element that the left side lacks.
-    pub fill_left: Option<NumberLiteral>,
-    /// What stands in for an element that the right side lacks.
-    pub fill_right: Option<NumberLiteral>,
-}
-
-/// Two operands and what joins them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Binary {
-    /// The operator.
-    pub op: BinaryOp,
-    /// Where the operator stands.
-    pub op_span: Span,
-    /// Left operand.
-    pub left: Expr,
-    /// Right operand.
-    pub right: Expr,
-    /// Whether `bool` was written: 0 or 1 instead of filtering.
-    pub return_bool: bool,
-    /// Present exactly when both operands are instant vectors.
-    pub matching: Option<Matching>,
-}
-
-/// The aggregation operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AggregateOp {
-    /// `sum`
-    Sum,
-    /// `avg`
-    Avg,
-    /// `min`
-    Min,
-    /// `max`
-    Max,
-    /// `count`
-    Count,
-    /// `group`
-    Group,
-    /// `stddev`
-    Stddev,
-    /// `stdvar`
-    Stdvar,
-    /// `topk`
-    Topk,
-    /// `bottomk`
-    Bottomk,
-    /// `quantile`
-    Quantile,
-    /// `count_values`
-    CountValues,
-    /// `limitk`
-    Limitk,
-    /// `limit_ratio`
-    LimitRatio,
-}
-
-/// Every aggregation operator with its name.
-const AGGREGATES: &[(AggregateOp, &str)] = &[
-    (AggregateOp::Sum, "sum"),
-    (AggregateOp::Avg, "avg"),
-    (AggregateOp::Min, "min"),
-    (AggregateOp::Max, "max"),
-    (AggregateOp::Count, "count"),
-    (AggregateOp::Group, "group"),
-    (AggregateOp::Stddev, "stddev"),
-    (AggregateOp::Stdvar, "stdvar"),
-    (AggregateOp::Topk, "topk"),
-    (AggregateOp::Bottomk, "bottomk"),
-    (AggregateOp::Quantile, "quantile"),
-    (AggregateOp::CountValues, "count_values"),
-    (AggregateOp::Limitk, "limitk"),
-    (AggregateOp::LimitRatio, "limit_ratio"),
-];
-
-impl AggregateOp {
-    /// The operator of a name, in any letter case.
-    pub fn from_name(name: &str) -> Option<AggregateOp> {
-        AGGREGATES.iter().find(|(_, own)| own.eq_ignore_ascii_case(name)).map(|(op, _)| *op)
-    }
-
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        AGGREGATES.iter().find(|(op, _)| *op == self).map_or("", |(_, name)| name)
-    }
-
-    /// The type of its parameter; `None` when it takes none.
-    pub fn parameter(self) -> Option<ValueType> {
-        match self {
-            AggregateOp::CountValues => Some(ValueType::String),
-            AggregateOp::Topk
-            | AggregateOp::Bottomk
-            | AggregateOp::Quantile
-            | AggregateOp::Limitk
-            | AggregateOp::LimitRatio => Some(ValueType::Scalar),
-            _ => None,
-        }
-    }
-
-    /// Whether it needs the experimental functions switched on.
-    pub fn is_experimental(self) -> bool {
-        matches!(self, AggregateOp::Limitk | AggregateOp::LimitRatio)
-    }
-}
-
-/// `by (…)` or `without (…)`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Grouping {
-    /// `true` for `without`. Neither written is `by ()`.
-    pub without: bool,
-    /// The labels.
-    pub labels: Vec<String>,
-}
-
-/// An aggregation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Aggregate {
-    /// The operator.
-    pub op: AggregateOp,
-    /// The parameter of `topk`, `quantile`, `count_values` and their like.
-    pub parameter: Option<Expr>,
-    /// What is aggregated.
-    pub expr: Expr,
-    /// The groups.
-    pub grouping: Grouping,
-}
-
 /// A function call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
@@ -512,6 +170,11 @@ impl Expr {
         }
     }
 
+    /// How many nodes lie on the longest way down.
+    pub fn depth(&self) -> usize {
+        1 + self.children().into_iter().map(Expr::depth).max().unwrap_or(0)
+    }
+
     /// Every selector of the tree, those of range selectors included.
     pub fn selectors(&self) -> Vec<&VectorSelector> {
         let mut found = Vec::new();
@@ -521,17 +184,5 @@ impl Expr {
             _ => {}
         });
         found
-    }
-}
-
-impl Binary {
-    /// Two scalars make a scalar, everything else a vector.
-    pub fn value_type(&self) -> ValueType {
-        let is_scalar = |expr: &Expr| expr.value_type() == ValueType::Scalar;
-        if is_scalar(&self.right) && is_scalar(&self.left) {
-            ValueType::Scalar
-        } else {
-            ValueType::Vector
-        }
     }
 }

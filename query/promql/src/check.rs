@@ -28,7 +28,8 @@ pub(crate) fn unary(operand: ValueType, span: Span, problems: &mut Vec<Problem>)
 pub(crate) fn subquery(inner: ValueType, span: Span, problems: &mut Vec<Problem>) {
     if inner != ValueType::Vector {
         let message = format!(
-            "subquery is only allowed on instant vector, got {inner} instead of instant vector"
+            "subquery is only allowed on instant vector, got {} instead",
+            if inner == ValueType::Matrix { "matrix" } else { inner.describe() }
         );
         problems.push(Problem::at(span, message));
     }
@@ -42,25 +43,22 @@ pub(crate) fn binary(
     modifiers: MatchingModifiers,
     problems: &mut Vec<Problem>,
 ) -> ValueType {
-    let op = binary.op;
+    let (op, op_span) = (binary.op, binary.op_span);
     let both_scalar = left == ValueType::Scalar && right == ValueType::Scalar;
     let both_vector = left == ValueType::Vector && right == ValueType::Vector;
     let value_type = if both_scalar { ValueType::Scalar } else { ValueType::Vector };
     let mut report = |span: Span, message: String| problems.push(Problem::at(span, message));
     if binary.return_bool && !op.is_comparison() {
-        report(span, "bool modifier can only be used on comparison operators".to_owned());
+        report(op_span, "bool modifier can only be used on comparison operators".to_owned());
     }
     if op.is_comparison() && !binary.return_bool && both_scalar {
-        report(span, "comparisons between scalars must use BOOL modifier".to_owned());
+        report(op_span, "comparisons between scalars must use BOOL modifier".to_owned());
     }
-    if op.is_set() && modifiers.grouping.is_some() {
-        report(span, format!("no grouping allowed for {:?} operation", op.sign()));
-    }
-    let twice = modifiers.include.iter().find(|label| modifiers.labels.contains(label));
+    let twice = modifiers.labels.iter().find(|label| modifiers.include.contains(label));
     if modifiers.on
         && let Some(label) = twice
     {
-        report(span, format!("label {label:?} must not occur in ON and GROUP clause at once"));
+        report(op_span, format!("label {label:?} must not occur in ON and GROUP clause at once"));
     }
     for (side, found) in [(&binary.left, left), (&binary.right, right)] {
         if !matches!(found, ValueType::Scalar | ValueType::Vector) {
@@ -69,16 +67,21 @@ pub(crate) fn binary(
         }
     }
     let has_fill = modifiers.fill_left.is_some() || modifiers.fill_right.is_some();
-    if !both_vector && (modifiers.is_written || has_fill) {
-        let what = if has_fill { "filling in of missing series" } else { "vector matching" };
-        report(span, format!("{what} only allowed between instant vectors"));
+    if !both_vector && !modifiers.labels.is_empty() {
+        report(span, "vector matching only allowed between instant vectors".to_owned());
+    }
+    if !both_vector && has_fill {
+        report(span, "filling in missing series only allowed between instant vectors".to_owned());
+    }
+    if both_vector && op.is_set() && modifiers.grouping.is_some() {
+        report(span, format!("no grouping allowed for {:?} operation", op.sign()));
+    }
+    if both_vector && op.is_set() && has_fill {
+        report(span, "filling in missing series not allowed for set operators".to_owned());
     }
     if !both_vector && op.is_set() {
         let sign = op.sign();
         report(span, format!("set operator {sign:?} not allowed in binary scalar expression"));
-    }
-    if op.is_set() && has_fill {
-        report(span, "filling in of missing series not allowed for set operators".to_owned());
     }
     if both_vector {
         binary.matching = Some(matching(op.is_set(), modifiers));
@@ -137,29 +140,32 @@ pub(crate) fn aggregate(
     }
 }
 
-/// The number and types of a call's arguments.
-pub(crate) fn call(
-    function: &Function,
-    span: Span,
-    args: &[Expr],
-    types: &[ValueType],
-    problems: &mut Vec<Problem>,
-) {
+/// The number of a call's arguments.
+pub(crate) fn argument_count(function: &Function, span: Span, got: usize) -> Option<Problem> {
     let count_max = function.args_max.unwrap_or(usize::MAX);
     let count_min = function.args.len() - function.optional_count;
     let name = function.name;
-    let (got, exact) = (args.len(), count_min == count_max);
+    let exact = count_min == count_max;
     let wrong = match () {
         () if exact && got != count_min => Some(format!("expected {count_min}")),
         () if got < count_min => Some(format!("expected at least {count_min}")),
         () if got > count_max => Some(format!("expected at most {count_max}")),
         () => None,
     };
-    if let Some(expected) = wrong {
+    wrong.map(|expected| {
         let message = format!("{expected} argument(s) in call to {name:?}, got {got}");
-        problems.push(Problem::at(span, message));
-        return;
-    }
+        Problem::at(span, message)
+    })
+}
+
+/// The types of a call's arguments, of which there are as many as there may be.
+pub(crate) fn call(
+    function: &Function,
+    args: &[Expr],
+    types: &[ValueType],
+    problems: &mut Vec<Problem>,
+) {
+    let name = function.name;
     if name == "info" && args.len() == 2 {
         info_matchers(&args[1], types[1], problems);
         let place = format!("call to function {name:?}");

@@ -135,6 +135,8 @@ impl<'a> Lexer<'a> {
             TokenKind::RightBrace => self.in_braces = false,
             TokenKind::LeftParen => self.open_parens_count += 1,
             TokenKind::RightParen if self.open_parens_count == 0 => {
+                // As upstream has it, the place is behind the sign.
+                self.position_byte += 1;
                 return Err(self.problem_here("unexpected right parenthesis ')'"));
             }
             TokenKind::RightParen => self.open_parens_count -= 1,

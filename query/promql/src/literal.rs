@@ -119,7 +119,11 @@ fn unescape(bytes: &[u8], quote: u8, out: &mut Vec<u8>) -> Result<usize, String>
 }
 
 fn escape_problem(kind: u8) -> String {
-    format!("unknown escape sequence U+{kind:04X}")
+    let shown = char::from(kind);
+    match kind {
+        b' '..=b'~' => format!("unknown escape sequence U+{kind:04X} '{shown}'"),
+        _ => format!("unknown escape sequence U+{kind:04X}"),
+    }
 }
 
 fn digits(bytes: &[u8], from: usize, count: usize, radix: u32) -> Result<u32, String> {

@@ -99,6 +99,8 @@ struct Parser<'a> {
     /// Where the token before `current` ended.
     previous_end_byte: usize,
     nesting: usize,
+    /// Aggregations whose end is still to come.
+    open_aggregations: usize,
     options: ParseOptions,
     /// Problems that did not keep the grammar from reading on.
     problems: Vec<Problem>,
@@ -118,6 +120,7 @@ impl<'a> Parser<'a> {
             following,
             previous_end_byte: 0,
             nesting: 0,
+            open_aggregations: 0,
             options,
             problems: Vec::new(),
             type_problems: Vec::new(),
@@ -321,6 +324,8 @@ impl<'a> Parser<'a> {
             return problem.clone();
         }
         let found = self.current.kind.describe(self.text_of(self.current));
+        let place =
+            if place.is_empty() && self.open_aggregations > 0 { "aggregation" } else { place };
         let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
         let wanted = if wanted.is_empty() { String::new() } else { format!(", expected {wanted}") };
         Problem::at(self.current.span, format!("unexpected {found}{place}{wanted}"))

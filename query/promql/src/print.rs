@@ -12,8 +12,8 @@ use model::duration::format_duration_ms;
 use model::labels::{METRIC_NAME, is_label_name, is_metric_name};
 
 use crate::ast::{
-    Aggregate, AtTime, Binary, Call, Cardinality, Duration, DurationExpr, DurationKind, Expr,
-    ExprKind, MatrixSelector, Modifiers, NumberLiteral, Subquery, UnaryOp, VectorSelector,
+    Aggregate, AtTime, Binary, BinaryOp, Call, Cardinality, Duration, DurationExpr, DurationKind,
+    Expr, ExprKind, MatrixSelector, Modifiers, NumberLiteral, Subquery, UnaryOp, VectorSelector,
 };
 use crate::literal::quote;
 use crate::token::is_reserved;
@@ -133,7 +133,9 @@ fn write_expr(out: &mut dyn Write, expr: &Expr) -> fmt::Result {
         ExprKind::Binary(binary) => {
             match &binary.left.kind {
                 // `+Inf ^ 2` would read as a sign before a power.
-                ExprKind::Number(number) if number.value == f64::INFINITY => {
+                ExprKind::Number(number)
+                    if number.value == f64::INFINITY && binary.op == BinaryOp::Pow =>
+                {
                     out.write_str("Inf")?
                 }
                 _ => write_expr(out, &binary.left)?,
@@ -229,8 +231,7 @@ fn write_selector(out: &mut dyn Write, selector: &VectorSelector) -> fmt::Result
 /// Whether a metric's name may stand before the braces.
 fn is_plain_name(name: &str) -> bool {
     let is_number = name.eq_ignore_ascii_case("inf") || name.eq_ignore_ascii_case("nan");
-    let is_word = crate::token::word_operator(name).is_some();
-    is_metric_name(name) && !is_reserved(name) && !is_number && !is_word
+    is_metric_name(name) && !is_reserved(name) && !is_number
 }
 
 /// A label's name where only a name can stand.

@@ -79,9 +79,7 @@ impl TokenKind {
             TokenKind::Number => format!("number {text:?}"),
             TokenKind::Duration => format!("duration {text:?}"),
             TokenKind::String => format!("string {text:?}"),
-            TokenKind::Assign | TokenKind::RegexMatch | TokenKind::RegexNoMatch => {
-                format!("<op:{text}>")
-            }
+            TokenKind::RegexMatch | TokenKind::RegexNoMatch => format!("<op:{text}>"),
             TokenKind::Operator(op) => format!("<op:{}>", op.sign()),
             TokenKind::End => "end of input".to_owned(),
             TokenKind::At => "<op:@>".to_owned(),
@@ -93,11 +91,11 @@ impl TokenKind {
 fn describe_word(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     if word_operator(text).is_some() {
-        format!("<op:{lower}>")
+        format!("<op:{text}>")
     } else if AggregateOp::from_name(text).is_some() {
-        format!("<aggr:{lower}>")
+        format!("<aggr:{text}>")
     } else if is_reserved(text) || KEYWORDS.contains(&lower.as_str()) {
-        format!("<{lower}>")
+        format!("<{text}>")
     } else {
         format!("identifier {text:?}")
     }

@@ -20,6 +20,7 @@ use crate::fold::{Fold, FoldOp};
 use crate::fragment::{Leaf, Partial};
 use crate::kernel::order::{compare, quantile_of_sorted};
 use crate::kernel::{RangeFunction, Row};
+use crate::ledger::Pace;
 use crate::names;
 use crate::source::{self, Keep};
 
@@ -100,7 +101,9 @@ impl Evaluator<'_> {
         let charge = self.context.ledger.charge(0, bytes)?;
         let mut fold = Fold::new(op, groups.keys.len(), block.steps());
         let mut row = Row::new(block.steps());
+        let pace = self.pace();
         for (series, group) in groups.of.iter().enumerate() {
+            pace.spend(block.steps())?;
             block.read_row(series, &mut row);
             fold.add_row(*group as usize, &row);
         }
@@ -123,7 +126,9 @@ impl Evaluator<'_> {
     ) -> Result<Block, Error> {
         let mut builder = BlockBuilder::new(self.grid.steps, &self.context.ledger);
         let mut row = Row::new(self.grid.steps);
+        let pace = self.pace();
         for (group, key) in keys.into_iter().enumerate() {
+            pace.spend(self.grid.steps)?;
             fold.read_row(group, &mut row);
             beside(group, &mut row);
             builder.push(key, &row)?;
@@ -210,10 +215,11 @@ impl Evaluator<'_> {
         let mut builder = BlockBuilder::new(block.steps(), &self.context.ledger);
         let mut row = Row::new(block.steps());
         let mut values = Vec::new();
+        let pace = self.pace();
         for (members, key) in groups.members().into_iter().zip(&groups.keys) {
-            self.context.ledger.check()?;
             row.clear();
             for (step, phi) in phis.iter().enumerate() {
+                pace.spend(members.len() * 16)?;
                 values.clear();
                 values.extend(members.iter().filter_map(|series| block.get(*series, step)));
                 if !values.is_empty() {
@@ -235,9 +241,10 @@ impl Evaluator<'_> {
         grouping.labels.retain(|own| own != label);
         let groups = Groups::new(&grouping, block.keys());
         let mut counted: Vec<(Key, Counts)> = Vec::new();
+        let pace = self.pace();
         for (members, key) in groups.members().into_iter().zip(&groups.keys) {
-            self.context.ledger.check()?;
-            for (text, counts) in count_texts(&block, &members) {
+            for (text, counts) in count_texts(&block, &members, &pace)? {
+                pace.spend(256)?;
                 let mut labels = key.labels.to_builder();
                 labels.set(label, &text);
                 let key = Key { labels: labels.build(), drop_name: key.drop_name };
@@ -259,6 +266,7 @@ impl Evaluator<'_> {
         let mut builder = BlockBuilder::new(block.steps(), &self.context.ledger);
         let mut row = Row::new(block.steps());
         for (key, counts) in counted {
+            pace.spend(block.steps() + 64)?;
             row.clear();
             for (step, count) in counts {
                 let before = row.get(step as usize).unwrap_or(0.0);
@@ -274,7 +282,11 @@ impl Evaluator<'_> {
 type Counts = Vec<(u32, u32)>;
 
 /// Counts the values of some series, in the order of their texts.
-fn count_texts(block: &Block, members: &[usize]) -> Vec<(String, Counts)> {
+fn count_texts(
+    block: &Block,
+    members: &[usize],
+    pace: &Pace,
+) -> Result<Vec<(String, Counts)>, Error> {
     let add = |counts: &mut Counts, step: usize| match counts.last_mut() {
         Some((own, count)) if *own as usize == step => *count += 1,
         _ => counts.push((step as u32, 1)),
@@ -283,6 +295,7 @@ fn count_texts(block: &Block, members: &[usize]) -> Vec<(String, Counts)> {
     let mut by_bits: HashMap<u64, Counts> = HashMap::new();
     let mut histograms: HashMap<String, Counts> = HashMap::new();
     for series in members {
+        pace.spend(32 * block.steps())?;
         for (step, value) in block.points(*series) {
             add(by_bits.entry(value.to_bits()).or_default(), step);
         }
@@ -300,7 +313,7 @@ fn count_texts(block: &Block, members: &[usize]) -> Vec<(String, Counts)> {
         }
         is_same
     });
-    all
+    Ok(all)
 }
 
 /// A value without an exponent, however long that gets.

@@ -21,6 +21,7 @@ use crate::block::{Block, Key, MergingBuilder};
 use crate::error::Error;
 use crate::histogram::binary::{self, Site};
 use crate::kernel::{Element, Row};
+use crate::ledger::Pace;
 use crate::names;
 
 /// The labels of a series that must agree with the other side's.
@@ -85,10 +86,11 @@ impl Join<'_> {
     fn run(&self) -> Result<Block, Error> {
         let ledger = &self.evaluator.context.ledger;
         let steps = self.many.steps();
-        let many_present = any_valid(&self.many);
+        let many_present = any_valid(&self.many, ledger)?;
         let mut builder = MergingBuilder::new(steps, ledger);
-        for group in self.groups() {
-            ledger.check()?;
+        let pace = self.evaluator.pace();
+        for group in self.groups(&pace)? {
+            pace.spend(64)?;
             self.refuse_duplicates(&group, &many_present)?;
             self.join_group(&group, &mut builder)?;
         }
@@ -96,11 +98,12 @@ impl Join<'_> {
     }
 
     /// The match groups: those of the many side in its order, then those of the one side alone.
-    fn groups(&self) -> Vec<MatchGroup> {
+    fn groups(&self, pace: &Pace) -> Result<Vec<MatchGroup>, Error> {
         let mut groups: Vec<MatchGroup> = Vec::new();
         let mut positions: HashMap<Labels, usize> = HashMap::new();
         for (block, is_many) in [(&self.many, true), (&self.one, false)] {
             for (series, key) in block.keys().iter().enumerate() {
+                pace.spend(256)?;
                 let signature = signature(self.matching, &key.labels);
                 let position = *positions.entry(signature).or_insert_with_key(|signature| {
                     let signature = signature.clone();
@@ -111,7 +114,7 @@ impl Join<'_> {
                 if is_many { group.many.push(series) } else { group.one.push(series) }
             }
         }
-        groups
+        Ok(groups)
     }
 
     /// At a step where anything can match, the one side must be one.
@@ -119,7 +122,9 @@ impl Join<'_> {
         if group.one.len() < 2 {
             return Ok(());
         }
+        let pace = self.evaluator.pace();
         for (step, present) in many_present.iter().enumerate() {
+            pace.spend(group.one.len() * 4)?;
             let mut valid = group.one.iter().filter(|series| self.one.has(**series, step));
             let (Some(first), Some(second)) = (valid.next(), valid.next()) else { continue };
             if !present && self.fill_many.is_none() {
@@ -148,11 +153,13 @@ impl Join<'_> {
         let mut results: Vec<Met> = Vec::new();
         let steps = self.many.steps();
         let has_histograms = self.many.has_histograms() || self.one.has_histograms();
+        let pace = self.evaluator.pace();
         let mut rest = Row::new(steps); // Where no partner was found yet.
         for &many in &group.many {
             let key = &self.many.keys()[many];
             self.many.read_row(many, &mut rest);
             for &one in &group.one {
+                pace.spend(128 + steps * 4)?;
                 let mut met = self.met(key, &self.one.keys()[one].labels);
                 for step in 0..steps {
                     if let Some(partner) = self.one.get(one, step)
@@ -182,6 +189,7 @@ impl Join<'_> {
         if let Some(fill) = self.fill_many {
             self.fill_many(group, fill, &mut results);
         }
+        pace.spend(results.len().saturating_mul(steps))?;
         self.refuse_ambiguity(&results)?;
         results.into_iter().try_for_each(|met| builder.push(met.key, &met.row))
     }

@@ -8,7 +8,7 @@
 //! Not here: what a partition does (`fragment::partition`).
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use arrow::array::{Array, AsArray, BooleanBufferBuilder};
@@ -107,6 +107,7 @@ impl Evaluator<'_> {
             partial: prepared.partial,
             ledger: context.ledger.clone(),
             tally: Tally::new(series),
+            failure: OnceLock::new(),
         });
         let (mut batches, mut charges) = (Vec::new(), Vec::new());
         if series > 0 {
@@ -116,10 +117,12 @@ impl Evaluator<'_> {
         let tally = &fragment.tally;
         let node = NodeStats {
             text: context.text_of(prepared.span).to_owned(),
+            span: prepared.span,
             series: series as u64,
             samples: tally.samples_read.load(Ordering::Relaxed),
             bytes: tally.bytes.load(Ordering::Relaxed),
             time_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            reads: *tally.reads.lock().unwrap_or_else(|held| held.into_inner()),
         };
         context.record(node, tally.samples_total.load(Ordering::Relaxed));
         for warning in tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).drain(..) {
@@ -144,8 +147,10 @@ impl Evaluator<'_> {
                 // What has left the operator but is no block yet is charged here.
                 while let Some(batch) = runtime.block_on(stream.try_next())? {
                     let bytes = batch.get_array_memory_size();
-                    let grown = charge.grow(0, bytes);
-                    grown.map_err(|problem| DataFusionError::External(Box::new(problem)))?;
+                    charge.grow(0, bytes).map_err(|problem| {
+                        let first = exec.fragment().failure.get_or_init(|| problem).clone();
+                        DataFusionError::External(Box::new(first))
+                    })?;
                     batches.push(batch);
                 }
                 Ok((batches, charge))

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::fold::FoldOp;
 use crate::fragment::{Leaf, Partial};
 use crate::kernel::RangeFunction;
+use crate::ledger::{Ledger, Pace};
 use crate::names::METRIC_TYPE;
 
 /// A range function with its scalar parameters evaluated.
@@ -41,8 +42,35 @@ impl Evaluator<'_> {
         let param_span = scalars.first().map_or(argument.span, |scalar| scalar.span);
         let params = scalars.into_iter().map(|arg| self.eval_scalar(arg));
         let params = params.collect::<Result<Vec<_>, _>>()?;
-        check_factors(function, &params)?;
+        self.check_factors(function, argument, &params)?;
         Ok(Some(RangeCall { function, argument, params, param_span }))
+    }
+
+    /// Factors of smoothing lie between 0 and 1, at least where there is anything to smooth.
+    fn check_factors(
+        &self,
+        function: RangeFunction,
+        argument: &Expr,
+        params: &[Vec<f64>],
+    ) -> Result<(), Error> {
+        if function != RangeFunction::DoubleExponentialSmoothing {
+            return Ok(());
+        }
+        let is_wrong = |factor: f64| factor <= 0.0 || factor >= 1.0;
+        if !params.iter().flatten().any(|factor| is_wrong(*factor)) {
+            return Ok(());
+        }
+        let present = self.any_in_range(argument)?;
+        for (values, name, short) in [(&params[0], "smoothing", "sf"), (&params[1], "trend", "tf")]
+        {
+            let mut used = values.iter().zip(&present).filter(|(_, present)| **present);
+            if let Some((value, _)) = used.find(|(factor, _)| is_wrong(**factor)) {
+                return Err(Error::Execution(format!(
+                    "invalid {name} factor. Expected: 0 < {short} < 1, got: {value:.6}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Evaluates a range function.
@@ -93,7 +121,11 @@ impl Evaluator<'_> {
     /// Warns about what the function was given, once it gave something.
     fn note_range(&self, range: &RangeCall, block: &Block) {
         let span = range.argument.span;
+        let pace = self.pace();
         for (series, key) in block.keys().iter().enumerate() {
+            if pace.is_over(64) {
+                return;
+            }
             if block.points(series).next().is_none() {
                 continue; // Histograms are counters whatever their name.
             }
@@ -138,13 +170,13 @@ impl Evaluator<'_> {
             let prepared = self.prepare_range(&range, matrix)?;
             return self.any_in_leaf(prepared);
         }
-        Ok(any_valid(&self.range_function(range)?))
+        any_valid(&self.range_function(range)?, &self.context.ledger)
     }
 
     /// At which steps a leaf gives any value at all.
     pub fn any_in_leaf(&self, mut prepared: PreparedLeaf) -> Result<Vec<bool>, Error> {
         if !prepared.beside.is_empty() {
-            return Ok(any_valid(&self.run_plain(prepared)?));
+            return any_valid(&self.run_plain(prepared)?, &self.context.ledger);
         }
         let group_of = vec![0; prepared.selection.ids.len()];
         prepared.partial = Some(Partial { op: FoldOp::Group, group_of, groups: 1 });
@@ -154,28 +186,16 @@ impl Evaluator<'_> {
 }
 
 /// At which steps any series of a block has a value.
-pub fn any_valid(block: &Block) -> Vec<bool> {
+pub fn any_valid(block: &Block, ledger: &Ledger) -> Result<Vec<bool>, Error> {
     let mut any = vec![false; block.steps()];
+    let pace = Pace::new(ledger);
     for series in 0..block.len() {
+        pace.spend(block.steps() * 4)?;
         for (step, any) in any.iter_mut().enumerate() {
             *any |= block.has(series, step);
         }
     }
-    any
-}
-
-fn check_factors(function: RangeFunction, params: &[Vec<f64>]) -> Result<(), Error> {
-    if function != RangeFunction::DoubleExponentialSmoothing {
-        return Ok(());
-    }
-    for (values, name, short) in [(&params[0], "smoothing", "sf"), (&params[1], "trend", "tf")] {
-        if let Some(value) = values.iter().find(|value| !(**value > 0.0 && **value < 1.0)) {
-            return Err(Error::Execution(format!(
-                "invalid {name} factor. Expected: 0 < {short} < 1, got: {value:.6}"
-            )));
-        }
-    }
-    Ok(())
+    Ok(any)
 }
 
 fn check_extension(extension: Extension, function: RangeFunction) -> Result<(), Error> {

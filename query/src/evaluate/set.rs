@@ -14,6 +14,7 @@ use super::join::signature;
 use crate::block::{Block, BlockBuilder, MergingBuilder};
 use crate::error::Error;
 use crate::kernel::Row;
+use crate::ledger::Pace;
 
 /// At which steps a signature has any element.
 type Presence = HashMap<Labels, Vec<bool>>;
@@ -30,8 +31,12 @@ impl Evaluator<'_> {
         match op {
             BinaryOp::And if left.is_empty() || right.is_empty() => Ok(self.empty_block()),
             BinaryOp::Unless if left.is_empty() || right.is_empty() => Ok(left),
-            BinaryOp::And => self.keep(&left, matching, &presence(matching, &right), true),
-            BinaryOp::Unless => self.keep(&left, matching, &presence(matching, &right), false),
+            BinaryOp::And => {
+                self.keep(&left, matching, &presence(matching, &right, &self.pace())?, true)
+            }
+            BinaryOp::Unless => {
+                self.keep(&left, matching, &presence(matching, &right, &self.pace())?, false)
+            }
             _ => self.or(matching, left, right),
         }
     }
@@ -46,7 +51,9 @@ impl Evaluator<'_> {
     ) -> Result<Block, Error> {
         let mut builder = BlockBuilder::new(left.steps(), &self.context.ledger);
         let mut row = Row::new(left.steps());
+        let pace = self.pace();
         for (series, key) in left.keys().iter().enumerate() {
+            pace.spend(256 + left.steps() * 4)?;
             let found = other.get(&signature(matching, &key.labels));
             left.read_row(series, &mut row);
             row.retain(|step| found.is_some_and(|steps| steps[step]) == wanted);
@@ -62,12 +69,14 @@ impl Evaluator<'_> {
         if right.is_empty() {
             return Ok(left);
         }
-        let taken = presence(matching, &left);
+        let pace = self.pace();
+        let taken = presence(matching, &left, &pace)?;
         let added = self.keep(&right, matching, &taken, false)?;
         let mut builder = MergingBuilder::new(left.steps(), &self.context.ledger);
         let mut row = Row::new(left.steps());
         for block in [left, added] {
             for (series, key) in block.keys().iter().enumerate() {
+                pace.spend(64 + block.steps())?;
                 block.read_row(series, &mut row);
                 builder.push(key.clone(), &row)?;
             }
@@ -76,9 +85,10 @@ impl Evaluator<'_> {
     }
 }
 
-fn presence(matching: &Matching, block: &Block) -> Presence {
+fn presence(matching: &Matching, block: &Block, pace: &Pace) -> Result<Presence, Error> {
     let mut presence = Presence::new();
     for (series, key) in block.keys().iter().enumerate() {
+        pace.spend(256 + block.steps() * 4)?;
         let steps = presence
             .entry(signature(matching, &key.labels))
             .or_insert_with(|| vec![false; block.steps()]);
@@ -86,5 +96,5 @@ fn presence(matching: &Matching, block: &Block) -> Presence {
             *present |= block.has(series, step);
         }
     }
-    presence
+    Ok(presence)
 }

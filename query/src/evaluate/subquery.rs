@@ -19,6 +19,7 @@ use crate::histogram::range::{Windowed, mixed_range};
 use crate::histogram::series::Mixed;
 use crate::kernel::window::{Reach, find};
 use crate::kernel::{Frames, Input, Row, Samples};
+use crate::ledger::Pace;
 
 /// A subquery's inner values and when they are looked at.
 pub struct Inner {
@@ -70,6 +71,7 @@ impl Evaluator<'_> {
         let mut row = Row::new(self.grid.steps);
         let mut windows = Vec::new();
         let reach = Reach { before_ms: inner.range_ms, after_ms: 0 };
+        let pace = Pace::new(ledger);
         for (series, key) in inner.block.keys().iter().enumerate() {
             ledger.check()?;
             if inner.block.histograms(series).next().is_some() {
@@ -79,6 +81,7 @@ impl Evaluator<'_> {
                     times: &inner.times,
                     range_ms: inner.range_ms,
                     params: &range.params,
+                    pace: &pace,
                 };
                 let mixed = Mixed::of_block(&inner.block, series, inner.grid);
                 let noted = self.noted(range.argument.span, &key.labels);
@@ -100,7 +103,8 @@ impl Evaluator<'_> {
                 range_ms: inner.range_ms,
             };
             let samples = Samples { ts: &ts, values: &values };
-            let input = Input { samples, windows: &windows, frames, params: &range.params };
+            let input =
+                Input { samples, windows: &windows, frames, params: &range.params, pace: &pace };
             range.function.evaluate(&input, &mut row);
             builder.push(key.clone(), &row)?;
         }

@@ -23,7 +23,7 @@ use crate::fold::Fold;
 use crate::kernel::counter::Kind;
 use crate::kernel::window::{Reach, find};
 use crate::kernel::{Frames, Input, RangeFunction, Row, Samples, Window, extended, lookback};
-use crate::ledger::Charge;
+use crate::ledger::{Charge, Pace};
 use crate::source::SeriesReader;
 
 /// Numbers of one output batch, about; a larger answer leaves in several.
@@ -98,6 +98,7 @@ impl Work {
         self.is_done = true;
         let found = reader.warnings();
         let tally = &self.fragment.tally;
+        *tally.reads.lock().unwrap_or_else(|held| held.into_inner()) += reader.reads();
         tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).extend(found);
         match self.fold.take() {
             Some((fold, _charge)) => Ok(Some(self.partial_batch(&fold)?)),
@@ -111,6 +112,9 @@ impl Work {
         let mut out = RowsBuilder::new(&fragment);
         let mut samples_read = 0;
         while out.values.len() < BATCH_VALUES {
+            if let Some(failure) = fragment.failure.get() {
+                return Err(failure.clone());
+            }
             let Some(run) = reader.next_series()? else { break };
             samples_read += run.ts.len();
             let samples = Samples { ts: run.ts, values: run.values };
@@ -175,7 +179,8 @@ impl SeriesEvaluator {
             }
             add(&fragment.tally.samples_total, self.windows_total);
             self.work = self.work.saturating_add(self.windows_total);
-            range(fragment, samples, &self.windows, &mut self.row);
+            let pace = Pace::new(&fragment.ledger);
+            range(fragment, samples, (&self.windows, &pace), &mut self.row);
         }
         if once {
             self.row.spread_first();
@@ -217,14 +222,20 @@ impl Iterator for Work {
             Ok(batch) => batch.map(Ok),
             Err(problem) => {
                 self.is_done = true;
-                Some(Err(DataFusionError::External(Box::new(problem))))
+                let first = self.fragment.failure.get_or_init(|| problem).clone();
+                Some(Err(DataFusionError::External(Box::new(first))))
             }
         }
     }
 }
 
 /// Evaluates a range function or a smoothed selector.
-fn range(fragment: &Fragment, samples: Samples, windows: &[Window], row: &mut Row) {
+fn range(
+    fragment: &Fragment,
+    samples: Samples,
+    (windows, pace): (&[Window], &Pace),
+    row: &mut Row,
+) {
     let times = &fragment.times;
     let steps = windows.len();
     let frames = |range_ms| Frames {
@@ -236,10 +247,10 @@ fn range(fragment: &Fragment, samples: Samples, windows: &[Window], row: &mut Ro
         Leaf::LookBack { .. } => {}
         Leaf::Smoothed { lookback_ms } => {
             let frames = frames(*lookback_ms);
-            extended::instant(&Input { samples, windows, frames, params: &[] }, row);
+            extended::instant(&Input { samples, windows, frames, params: &[], pace }, row);
         }
         Leaf::Range { function, range_ms, params, extension } => {
-            let input = Input { samples, windows, frames: frames(*range_ms), params };
+            let input = Input { samples, windows, frames: frames(*range_ms), params, pace };
             match extension {
                 None => function.evaluate(&input, row),
                 Some((extension, _)) => extend(*function, *extension, &input, row),

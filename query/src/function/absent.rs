@@ -26,7 +26,7 @@ pub fn absent(own: &Evaluator, argument: &Expr) -> Result<Block, Error> {
             where_missing(own, present, equality_labels(selector))
         }
         _ => {
-            let present = any_valid(&own.eval_vector(argument)?);
+            let present = any_valid(&own.eval_vector(argument)?, &own.context.ledger)?;
             where_missing(own, present, Labels::empty())
         }
     }

@@ -67,10 +67,12 @@ impl Histogram {
     }
 }
 
-fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
+fn gather(own: &Evaluator, span: Span, block: &Block) -> Result<Vec<Histogram>, Error> {
     let mut histograms: Vec<Histogram> = Vec::new();
     let mut positions: HashMap<Labels, usize> = HashMap::new();
+    let pace = own.pace();
     for (series, key) in block.keys().iter().enumerate() {
+        pace.spend(256)?;
         let is_native = block.histograms(series).next().is_some();
         let has_floats = !is_native || block.points(series).next().is_some();
         let le = key.labels.get(BUCKET).unwrap_or("");
@@ -90,7 +92,7 @@ fn gather(own: &Evaluator, span: Span, block: &Block) -> Vec<Histogram> {
         histograms[position].buckets.extend(upper.map(|upper| (upper, series)));
         histograms[position].natives.extend(is_native.then_some(series));
     }
-    histograms
+    Ok(histograms)
 }
 
 /// `histogram_count` and others that make one number of a native histogram; of numbers nothing.
@@ -107,7 +109,9 @@ pub fn property(own: &Evaluator, name: &str, argument: &Expr) -> Result<Block, E
     let block = inner.eval_vector(argument)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
+    let pace = own.pace();
     for (series, key) in block.keys().iter().enumerate() {
+        pace.spend(64 + block.steps())?;
         row.clear();
         block.histograms(series).for_each(|(step, own)| row.set(step, of(own)));
         builder.push(key.clone(), &row)?;
@@ -120,7 +124,7 @@ pub fn quantile(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let phis = own.eval_scalar(&args[0])?;
     let block = own.for_histograms(true).eval_vector(&args[1])?;
     check_phis(own, args[0].span, &phis);
-    let histograms = gather(own, args[1].span, &block);
+    let histograms = gather(own, args[1].span, &block)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
     for histogram in &histograms {
@@ -138,7 +142,7 @@ pub fn quantiles(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let Some(label) = label_name(&label) else {
         return Err(Error::Execution(format!("invalid label name {}", quoted(&label))));
     };
-    let histograms = gather(own, args[0].span, &block);
+    let histograms = gather(own, args[0].span, &block)?;
     let mut builder = MergingBuilder::new(block.steps(), &own.context.ledger);
     for argument in &args[2..] {
         let phis = own.eval_scalar(argument)?;
@@ -197,7 +201,11 @@ fn quantile_row(
 ) {
     row.clear();
     let mut buckets = Vec::new();
+    let pace = own.pace();
     for (step, phi) in phis.iter().enumerate() {
+        if pace.is_over(64 + 16 * histogram.buckets.len()) {
+            return;
+        }
         let notes = &own.context.notes;
         let metric = histogram.key.labels.metric_name();
         let (value, raised) = match histogram.at((notes, span), block, step, &mut buckets) {
@@ -222,14 +230,15 @@ fn quantile_row(
 pub fn fraction(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let (lower, upper) = (own.eval_scalar(&args[0])?, own.eval_scalar(&args[1])?);
     let block = own.for_histograms(true).eval_vector(&args[2])?;
-    let histograms = gather(own, args[2].span, &block);
+    let histograms = gather(own, args[2].span, &block)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
     let mut buckets = Vec::new();
+    let pace = own.pace();
     for histogram in &histograms {
-        own.context.ledger.check()?;
         row.clear();
         for step in 0..block.steps() {
+            pace.spend(64 + 16 * histogram.buckets.len())?;
             let noted = (&own.context.notes, args[2].span);
             let (lower, upper) = (lower[step], upper[step]);
             let value = match histogram.at(noted, &block, step, &mut buckets) {

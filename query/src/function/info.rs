@@ -17,7 +17,9 @@ use promql::ast::{Duration, Expr, ExprKind, Modifiers, Span, VectorSelector};
 use crate::block::{Block, Key, MergingBuilder};
 use crate::error::Error;
 use crate::evaluate::Evaluator;
+use crate::evaluate::range::any_valid;
 use crate::kernel::Row;
+use crate::names::braced;
 
 /// The labels that say whom an info series is about.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -73,10 +75,12 @@ pub fn info(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     } else {
         Infos::default()
     };
+    infos.refuse_duplicates(&any_valid(&base, &own.context.ledger)?)?;
     let mut builder = MergingBuilder::new(base.steps(), &own.context.ledger);
     let mut row = Row::new(base.steps());
+    let pace = own.pace();
     for (series, key) in base.keys().iter().enumerate() {
-        own.context.ledger.check()?;
+        pace.spend(256)?;
         if !needs_info(key) {
             base.read_row(series, &mut row);
             builder.push(key.clone(), &row)?;
@@ -85,6 +89,7 @@ pub fn info(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
         let mut rows: BTreeMap<Labels, Row> = BTreeMap::new();
         for step in 0..base.steps() {
             let Some(element) = base.element(series, step) else { continue };
+            pace.spend(1024)?;
             if let Some(labels) = infos.enrich(&wanted, &key.labels, step)? {
                 let row = rows.entry(labels).or_insert_with(|| Row::new(base.steps()));
                 row.set_element(step, element);
@@ -126,6 +131,41 @@ impl Infos {
             by_identity.entry(identity(labels)).or_default().push(series);
         }
         Ok(Infos { labels, times: Some(times), by_identity })
+    }
+
+    /// Of two info series that say something about the same at the same instant none is the newest.
+    fn refuse_duplicates(&self, base_present: &[bool]) -> Result<(), Error> {
+        let Some(times) = &self.times else { return Ok(()) };
+        let mut rivals: BTreeMap<(&Labels, &str), Vec<usize>> = BTreeMap::new();
+        for (identity, all) in &self.by_identity {
+            for series in all {
+                let name = self.labels[*series].metric_name();
+                rivals.entry((identity, name)).or_default().push(*series);
+            }
+        }
+        for all in rivals.values().filter(|all| all.len() > 1) {
+            for (step, _) in base_present.iter().enumerate().filter(|(_, present)| **present) {
+                let mut newest: Option<(f64, usize)> = None;
+                for (at, series) in
+                    all.iter().filter_map(|own| Some((times.get(*own, step)?, *own)))
+                {
+                    match newest {
+                        Some((other_at, other)) if other_at == at => {
+                            return Err(Error::Execution(format!(
+                                "found duplicate series for info metric: existing {} @ {ms}, \
+                                 new {} @ {ms}",
+                                braced(&self.labels[other]),
+                                braced(&self.labels[series]),
+                                ms = (at * 1000.0).round(),
+                            )));
+                        }
+                        Some((other_at, _)) if other_at > at => {}
+                        _ => newest = Some((at, series)),
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The labels of a base series with what the info series of a step add; `None` when the step is

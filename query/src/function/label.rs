@@ -16,6 +16,9 @@ use crate::error::Error;
 use crate::evaluate::Evaluator;
 use crate::names::{label_name, quoted};
 
+/// What it takes to write a label anew, in simple operations.
+const LABEL_WORK: usize = 2048;
+
 /// `label_replace`
 pub fn replace(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let target = own.eval_text(&args[1])?;
@@ -32,7 +35,11 @@ pub fn replace(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
         )));
     };
     let block = own.eval_vector(&args[0])?;
+    let pace = own.pace();
     let block = block.map_keys(|key| {
+        if pace.is_over(LABEL_WORK) {
+            return;
+        }
         if let Some(captures) = regex.captures(key.labels.get(&source).unwrap_or("")) {
             let mut value = String::new();
             captures.expand(&replacement, &mut value);
@@ -64,7 +71,11 @@ pub fn join(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
         sources.push(source.to_owned());
     }
     let block = own.eval_vector(&args[0])?;
+    let pace = own.pace();
     let block = block.map_keys(|key| {
+        if pace.is_over(LABEL_WORK) {
+            return;
+        }
         let values: Vec<&str> =
             sources.iter().map(|source| key.labels.get(source).unwrap_or("")).collect();
         *key = with_label(key, target, &values.join(&separator));

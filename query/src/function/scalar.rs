@@ -43,7 +43,9 @@ fn scalar(own: &Evaluator, argument: &Expr) -> Result<Vec<f64>, Error> {
     let block = own.eval_vector(argument)?;
     let mut values = vec![f64::NAN; block.steps()];
     let mut counts = vec![0_u32; block.steps()];
+    let pace = own.pace();
     for series in 0..block.len() {
+        pace.spend(16 + block.steps())?;
         for (step, value) in block.points(series) {
             counts[step] += 1;
             values[step] = if counts[step] == 1 { value } else { f64::NAN };

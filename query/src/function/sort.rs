@@ -14,6 +14,7 @@ use crate::block::{Block, BlockBuilder};
 use crate::error::Error;
 use crate::evaluate::Evaluator;
 use crate::kernel::Row;
+use crate::ledger::Pace;
 
 /// Sorts by value, NaN last.
 pub fn by_value(
@@ -77,16 +78,54 @@ fn reorder(
     block: &Block,
     compare: impl Fn(&usize, &usize) -> Ordering,
 ) -> Result<Block, Error> {
-    let mut order: Vec<usize> = (0..block.len()).collect();
-    order.sort_by(compare);
+    let pace = own.pace();
+    let order = sorted((0..block.len()).collect(), compare, &pace)?;
     let mut builder = BlockBuilder::new(block.steps(), &own.context.ledger);
     let mut row = Row::new(block.steps());
     for series in order {
+        pace.spend(16)?;
         block.read_row(series, &mut row);
         builder.push(block.keys()[series].clone(), &row)?;
     }
     Ok(builder.finish())
 }
+
+/// Items that are sorted at once, without asking whether to go on.
+const RUN_LEN: usize = 4096;
+
+/// Sorts stably: runs of a few thousand, then runs twice as long, and so on.
+fn sorted(
+    mut all: Vec<usize>,
+    compare: impl Fn(&usize, &usize) -> Ordering,
+    pace: &Pace,
+) -> Result<Vec<usize>, Error> {
+    for run in all.chunks_mut(RUN_LEN) {
+        pace.spend(run.len() * COMPARISON_WORK * 12)?;
+        run.sort_by(&compare);
+    }
+    let mut length = RUN_LEN;
+    while length < all.len() {
+        let mut merged = Vec::with_capacity(all.len());
+        for pair in all.chunks(2 * length) {
+            let (left, right) = pair.split_at(length.min(pair.len()));
+            let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+            while let Some(next) = match (left.peek(), right.peek()) {
+                (Some(one), Some(other)) if compare(one, other).is_gt() => right.next(),
+                (Some(_), _) => left.next(),
+                (None, _) => right.next(),
+            } {
+                pace.spend(COMPARISON_WORK)?;
+                merged.push(*next);
+            }
+        }
+        all = merged;
+        length *= 2;
+    }
+    Ok(all)
+}
+
+/// What a comparison of labels takes, in simple operations.
+const COMPARISON_WORK: usize = 64;
 
 /// Compares texts so that `4m5` comes before `4m600`: runs of digits count as numbers.
 fn natural(left: &str, right: &str) -> Ordering {
@@ -124,6 +163,17 @@ fn chunk(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lists_are_sorted_stably() {
+        let values: Vec<usize> = (0..20_000).map(|index| index * 7919 % 1000).collect();
+        let compare = |a: &usize, b: &usize| values[*a].cmp(&values[*b]);
+        let order = sorted((0..values.len()).collect(), compare, &Pace::endless());
+        let order = order.expect("goes on");
+        let keys: Vec<(usize, usize)> =
+            order.iter().map(|index| (values[*index], *index)).collect();
+        assert!(keys.is_sorted() && keys.len() == values.len());
+    }
 
     #[test]
     fn natural_order() {

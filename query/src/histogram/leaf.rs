@@ -27,7 +27,7 @@ use crate::fragment::{Leaf, Selection, Times};
 use crate::kernel::Row;
 use crate::kernel::lookback::Output;
 use crate::kernel::window::{Reach, find};
-use crate::ledger::Charge;
+use crate::ledger::{Charge, Pace};
 use crate::source::Beside;
 
 impl Evaluator<'_> {
@@ -164,8 +164,9 @@ impl Evaluator<'_> {
                 let series = series.without_stale();
                 self.context.samples_total.fetch_add(series.ts.len() as u64, Ordering::Relaxed);
                 let extension = extension.map(|(extension, _)| (extension, reach));
-                let windowed =
-                    Windowed { function: *function, extension, times, range_ms: *range_ms, params };
+                let pace = &Pace::new(&self.context.ledger);
+                let (function, range_ms) = (*function, *range_ms);
+                let windowed = Windowed { function, extension, times, range_ms, params, pace };
                 mixed_range(&windowed, &series, noted, row);
             }
             Leaf::LookBack { output, .. } => {

@@ -20,6 +20,7 @@ use crate::fragment::{Times, extend};
 use crate::kernel::counter::Kind;
 use crate::kernel::window::{Reach, find};
 use crate::kernel::{Element, Frames, Input, RangeFunction, Row, Samples, Window};
+use crate::ledger::Pace;
 use crate::notes::Notes;
 
 /// Where notes about one series of an argument go.
@@ -45,6 +46,8 @@ pub struct Windowed<'a> {
     pub range_ms: i64,
     /// Scalar parameters, one value per step each.
     pub params: &'a [Vec<f64>],
+    /// Says when to stop early.
+    pub pace: &'a Pace<'a>,
 }
 
 /// Evaluates a range function at every step of one series.
@@ -66,7 +69,8 @@ pub fn mixed_range(windowed: &Windowed, all: &Mixed, noted: &Noted, row: &mut Ro
     let frames =
         Frames { right_ms: &times.right_ms, eval_ms: &times.eval_ms, range_ms: windowed.range_ms };
     let samples = Samples { ts: &ts, values: &values };
-    let input = Input { samples, windows: &windows, frames, params: windowed.params };
+    let (params, pace) = (windowed.params, windowed.pace);
+    let input = Input { samples, windows: &windows, frames, params, pace };
     match windowed.extension {
         Some((extension, _)) => extend(windowed.function, extension, &input, row),
         None => windowed.function.evaluate(&input, row),
@@ -80,6 +84,10 @@ pub fn mixed_range(windowed: &Windowed, all: &Mixed, noted: &Noted, row: &mut Ro
                 && all.starts[window.lo..window.hi].iter().all(|start| *start == 0);
         if is_plain {
             continue;
+        }
+        // A histogram has some dozens of buckets.
+        if pace.is_over(window.len().saturating_mul(64)) {
+            return;
         }
         let right_ms = times.right_ms[step];
         let left_ms = right_ms - windowed.range_ms;

@@ -29,9 +29,14 @@ impl Kind {
 /// What resets took away, summed from the start of the series.
 #[derive(Debug)]
 pub struct Resets {
-    lost: Vec<f64>, // Invariant: empty when there is no reset; else as long as the series.
+    at: Vec<usize>, // The samples before a fall, ascending.
+    lost: Vec<f64>, // The sum of their values up to each of them, itself included.
     exact: bool,    // Whether differences of `lost` may be taken: all values are finite.
 }
+
+/// So many resets of a window are added one by one, in the order that upstream has; of more the sum
+/// is looked up.
+const ADDED_SINGLY_MAX: usize = 16;
 
 impl Resets {
     /// Adds up the resets of a series.
@@ -39,28 +44,35 @@ impl Resets {
         // Without an early end, so that several values are looked at in one step.
         let exact = values.iter().fold(true, |exact, value| exact & value.is_finite());
         let falls = values.windows(2).fold(false, |falls, pair| falls | (pair[1] < pair[0]));
-        if !exact || !falls {
-            return Resets { lost: Vec::new(), exact };
-        }
-        let mut lost = Vec::with_capacity(values.len());
-        let mut sum = 0.0;
-        lost.push(sum);
-        for pair in values.windows(2) {
-            if pair[1] < pair[0] {
-                sum += pair[0];
+        let mut resets = Resets { at: Vec::new(), lost: Vec::new(), exact };
+        if falls {
+            let mut sum = 0.0;
+            for (index, pair) in values.windows(2).enumerate() {
+                if pair[1] < pair[0] {
+                    sum += pair[0];
+                    resets.at.push(index);
+                    resets.lost.push(sum);
+                }
             }
-            lost.push(sum);
         }
-        Resets { lost, exact }
+        resets
     }
 
-    /// What was lost between two samples of the series, both inclusive.
-    pub fn between(&self, values: &[f64], first: usize, last: usize) -> f64 {
-        if !self.exact {
-            let pairs = values[first..=last].windows(2).filter(|pair| pair[1] < pair[0]);
-            return pairs.map(|pair| pair[0]).sum();
+    /// Adds to a change what was lost between two samples of the series, both inclusive.
+    pub fn add(&self, change: f64, values: &[f64], first: usize, last: usize) -> f64 {
+        if self.at.is_empty() {
+            return change;
         }
-        if self.lost.is_empty() { 0.0 } else { self.lost[last] - self.lost[first] }
+        let inside =
+            self.at.partition_point(|at| *at < first)..self.at.partition_point(|at| *at < last);
+        if inside.is_empty() {
+            return change;
+        }
+        if inside.len() <= ADDED_SINGLY_MAX || !self.exact {
+            return self.at[inside].iter().fold(change, |change, at| change + values[*at]);
+        }
+        let before = inside.start.checked_sub(1).map_or(0.0, |before| self.lost[before]);
+        change + (self.lost[inside.end - 1] - before)
     }
 }
 
@@ -77,7 +89,10 @@ pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
         let (first, last) = (window.lo, window.hi - 1);
         let mut change = values[last] - values[first];
         if let Some(resets) = &resets {
-            change += resets.between(values, first, last);
+            if !resets.exact && input.pace.is_over(window.len()) {
+                return;
+            }
+            change = resets.add(change, values, first, last);
         }
         let (first_ms, last_ms) = (input.samples.ts[first], input.samples.ts[last]);
         let right_ms = input.frames.right_ms[step];

@@ -74,6 +74,9 @@ pub fn change(input: &Input, kind: Kind, smoothed: bool, row: &mut Row) {
         }
         let mut change = right - left;
         if kind.is_counter() {
+            if input.pace.is_over(window.len()) {
+                return;
+            }
             // Between the edges lie the samples strictly inside the window.
             if samples.ts[first] <= edges.left_ms {
                 first += 1;
@@ -82,18 +85,19 @@ pub fn change(input: &Input, kind: Kind, smoothed: bool, row: &mut Row) {
             if samples.ts[last] >= edges.right_ms {
                 inside = last;
             }
-            let mut before = left;
+            let (mut before, mut lost) = (left, 0.0);
             if first < inside {
                 last = inside - 1;
                 if samples.values[first] < before {
-                    change += before;
+                    lost += before;
                 }
-                change += resets.between(samples.values, first, last);
+                lost = resets.add(lost, samples.values, first, last);
                 before = samples.values[last];
             }
             if right < before {
-                change += before;
+                lost += before;
             }
+            change += lost;
         }
         if kind == Kind::Rate {
             change /= input.frames.range_ms as f64 / 1000.0;

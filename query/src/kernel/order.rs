@@ -47,14 +47,18 @@ struct SortedWindow {
 }
 
 impl SortedWindow {
-    /// Moves to a window that starts and ends no earlier than the last one.
-    fn move_to(&mut self, window: Window, values: &[f64]) {
+    /// Moves to a window that starts and ends no earlier than the last one; answers about how many
+    /// operations that took.
+    fn move_to(&mut self, window: Window, values: &[f64]) -> usize {
+        let moved = window.hi - self.window.hi + window.lo - self.window.lo;
         let kept = self.window.hi.saturating_sub(window.lo);
         if kept * 2 < window.len() {
             // Little is left of the old window: sorting anew is cheaper than inserting one by one.
             self.values.clear();
             self.values.extend_from_slice(&values[window.lo..window.hi]);
             self.values.sort_unstable_by(compare);
+            self.window = window;
+            return window.len() * 16;
         } else {
             for value in &values[self.window.lo..window.lo] {
                 let found = self.values.binary_search_by(|own| compare(own, value));
@@ -66,18 +70,19 @@ impl SortedWindow {
             }
         }
         self.window = window;
+        moved * (16 + self.values.len() / 8)
     }
 }
 
 /// `quantile_over_time`; the first parameter is φ.
 pub fn quantile_over_time(input: &Input, row: &mut Row) {
-    each_sorted(input, row, |step, sorted| quantile_of_sorted(input.params[0][step], sorted));
+    each_sorted(input, row, 0, |step, sorted| quantile_of_sorted(input.params[0][step], sorted));
 }
 
 /// `mad_over_time`: the median distance from the median.
 pub fn mad_over_time(input: &Input, row: &mut Row) {
     let mut distances = Vec::new();
-    each_sorted(input, row, |_, sorted| {
+    each_sorted(input, row, 4, |_, sorted| {
         if sorted[0].is_nan() {
             return f64::NAN; // NaN sorts first, so one look finds it.
         }
@@ -101,11 +106,20 @@ fn median_of(values: &mut [f64]) -> f64 {
     low * 0.5 + high * 0.5
 }
 
-fn each_sorted(input: &Input, row: &mut Row, mut output: impl FnMut(usize, &[f64]) -> f64) {
+/// Gives every window's values in order; `work` is what the output costs per value.
+fn each_sorted(
+    input: &Input,
+    row: &mut Row,
+    work: usize,
+    mut output: impl FnMut(usize, &[f64]) -> f64,
+) {
     let mut sorted = SortedWindow::default();
     for (step, window) in input.windows.iter().enumerate() {
         if !window.is_empty() {
-            sorted.move_to(*window, input.samples.values);
+            let moved = sorted.move_to(*window, input.samples.values);
+            if input.pace.is_over(moved + window.len() * work) {
+                return;
+            }
             row.set(step, output(step, &sorted.values));
         }
     }

@@ -117,6 +117,9 @@ pub fn smooth(input: &Input, row: &mut Row) {
     if !slides {
         for (step, window) in input.windows.iter().enumerate() {
             if window.len() >= 2 {
+                if input.pace.is_over(window.len()) {
+                    return;
+                }
                 let factors = (input.params[0][step], input.params[1][step]);
                 row.set(step, smooth_window(&values[window.lo..window.hi], factors));
             }

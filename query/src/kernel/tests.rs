@@ -20,6 +20,7 @@ fn evaluate(function: RangeFunction, ts: &[i64], values: &[f64], params: &[f64])
             windows: &windows,
             frames: Frames { right_ms: &right_ms, eval_ms: &right_ms, range_ms: RANGE_MS },
             params: &params,
+            pace: &Pace::endless(),
         },
         &mut row,
     );
@@ -36,6 +37,7 @@ fn evaluate_one(function: RangeFunction, ts: &[i64], values: &[f64], step: usize
             windows: &[Window { lo: 0, hi: ts.len() }],
             frames: Frames { right_ms: &right_ms, eval_ms: &right_ms, range_ms: RANGE_MS },
             params: &[vec![0.3], vec![0.6]],
+            pace: &Pace::endless(),
         },
         &mut row,
     );

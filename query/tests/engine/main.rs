@@ -6,8 +6,14 @@
 mod conjured;
 /// A store full of counters.
 mod fleet;
+/// One very long series, very many short ones.
+mod heavy;
+/// What callers with a label scope see.
+mod scope;
 /// Budgets, the queue, the list of running queries.
 mod limits;
+/// Killing, deadlines and failures.
+mod stop;
 
 use std::time::{Duration, Instant};
 
@@ -237,8 +243,13 @@ async fn deep_expressions_are_answered() {
     fleet.engine.instant(&deep, at, &options()).await.expect("runs");
     let deep = format!("{}temperature{}", "abs(-".repeat(50), ")".repeat(50));
     fleet.engine.instant(&deep, at, &options()).await.expect("runs");
-    let chain = vec!["temperature"; 100].join(" + on (job, instance) ");
+    let chain = vec!["temperature"; 512].join(" + on (job, instance) ");
     fleet.engine.instant(&chain, at, &options()).await.expect("runs");
+    // Subqueries look further and further back, so the inner ones have nothing left to look at.
+    let deep = format!("{}temperature{}", "max_over_time(".repeat(120), "[1m:15s])".repeat(120));
+    fleet.engine.instant(&deep, at, &options()).await.expect("runs");
+    let deep = format!("{}temperature{}", "abs(-(1 + ".repeat(28), "))".repeat(28));
+    fleet.engine.instant(&deep, at, &options()).await.expect("runs");
 }
 
 #[tokio::test]

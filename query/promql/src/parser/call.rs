@@ -3,8 +3,10 @@
 //! Place in the flow: part of `parser`; the argument rules are in `check`.
 
 use super::{Parsed, Parser, SelectorRules};
-use crate::ast::{Aggregate, AggregateOp, Call, Expr, ExprKind, Grouping, Span, ValueType};
-use crate::token::TokenKind;
+use crate::ast::{
+    Aggregate, AggregateOp, BinaryOp, Call, Expr, ExprKind, Grouping, Span, ValueType,
+};
+use crate::token::{Token, TokenKind, is_reserved};
 use crate::{Problem, check, functions};
 
 /// What the flag is called that switches experimental functions on.
@@ -32,8 +34,10 @@ impl Parser<'_> {
 
     pub(super) fn aggregation(&mut self, op: AggregateOp) -> Result<Box<Parsed>, Problem> {
         let name_span = self.advance().span;
+        self.open_aggregations += 1;
         let before = self.grouping()?;
-        let mut arguments = self.arguments(false, "aggregation")?;
+        let mut arguments = self.arguments(false)?;
+        self.open_aggregations -= 1;
         let grouping = match before {
             Some(grouping) => grouping,
             None => self.grouping()?.unwrap_or_default(),
@@ -103,7 +107,8 @@ impl Parser<'_> {
         let name_token = self.advance();
         let name = self.text_of(name_token);
         let is_info = name == "info";
-        let arguments = self.arguments(is_info, "function call args")?;
+        let problems_before = self.type_problems.len();
+        let arguments = self.arguments(is_info)?;
         let span = Span::new(name_token.span.start_byte, self.previous_end_byte);
         let Some(function) = functions::find(name) else {
             return Err(Problem::at(
@@ -117,15 +122,21 @@ impl Parser<'_> {
             self.problems.push(Problem::at(name_token.span, message));
         }
         let depth = self.depth_above([arguments.depth], name_token.span)?;
-        check::call(function, span, &arguments.args, &arguments.types, &mut self.type_problems);
+        match check::argument_count(function, span, arguments.args.len()) {
+            // What is wrong inside the arguments is said after it.
+            Some(problem) => self.type_problems.insert(problems_before, problem),
+            None => {
+                check::call(function, &arguments.args, &arguments.types, &mut self.type_problems);
+            }
+        }
         let kind = ExprKind::Call(Box::new(Call { function, args: arguments.args }));
         Ok(Box::new(Parsed { expr: Expr { span, kind }, value_type: function.returns, depth }))
     }
 
     /// `(a, b)`. The second argument of `info` may be matchers that would match everything.
-    fn arguments(&mut self, is_info: bool, place: &str) -> Result<Arguments, Problem> {
+    fn arguments(&mut self, is_info: bool) -> Result<Arguments, Problem> {
         let mut found = Arguments { args: Vec::new(), types: Vec::new(), depth: 0 };
-        self.expect(TokenKind::LeftParen, place, "\"(\"")?;
+        self.expect(TokenKind::LeftParen, "", "")?;
         while self.current.kind != TokenKind::RightParen {
             let is_matchers =
                 is_info && found.args.len() == 1 && self.current.kind == TokenKind::LeftBrace;
@@ -137,16 +148,32 @@ impl Parser<'_> {
             found.types.push(parsed.value_type);
             found.args.push(parsed.expr);
             match self.current.kind {
-                TokenKind::Comma if self.following.kind == TokenKind::RightParen => {
+                TokenKind::Comma if !self.begins_operand(self.following) => {
                     let message = "trailing commas not allowed in function call args";
                     return Err(Problem::at(self.current.span, message));
                 }
                 TokenKind::Comma => drop(self.advance()),
                 TokenKind::RightParen => {}
-                _ => return Err(self.unexpected(place, "\",\" or \")\"")),
+                _ => return Err(self.unexpected("", "")),
             }
         }
         self.advance();
         Ok(found)
+    }
+
+    /// Whether an expression may begin with a token. What can't be read is reported as such.
+    fn begins_operand(&self, token: Token) -> bool {
+        match token.kind {
+            TokenKind::Identifier => !is_reserved(self.text_of(token)),
+            TokenKind::Operator(op) => matches!(op, BinaryOp::Add | BinaryOp::Sub),
+            TokenKind::Number
+            | TokenKind::Duration
+            | TokenKind::String
+            | TokenKind::MetricIdentifier
+            | TokenKind::LeftParen
+            | TokenKind::LeftBrace
+            | TokenKind::Bad => true,
+            _ => false,
+        }
     }
 }

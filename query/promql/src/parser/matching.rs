@@ -11,8 +11,6 @@ use crate::token::TokenKind;
 #[derive(Default)]
 pub(crate) struct MatchingModifiers {
     pub return_bool: bool,
-    /// Whether `on` or `ignoring` was written.
-    pub is_written: bool,
     pub on: bool,
     pub labels: Vec<String>,
     pub grouping: Option<Cardinality>,
@@ -32,7 +30,6 @@ impl Parser<'_> {
             found.return_bool = true;
         }
         if self.at_word("on") || self.at_word("ignoring") {
-            found.is_written = true;
             found.on = self.at_word("on");
             self.advance();
             found.labels = self.label_list()?;

@@ -56,9 +56,9 @@ impl Parser<'_> {
 
     fn at_time(&mut self, expr: &mut Expr) -> Result<(), Problem> {
         let start_byte = self.advance().span.start_byte;
-        let time = self.at_value()?;
-        let at = At { span: Span::new(start_byte, self.previous_end_byte), time };
         let span = expr.span;
+        let time = self.at_value(span)?;
+        let at = At { span: Span::new(start_byte, self.previous_end_byte), time };
         let Some(modifiers) = modifiers_of(expr) else {
             self.problems.push(Problem::at(span, format!("@ modifier {PRECEDED_BY}")));
             return Ok(());
@@ -70,7 +70,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn at_value(&mut self) -> Result<AtTime, Problem> {
+    /// The time behind `@`; a problem of its value is one of the operand at `operand_span`.
+    fn at_value(&mut self, operand_span: Span) -> Result<AtTime, Problem> {
         if self.following.kind == TokenKind::LeftParen {
             let time = match () {
                 () if self.at_word("start") => Some(AtTime::Start),
@@ -84,7 +85,6 @@ impl Parser<'_> {
                 return Ok(time);
             }
         }
-        let start = self.current.span;
         let sign = self.sign();
         if sign.is_some() {
             self.advance();
@@ -96,9 +96,15 @@ impl Parser<'_> {
         let seconds = if sign == Some(UnaryOp::Minus) { -number.value } else { number.value };
         let ms = (seconds * 1000.0).round();
         if !ms.is_finite() || ms.abs() >= i64::MAX as f64 {
-            let message = format!("timestamp out of bounds for @ modifier: {seconds}");
-            let span = Span::new(start.start_byte, self.previous_end_byte);
-            return Err(Problem::at(span, message));
+            let shown = match seconds {
+                seconds if seconds.is_nan() => "NaN".to_owned(),
+                seconds if seconds.is_infinite() => {
+                    format!("{}Inf", if seconds > 0.0 { '+' } else { '-' })
+                }
+                seconds => format!("{seconds:.6}"),
+            };
+            let message = format!("timestamp out of bounds for @ modifier: {shown}");
+            return Err(Problem::at(operand_span, message));
         }
         Ok(AtTime::Fixed(TimestampMs(ms as i64)))
     }

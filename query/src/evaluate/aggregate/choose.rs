@@ -51,9 +51,10 @@ impl Evaluator<'_> {
         } else {
             Vec::new()
         };
+        let pace = self.pace();
         for members in groups.members() {
-            self.context.ledger.check()?;
             for (step, param) in params.iter().enumerate() {
+                pace.spend(members.len() * 8)?;
                 let mut present: Vec<usize> =
                     members.iter().copied().filter(|own| stays(*own, step)).collect();
                 if is_ratio {
@@ -63,7 +64,9 @@ impl Evaluator<'_> {
                 }
                 for series in present {
                     kept[series * block.steps() + step] = true;
-                    order.push(series);
+                    if params.len() == 1 {
+                        order.push(series);
+                    }
                 }
             }
         }
@@ -73,6 +76,7 @@ impl Evaluator<'_> {
         let mut builder = BlockBuilder::new(block.steps(), &self.context.ledger);
         let mut row = Row::new(block.steps());
         for series in order {
+            pace.spend(block.steps() + 16)?;
             block.read_row(series, &mut row);
             let steps = series * block.steps()..(series + 1) * block.steps();
             let kept = &kept[steps];

@@ -21,6 +21,7 @@ use promql::ast::Expr;
 use promql::duration::DurationContext;
 use promql::functions::ValueType;
 use promql::{ParseOptions, Problem};
+use regex::Regex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,7 @@ use crate::block::Grid;
 use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluator, Hints};
+use crate::known::Known;
 use crate::ledger::{EVALUATION, Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
@@ -49,6 +51,8 @@ pub struct Engine {
     reserved: Arc<Semaphore>,
     pool: Arc<Pool>,
     list: Arc<List>,
+    queries: Arc<Known<Arc<Expr>>>,
+    expressions: Arc<Known<Arc<Regex>>>,
     threads: usize,
     runtime: RuntimeEnv,
     session: SessionConfig,
@@ -57,7 +61,7 @@ pub struct Engine {
 /// What is asked, read and checked.
 struct Question<'a> {
     text: &'a str,
-    expr: Expr,
+    expr: Arc<Expr>,
     started: Instant,
 }
 
@@ -81,6 +85,8 @@ impl Engine {
             // It reads files: a small query would take half its time for it.
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             list: Arc::default(),
+            queries: Arc::new(Known::new(QUERIES_KNOWN_MAX)),
+            expressions: Arc::new(Known::new(EXPRESSIONS_KNOWN_MAX)),
             settings: Arc::new(settings),
             shared: Arc::new(Semaphore::new(shared)),
             reserved: Arc::new(Semaphore::new(reserved)),
@@ -128,7 +134,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
         let started = Instant::now();
-        let expr = self.parse(text)?;
+        let expr = self.read(text)?;
         let when = When { grid: Grid::instant(at.0), end_ms: at.0, is_range: false };
         self.run(Question { text, expr, started }, when, options).await
     }
@@ -144,7 +150,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
         let started = Instant::now();
-        let expr = self.parse(text)?;
+        let expr = self.read(text)?;
         let kind = expr.value_type();
         if !matches!(kind, ValueType::Vector | ValueType::Scalar) {
             return Err(Error::Parse {
@@ -160,6 +166,11 @@ impl Engine {
         let grid = Grid::range(start.0, end.0, step_ms);
         let when = When { grid, end_ms: end.0, is_range: true };
         self.run(Question { text, expr, started }, when, options).await
+    }
+
+    /// The tree of a query, which may have been asked before.
+    fn read(&self, text: &str) -> Result<Arc<Expr>, Error> {
+        self.queries.get_or(text, || self.parse(text).map(Arc::new))
     }
 
     /// Reads a query with the parts of the language that are switched on.
@@ -209,14 +220,18 @@ impl Engine {
             (stats.prepare_us, stats.queue_us) = (prepare_us, seat.queue_us());
             let stats = stats.clone();
             seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
-            outcome
+            // A seat that is given up cancels what it was for, so it goes after the answer.
+            (outcome, seat)
         });
         // The caller need not wait until the work notices: it ends soon after.
         let answer = tokio::select! {
             biased;
-            answer = work => answer.map_err(|problem| {
-                Error::Execution(format!("the evaluation ended early: {problem}"))
-            })?,
+            ended = work => {
+                let (outcome, _seat) = ended.map_err(|problem| {
+                    Error::Execution(format!("the evaluation ended early: {problem}"))
+                })?;
+                outcome
+            }
             () = cancel.cancelled() => {
                 Err(or_killed(Error::Cancelled { phase: EVALUATION }, &killed))
             }
@@ -347,6 +362,7 @@ impl Engine {
             notes: Notes::default(),
             task: Arc::new(task),
             runtime: tokio::runtime::Handle::current(),
+            expressions: Arc::clone(&self.expressions),
             threads: self.threads,
             trace: options.is_explained.then(Default::default),
             nodes: std::sync::Mutex::default(),
@@ -356,6 +372,10 @@ impl Engine {
     }
 }
 
+/// Queries whose trees are kept.
+const QUERIES_KNOWN_MAX: usize = 256;
+/// Regular expressions of functions that are kept.
+const EXPRESSIONS_KNOWN_MAX: usize = 64;
 /// The phase named when a query waits too long for a place.
 const QUEUE: &str = "query queue";
 /// Work that has not noticed its deadline after this time is not waited for.

@@ -18,6 +18,8 @@ pub mod pool;
 pub mod ledger;
 /// The queries that wait or run now.
 pub mod running;
+/// What was made of texts before.
+pub mod known;
 /// A place among the queries that run.
 pub mod seat;
 /// What panels of dashboards have cost.

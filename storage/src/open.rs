@@ -25,6 +25,7 @@ use crate::absent::AbsentBlock;
 use crate::beside::hooks;
 use crate::block::Block;
 use crate::block::cache::Cache;
+use crate::block::mend::meta_of_guard;
 use crate::block::meta::{META_FILE, Meta, checksum_text};
 use crate::block::name::is_ulid;
 use crate::error::{at, chain};
@@ -200,8 +201,8 @@ impl Folder<'_> {
                 return Ok(manifest);
             }
             Found::Nothing => "it is missing".to_owned(),
-            Found::Repaired(manifest, at) => {
-                let text = format!("manifest: a flipped bit at byte {at}, turned back");
+            Found::Repaired(manifest, what) => {
+                let text = format!("manifest: {what}");
                 tracing::error!(damage = %text, "manifest damaged");
                 self.damaged.push(text);
                 manifest.write(self.disk, self.dir)?;
@@ -325,11 +326,17 @@ pub fn open_block(
     if is_right(&bytes) {
         return Ok((Block::open(disk, &dir, cache)?, None));
     }
-    let Some((right, place)) = single_bit(&bytes, is_right) else {
+    let turned = single_bit(&bytes, is_right)
+        .map(|(right, place)| (right, format!("a flipped bit at byte {place}, turned back")));
+    let copied = || {
+        let right = meta_of_guard(disk, &dir, is_right)?;
+        Some((right, "damaged, taken from the guard file".to_owned()))
+    };
+    let Some((right, what)) = turned.or_else(copied) else {
         let what = "its checksum is not the one in the manifest".to_owned();
         return Err(Error::Damaged { path, what });
     };
-    let text = format!("{}: a flipped bit at byte {place}, turned back", path.display());
+    let text = format!("{}: {what}", path.display());
     tracing::error!(damage = %text, "block damaged");
     disk.write_atomic(&path, &right).map_err(at("write", &path))?;
     Ok((Block::open(disk, &dir, cache)?, Some(text)))

@@ -30,8 +30,9 @@ pub struct Settings {
     pub journal_bytes_max: u64,
     /// Memory for footers and indexes of blocks.
     pub cache_bytes_max: u64,
-    /// Space on the disk that is set aside once there are blocks, and given away when the disk is
-    /// full, so that a flush and the manifest still can be written; 0 for none.
+    /// Space on the disk that is set aside at most once there are blocks, and given away when the
+    /// disk is full, so that a flush and the manifest still can be written; 0 for none. It is half the
+    /// journal, and at least 256 KiB.
     pub reserve_bytes: u64,
     /// How far before the newest data (and the clock) a block may end and still be kept; 0: for ever.
     pub retention_ms: i64,

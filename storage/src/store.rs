@@ -426,6 +426,9 @@ fn run_flusher(shared: &Shared) {
             wakeup.due = false;
         }
         space::recover(shared);
+        if !shared.blocks().is_empty() {
+            space::follow(shared);
+        }
         absent::retry(shared);
         if let Err(error) = forget::forget_gone(shared) {
             tracing::warn!(error = %chain(&error), "can't write the series log anew");

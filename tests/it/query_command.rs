@@ -116,20 +116,25 @@ async fn the_same_bytes_as_promtool() {
             assert_eq!(theirs.status.code(), ours.status.code(), "{both}");
         }
     }
+    refused_alike(&promtool, &url, (&t0, &t60));
+    other_forms(&url, &t30);
+}
+
+/// What both refuse with nothing on the standard output.
+fn refused_alike(promtool: &Path, url: &str, (start, end): (&str, &str)) {
     for wrong in [
-        vec!["query", "instant", url.as_str(), "sum("],
+        vec!["query", "instant", url, "sum("],
         vec!["query", "instant", "http://127.0.0.1:1", "up"],
-        vec!["query", "range", "--start", "xx", &url, "up"],
-        vec!["query", "range", "--start", &t60, "--end", &t0, &url, "up"],
-        vec!["query", "series", "--match", "x{", &url],
+        vec!["query", "range", "--start", "xx", url, "up"],
+        vec!["query", "range", "--start", end, "--end", start, url, "up"],
+        vec!["query", "series", "--match", "x{", url],
     ] {
-        let (theirs, ours) = (run(&promtool, &wrong, ""), run(&binary(), &wrong, ""));
+        let (theirs, ours) = (run(promtool, &wrong, ""), run(&binary(), &wrong, ""));
         assert_eq!((out(&theirs), out(&ours)), (String::new(), String::new()), "{wrong:?}");
         assert_eq!((theirs.status.code(), ours.status.code()), (Some(1), Some(1)), "{wrong:?}");
     }
-    let parse_error = run(&binary(), &["query", "instant", &url, "sum("], "");
+    let parse_error = run(&binary(), &["query", "instant", url, "sum("], "");
     assert!(err(&parse_error).starts_with("query error: bad_data: "), "{}", err(&parse_error));
-    other_forms(&url, &t30);
 }
 
 fn path(path: &Path) -> &str {

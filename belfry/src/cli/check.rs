@@ -1,4 +1,4 @@
-//! `belfry check config|rules|metrics|healthy|ready|service-discovery`, as promtool has
+//! `belfry check config|rules|metrics|web-config|healthy|ready|service-discovery`, as promtool has
 //! them.
 //!
 //! Place in the flow: arguments → each verb's own file. Nothing is started; only `healthy` and
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::server::{Reach, Server};
-use super::{block_on, say};
+use super::{block_on, fail, note, say};
 
 /// The exit code that promtool gives when only lint found something.
 const LINT_CODE: u8 = 3;
@@ -39,6 +39,12 @@ pub enum Check {
         /// Also print how many series each metric has.
         #[arg(long)]
         extended: bool,
+    },
+    /// Read web configuration files (TLS, users, tokens) and the certificates they name.
+    WebConfig {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
     /// Ask whether a server is healthy.
     Healthy(Lives),
@@ -71,6 +77,7 @@ pub fn main(what: Check) -> ExitCode {
         Check::Config(arguments) => configs::run(&arguments),
         Check::Rules(arguments) => rules::run(&arguments),
         Check::Metrics { extended } => metrics::run(extended),
+        Check::WebConfig { files } => web_configs(&files),
         Check::Healthy(lives) => block_on(lives_at(lives, "/-/healthy")),
         Check::Ready(lives) => block_on(lives_at(lives, "/-/ready")),
         Check::ServiceDiscovery { file, job } => block_on(discovery::run(file, job)),
@@ -89,4 +96,22 @@ async fn lives_at(lives: Lives, path: &str) -> Result<ExitCode, String> {
         return Err(format!("  FAILED: check failed: URL={url}, status={}: {text}", answer.status));
     }
     Ok(say(&format!("  SUCCESS: {text}")))
+}
+
+fn web_configs(files: &[PathBuf]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for file in files {
+        let name = file.display();
+        match dashboards::access::config::check(file) {
+            Ok(warnings) => {
+                _ = say(&format!("{name} SUCCESS"));
+                warnings.iter().for_each(|warning| note(&format!("  warning: {warning}")));
+            }
+            Err(problems) => {
+                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                code = fail(&format!("{name} FAILED:\n{}", lines.join("\n")));
+            }
+        }
+    }
+    code
 }

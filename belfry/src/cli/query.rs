@@ -125,6 +125,8 @@ pub enum Query {
 
 /// Asks and shows the answer.
 pub fn main(query: Query) -> ExitCode {
+    // promtool writes a line for each of these, and so nothing for none.
+    let is_list = matches!(query, Query::Series { .. } | Query::Labels { .. });
     block_on(async move {
         let text = match query {
             Query::Instant { asked, expr, time } => instant(&asked, expr, time.as_deref()).await,
@@ -136,7 +138,7 @@ pub fn main(query: Query) -> ExitCode {
             Query::Analyze(arguments) => analyze::run(&arguments).await,
             Query::Sql { asked, statement } => sql(&asked, statement).await,
         }?;
-        Ok(say(&text))
+        Ok(if is_list && text.is_empty() { ExitCode::SUCCESS } else { say(&text) })
     })
 }
 

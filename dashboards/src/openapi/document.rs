@@ -160,7 +160,7 @@ fn request_body(
     let builder = RequestBodyBuilder::new();
     match &route.body {
         Body::Json(shape) => Some(
-            builder.content(JSON, content(shape.clone())).required(Some(Required::True)).build(),
+            builder.content(JSON, content(Shape::clone(shape))).required(Some(Required::True)).build(),
         ),
         Body::Bytes(kinds) => {
             let all = kinds.iter().fold(builder, |all, kind| all.content(*kind, bytes()));
@@ -215,6 +215,7 @@ fn responses(route: &Route) -> utoipa::openapi::Responses {
         }
         Answer::Nothing => (204, ResponseBuilder::new()),
     };
+    let good = route.or_bytes.iter().fold(good, |all, kind| all.content(*kind, bytes()));
     let mut all =
         ResponsesBuilder::new().response(code.to_string(), good.description("as asked").build());
     for (code, meaning) in &route.also {

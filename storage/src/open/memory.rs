@@ -25,7 +25,7 @@ use crate::manifest::Manifest;
 use crate::memtable::Sample;
 use crate::record::{KIND_SAMPLES, NumberedSample, decode_samples};
 use crate::series_log::{self, SERIES_LOG_DIR};
-use crate::series_record::{KIND_SERIES, each_series};
+use crate::series_record::{KIND_SERIES, KIND_SERIES_PACKED, each_series, unpack};
 use crate::shared::Era;
 
 /// No store gives so many numbers; a larger one is damage that a checksum missed.
@@ -113,8 +113,12 @@ impl Memory {
         let mut whole = true;
         for record in replay.by_ref() {
             let record = record?;
-            check_kind(record.kind, &[KIND_SERIES], SERIES_LOG_DIR)?;
-            whole &= self.add_record(&record.payload, SERIES_LOG_DIR, damaged);
+            check_kind(record.kind, &[KIND_SERIES, KIND_SERIES_PACKED], SERIES_LOG_DIR)?;
+            let plain = match record.kind {
+                KIND_SERIES_PACKED => unpack(&record.payload).unwrap_or_default(),
+                _ => record.payload,
+            };
+            whole &= self.add_record(&plain, SERIES_LOG_DIR, damaged);
         }
         self.logged_slots = self.head.registry.len();
         whole &= !remember_damage("series log", replay.damage(), damaged);
@@ -130,7 +134,7 @@ impl Memory {
     ) -> Result<(), Error> {
         self.logged_slots = 0;
         for block in blocks {
-            match block.read_series_file() {
+            match block.read_series() {
                 Ok(rows) => {
                     for (id, labels) in rows.entries() {
                         self.add_series(id, labels.text(), labels.ends());

@@ -93,7 +93,7 @@ pub fn told(help: &str) -> Metadata {
 }
 
 /// One batch with everything: numbers in series 0 to 2, histograms in 2 to 5 (2 at another instant).
-fn full_batch(at_ms: i64) -> Batch {
+pub fn full_batch(at_ms: i64) -> Batch {
     let mut batch = Batch::new();
     for number in 0..6 {
         let series = batch.series(&labels(number));

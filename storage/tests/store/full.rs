@@ -10,7 +10,7 @@ use storage::{Settings, Store};
 
 use crate::support::{Content, append, content, cut_power, labels, open, quiet, read, wait_until};
 
-const RESERVE_BYTES: u64 = 64 * 1024;
+const RESERVE_BYTES: u64 = 128 * 1024;
 
 fn settings() -> Settings {
     Settings { reserve_bytes: RESERVE_BYTES, ..quiet() }
@@ -101,6 +101,34 @@ fn a_disk_that_the_journal_fills() {
     assert_eq!(content(&store), expected);
     cut_power(&disk, store);
     assert_eq!(content(&open(&disk.disk(), settings())), expected);
+}
+
+/// The reserve is what a flush of the journal may need.
+#[test]
+fn the_reserve_follows_the_journal() {
+    let disk = SimulatedDisk::new(7);
+    let settings = || Settings { reserve_bytes: 1 << 20, ..quiet() };
+    let store = open(&disk.disk(), settings());
+    let reserve = |bytes: u64| {
+        let is_it = |file: &(PathBuf, u64)| file.0.ends_with("reserve") && file.1 == bytes;
+        wait_until(&format!("a reserve of {bytes} bytes"), || disk.files().iter().any(is_it));
+    };
+    append(&store, &[(1, 1, 1.0)]).unwrap();
+    store.flush().unwrap();
+    reserve(256 << 10);
+    let noise = |from: u64| -> Vec<_> {
+        (from..from + 60_000).map(|at| (1, at as i64, 0.1 + (at as f64).sin())).collect()
+    };
+    append(&store, &noise(10)).unwrap();
+    reserve(512 << 10);
+    // What others take meanwhile leaves the reserve as it is.
+    disk.set_space_bytes(Some(used_bytes(&disk) + 1_200_000));
+    append(&store, &noise(100_000)).unwrap();
+    reserve(512 << 10);
+    disk.set_space_bytes(None);
+    store.flush().unwrap();
+    reserve(256 << 10);
+    assert!(!disk.files().iter().any(|file| file.0.ends_with("reserve.tmp")));
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod crash;
 mod damage;
 /// Deletions that meet newer samples and exemplars.
 mod deletions;
+/// A flipped bit and a lost sector in every file.
+mod flips;
 /// A full disk, and one that refuses to read.
 mod full;
 /// Questions about labels.

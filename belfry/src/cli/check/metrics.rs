@@ -3,7 +3,7 @@
 //! Place in the flow: standard input → [`collector::exposition`] → families → **lint** → lines on
 //! standard error, `metric problem` each; with `--extended` a table of how many series each has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::process::ExitCode;
 
@@ -60,8 +60,8 @@ const ABBREVIATIONS: [&str; 14] =
 struct Family {
     has_help: bool,
     kind: Option<MetricKind>,
-    /// Names of labels of each series, without the bucket's or quantile's own.
-    series: Vec<Vec<String>>,
+    /// Labels of each metric, without the bucket's or quantile's own.
+    metrics: BTreeSet<Vec<(String, String)>>,
     /// Series, buckets and sums included.
     count: usize,
 }
@@ -113,39 +113,38 @@ fn families(page: &[u8]) -> Result<Families, String> {
         let error = |reason: String| format!("line {} of the page: {reason}", lines.sample_line());
         series::labels(line.series, format, lines.kind(), &mut pairs).map_err(error)?;
         let name = pairs.first().map(|(_, name)| name.to_string()).unwrap_or_default();
-        let (owner, suffix) = owner(&families, &name);
+        let owner = owner(&families, &name);
         let family = families.entry(owner).or_default();
         family.count += 1;
-        let own = match (family.kind, suffix) {
-            (Some(MetricKind::Histogram), _) => "le",
-            (Some(MetricKind::Summary), _) => "quantile",
+        let own = match family.kind {
+            Some(MetricKind::Histogram) => "le",
+            Some(MetricKind::Summary) => "quantile",
             _ => "",
         };
-        // The parts of one histogram are one metric.
-        if suffix.is_empty() || suffix == "_count" {
-            let names = pairs.iter().skip(1).map(|(name, _)| name.to_string());
-            family.series.push(names.filter(|name| name != own).collect());
-        }
+        // The parts of one histogram have the same labels otherwise, and are one metric.
+        let others = pairs.iter().skip(1).filter(|(name, _)| name.as_ref() != own);
+        let mut labels: Vec<(String, String)> =
+            others.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        labels.sort();
+        family.metrics.insert(labels);
     }
     Ok(families)
 }
 
-/// The family that a series belongs to, and what its name has beyond the family's.
-fn owner<'n>(families: &Families, name: &'n str) -> (String, &'n str) {
+/// The family that a series belongs to.
+fn owner(families: &Families, name: &str) -> String {
     let kinds: [(&str, &[MetricKind]); 4] = [
         ("_bucket", &[MetricKind::Histogram]),
         ("_sum", &[MetricKind::Histogram, MetricKind::Summary]),
         ("_count", &[MetricKind::Histogram, MetricKind::Summary]),
         ("_total", &[MetricKind::Counter]),
     ];
-    for (suffix, kinds) in kinds {
-        let Some(base) = name.strip_suffix(suffix) else { continue };
-        let family = families.get(base).and_then(|family| family.kind);
-        if family.is_some_and(|kind| kinds.contains(&kind)) {
-            return (base.to_owned(), if suffix == "_total" { "" } else { &name[base.len()..] });
-        }
-    }
-    (name.to_owned(), "")
+    let belongs = |(suffix, kinds): &(&str, &[MetricKind])| {
+        let base = name.strip_suffix(suffix)?;
+        let kind = families.get(base)?.kind?;
+        kinds.contains(&kind).then(|| base.to_owned())
+    };
+    kinds.iter().find_map(belongs).unwrap_or_else(|| name.to_owned())
 }
 
 /// What is unusual, sorted by metric.
@@ -167,7 +166,7 @@ fn lint(families: &Families) -> Vec<(String, String)> {
         if is_camel_case(name) {
             texts.push("metric names should be written in 'snake_case' not 'camelCase'".to_owned());
         }
-        for _ in family.series.iter().flatten().filter(|label| is_camel_case(label)) {
+        for _ in family.metrics.iter().flatten().filter(|(label, _)| is_camel_case(label)) {
             texts.push("label names should be written in 'snake_case' not 'camelCase'".to_owned());
         }
         let lower = name.to_lowercase();
@@ -205,7 +204,7 @@ fn suffixes(name: &str, family: &Family) -> Vec<String> {
             format!("non-histogram and non-summary metrics should not have {suffix:?} suffix");
         not(!is_histogram && !is_summary && name.ends_with(suffix), &text);
     }
-    for label in family.series.iter().flatten() {
+    for (label, _) in family.metrics.iter().flatten() {
         not(!is_histogram && label == "le", "non-histogram metrics should not have \"le\" label");
         not(
             !is_summary && label == "quantile",

@@ -220,14 +220,18 @@ impl Engine {
             (stats.prepare_us, stats.queue_us) = (prepare_us, seat.queue_us());
             let stats = stats.clone();
             seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
-            outcome
+            // A seat that is given up cancels what it was for, so it goes after the answer.
+            (outcome, seat)
         });
         // The caller need not wait until the work notices: it ends soon after.
         let answer = tokio::select! {
             biased;
-            answer = work => answer.map_err(|problem| {
-                Error::Execution(format!("the evaluation ended early: {problem}"))
-            })?,
+            ended = work => {
+                let (outcome, _seat) = ended.map_err(|problem| {
+                    Error::Execution(format!("the evaluation ended early: {problem}"))
+                })?;
+                outcome
+            }
             () = cancel.cancelled() => {
                 Err(or_killed(Error::Cancelled { phase: EVALUATION }, &killed))
             }

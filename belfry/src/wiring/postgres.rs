@@ -2,27 +2,14 @@
 //!
 //! Place in the flow: the configuration's `sql.postgres` → **`Postgres`** → `sql::wire`.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dashboards::access::{Access, Role};
 use model::BoxFuture;
 use sql::wire::{Passwords, Running, Server, Settings};
 
 use crate::config::Sql;
-
-/// The users of the web server, as far as they may read everything: SQL knows no label scopes.
-struct Readers(Arc<Access>);
-
-impl Passwords for Readers {
-    fn check<'a>(&'a self, user: &'a str, password: &'a str, from: IpAddr) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            let identity = self.0.check_password(user, password, from).await;
-            identity.is_some_and(|own| own.roles().has(Role::Read) && own.scope().is_everything())
-        })
-    }
-}
 
 /// The wire, if it is configured.
 #[derive(Default)]
@@ -41,10 +28,11 @@ impl Postgres {
         let Some(address) = config.postgres_listen.as_ref().filter(|_| is_queried) else {
             return Ok(Postgres::default());
         };
-        let readers = || Arc::new(Readers(Arc::clone(access))) as Arc<dyn Passwords>;
-        let passwords = (!access.is_open()).then(readers);
-        let connections_max = config.postgres_connections_max;
-        let settings = Settings { connections_max, passwords, ..Settings::default() };
+        let settings = Settings {
+            connections_max: config.postgres_connections_max,
+            passwords: Some(Arc::new(Readers(Arc::clone(access)))),
+            ..Settings::default()
+        };
         let server = Server::bind(address, settings).await.map_err(|error| error.to_string())?;
         tracing::info!(address = %server.address(), "Postgres wire");
         Ok(Postgres { bound: Mutex::new(Some(server)), running: Mutex::default() })
@@ -63,5 +51,21 @@ impl Postgres {
         if let Some(running) = running {
             running.stop().await;
         }
+    }
+}
+
+/// The users of the web server, as far as they may read everything: SQL knows no label scopes.
+struct Readers(Arc<Access>);
+
+impl Passwords for Readers {
+    fn check<'a>(&'a self, user: &'a str, password: &'a str, from: IpAddr) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let identity = self.0.check_password(user, password, from).await;
+            identity.is_some_and(|own| own.roles().has(Role::Read) && own.scope().is_everything())
+        })
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.is_open()
     }
 }

@@ -12,13 +12,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use query::QueryOptions;
 use serde_json::{Value, json};
 use sql::output::{Encoder, Format};
 use sql::{RecordBatch, Rows};
 
-use crate::api::envelope::{ApiError, JSON};
+use crate::api::envelope::ApiError;
 use crate::api::params::Params;
+use crate::api::query::options;
 use crate::parts::Parts;
 
 /// Rows of a JSON answer, unless the caller asks for another limit; more are cut with a warning.
@@ -40,19 +40,10 @@ pub async fn sql(
         (None, None) => JSON_ROWS_MAX,
         _ => params.limit()?,
     };
-    let timeout = params.duration_ms("timeout")?.map(|ms| {
-        let negative = |_| ApiError::bad_parameter("timeout", "must not be negative");
-        u64::try_from(ms).map_err(negative)
-    });
-    let options = QueryOptions {
-        timeout_ms: timeout.transpose()?,
-        origin: params.origin().to_owned(),
-        user: params.identity().name().to_owned(),
-        ..QueryOptions::default()
-    };
-    let rows = session.query(text, &options).await.map_err(refused)?;
+    let rows = session.query(text, &options(&params)?).await.map_err(refused)?;
+    let json = header::HeaderValue::from_static("application/json");
     let (writer, content_type) = match format {
-        None => (Writer::json(&rows), JSON[0].1.clone()),
+        None => (Writer::json(&rows), json),
         Some(format) => {
             let encoder = Encoder::new(format, rows.schema());
             let encoder = encoder.map_err(|error| ApiError::internal(error.to_string()))?;
@@ -72,6 +63,8 @@ pub async fn sql(
         }
     });
     let first = futures::stream::iter(first.map(Ok));
+    // A body may be asked again after its end.
+    let rest = futures::StreamExt::fuse(rest);
     let body = Body::from_stream(futures::StreamExt::chain(first, rest));
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
 }

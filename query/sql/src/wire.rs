@@ -45,6 +45,11 @@ pub trait Passwords: Send + Sync + 'static {
     /// Whether a user may read with this password. Should take as long for a user that does not
     /// exist.
     fn check<'a>(&'a self, user: &'a str, password: &'a str, from: IpAddr) -> BoxFuture<'a, bool>;
+
+    /// Whether nobody has a password: then everybody on this machine may come in, and nobody else.
+    fn is_open(&self) -> bool {
+        false
+    }
 }
 
 /// What connections may do.
@@ -52,10 +57,17 @@ pub trait Passwords: Send + Sync + 'static {
 pub struct Settings {
     /// Most connections at once.
     pub connections_max: usize,
-    /// Who may come in; `None`: everybody who reaches the address, which must be a loopback one.
+    /// Who may come in; `None`: everybody on this machine.
     pub passwords: Option<Arc<dyn Passwords>>,
     /// Encryption, when there are certificates.
     pub tls: Option<TlsAcceptor>,
+}
+
+impl Settings {
+    /// Whether nobody has a password.
+    fn is_open(&self) -> bool {
+        self.passwords.as_ref().is_none_or(|passwords| passwords.is_open())
+    }
 }
 
 impl Default for Settings {
@@ -110,7 +122,7 @@ impl Server {
         let failed = |source| WireError::Bind { address: address.to_owned(), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
-        if settings.passwords.is_none() && !local.ip().is_loopback() {
+        if settings.is_open() && !local.ip().is_loopback() {
             return Err(WireError::Open { address: address.to_owned() });
         }
         Ok(Server { listener, address: local, settings })

@@ -89,7 +89,11 @@ impl StartupHandler for Startup {
             PgWireFrontendMessage::Startup(ref startup) => {
                 protocol_negotiation(client, startup).await?;
                 save_startup_parameters_to_metadata(client, startup);
-                if self.shared.settings.passwords.is_none() {
+                // Users may have been removed since the address was bound.
+                if self.shared.settings.is_open() {
+                    if !self.from.is_loopback() {
+                        return Err(PgWireError::InvalidPassword(String::new()));
+                    }
                     return self.let_in(client).await;
                 }
                 client.set_state(PgWireConnectionState::AuthenticationInProgress);

@@ -133,6 +133,9 @@ pub fn one_flip(seed: u64, kind: Kind, reseal: Option<fn(&mut [u8])>) -> Result<
     let lost = story.ledger.missing_count(&found);
     let damaged = open.stats().damaged;
     let is_named = !warnings.is_empty() || !damaged.is_empty();
+    if kind == Kind::Manifest && !is_named {
+        return Err(wrong("nothing is named".to_owned()));
+    }
     if lost > 0 && !is_named {
         return Err(wrong(format!("{lost} samples are missing and nothing is named")));
     }

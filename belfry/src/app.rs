@@ -19,11 +19,12 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::cli::{self, RunArguments, VERSION};
-use crate::config::{self, Config, Web as WebConfig};
+use crate::config::{self, Config, Sql as SqlConfig, Web as WebConfig};
 use crate::data_folder;
+use crate::query_log;
 use crate::roles::{Roles, Service};
 use crate::signals::{Asked, Signals};
-use crate::wiring::{self, Rooms};
+use crate::wiring::{self, Front, Rooms};
 
 /// Reload requests that may wait; each waits for an answer, so few suffice.
 const RELOADS_MAX: usize = 8;
@@ -53,7 +54,8 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
         .at(wiring::web_place(&config, address))
         .guarded_by(Arc::clone(&access));
     let web = server.map(|server| Web::start(server, gate.clone()));
-    let opening = Rooms::open(config, &roles, &data, address, Arc::clone(&clock));
+    let front = Front { address, access: Arc::clone(&access) };
+    let opening = Rooms::open(config, &roles, &data, front, Arc::clone(&clock));
     let opened = tokio::select! {
         opened = opening => Some(opened),
         () = until_stop(&mut signals) => None,
@@ -226,6 +228,8 @@ struct Fixed {
     data: PathBuf,
     store: storage::Settings,
     query: query::Settings,
+    query_log: query_log::Settings,
+    sql: SqlConfig,
     web: WebConfig,
 }
 
@@ -236,6 +240,8 @@ impl Fixed {
             data: config.data.clone(),
             store: config.store.clone(),
             query: config.query.clone(),
+            query_log: config.query_log.clone(),
+            sql: config.sql.clone(),
             web: config.web.clone(),
         }
     }
@@ -246,7 +252,8 @@ impl Fixed {
             ("listen", self.listen != config.listen),
             ("data", self.data != config.data),
             ("store", self.store != config.store),
-            ("query", self.query != config.query),
+            ("query", self.query != config.query || self.query_log != config.query_log),
+            ("sql", self.sql != config.sql),
             ("web", self.web.needs_restart(&config.web)),
         ];
         keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()

@@ -1,9 +1,28 @@
-//! The command line: `run`, `backup`, `restore`, `check config`, `version`.
+//! The command line: `run` and the tools around it, each in a file of its own.
 //!
-//! Place in the flow: arguments → **here** → [`crate::app::App`]. Parsing touches nothing.
+//! Place in the flow: arguments → **here** → [`crate::app::App`], or one of the tools. Parsing touches
+//! nothing. Completion and man pages are made from the same definition.
 
 /// `backup`, `backup list`, `backup verify`, `restore`.
 mod backups;
+/// `check config`, `check rules`, `check metrics` …
+mod check;
+/// `query instant`, `query range` …
+mod query;
+/// `promql format`, `promql check` …
+mod promql;
+/// `tsdb list`, `tsdb dump`, `tsdb import` …
+mod tsdb;
+/// `grafana export`.
+mod grafana;
+/// Shell completion and man pages.
+mod pages;
+/// A server that a command asks.
+mod server;
+/// Instants and durations.
+mod times;
+/// Tables, quoting, JSON.
+mod output;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -41,24 +60,45 @@ enum Command {
     Backup(backups::BackupArguments),
     /// Make a data folder from a backup.
     Restore(backups::RestoreArguments),
-    /// Look at files without starting anything.
+    /// Look at files and servers without starting anything.
     Check {
         #[command(subcommand)]
-        what: Check,
+        what: check::Check,
+    },
+    /// Ask a running server; any that speaks Prometheus' HTTP API.
+    Query {
+        #[command(subcommand)]
+        what: query::Query,
+    },
+    /// Look at PromQL expressions without data.
+    Promql {
+        #[command(subcommand)]
+        what: promql::Promql,
+    },
+    /// Look at a data folder, and put other servers' data into one.
+    Tsdb {
+        #[command(subcommand)]
+        what: tsdb::Tsdb,
+    },
+    /// Make files for Grafana.
+    Grafana {
+        #[command(subcommand)]
+        what: grafana::Grafana,
+    },
+    /// Print the completion script of a shell.
+    Completion {
+        /// The shell.
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages to a folder.
+    Man {
+        /// The folder.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
     /// Print the version.
     Version,
-}
-
-#[derive(Debug, Subcommand)]
-enum Check {
-    /// Read belfry.yml (or a prometheus.yml, or an alertmanager.yml) and all files it names; print
-    /// every mistake.
-    Config {
-        /// The files.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
 }
 
 /// What `run` is told.
@@ -102,7 +142,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match parsed.command {
         Command::Run(arguments) => run(arguments),
-        Command::Check { what: Check::Config { files } } => check_config(&files),
+        Command::Check { what } => check::main(what),
+        Command::Query { what } => query::main(what),
+        Command::Promql { what } => promql::main(what),
+        Command::Tsdb { what } => tsdb::main(what),
+        Command::Grafana { what } => grafana::main(what),
+        Command::Completion { shell } => pages::completion(shell),
+        Command::Man { folder } => pages::man(&folder),
         Command::Backup(arguments) => backups::backup(arguments),
         Command::Restore(arguments) => backups::restore(arguments),
         Command::Version => say(&format!("belfry {VERSION}")),
@@ -128,20 +174,6 @@ fn run(arguments: RunArguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }
-}
-
-fn check_config(files: &[PathBuf]) -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
-    for file in files {
-        match config::check_file(file, &environment) {
-            Ok(summary) => _ = say(&format!("{}: {summary}", file.display())),
-            Err(problems) => {
-                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                code = fail(&lines.join("\n"));
-            }
-        }
-    }
-    code
 }
 
 /// The configuration that arguments name, with what the arguments override.
@@ -182,6 +214,23 @@ fn say(text: &str) -> ExitCode {
 }
 
 fn fail(text: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    note(text);
     ExitCode::FAILURE
+}
+
+/// Tells something beside the result.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Runs a command until it ends or is interrupted.
+fn block_on(command: impl Future<Output = Result<ExitCode, String>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("start the runtime: {error}")),
+    };
+    match runtime.block_on(command) {
+        Ok(code) => code,
+        Err(message) => fail(&message),
+    }
 }

@@ -13,7 +13,7 @@ mod expand;
 mod redact;
 /// What the named files brought.
 mod gathered;
-/// The sections `web` and `backup`.
+/// The sections `web`, `backup` and `sql`.
 mod operating;
 
 use std::path::{Path, PathBuf};
@@ -23,8 +23,11 @@ use model::yaml::Node;
 use rules::config::GroupConfig;
 
 pub use expand::Environment;
+pub use files::read_text;
 use gathered::{Gathered, Tree, Tsdb};
-pub use operating::{Backup, Web};
+
+use crate::query_log;
+pub use operating::{Backup, Sql, Web};
 
 /// Everything an operator wrote, and the defaults for the rest.
 #[derive(Debug)]
@@ -51,6 +54,10 @@ pub struct Config {
     pub store: storage::Settings,
     /// PromQL.
     pub query: query::Settings,
+    /// The log of queries.
+    pub query_log: query_log::Settings,
+    /// SQL.
+    pub sql: Sql,
     /// What the web server may do.
     pub web: Web,
     /// How buckets for backups are reached.
@@ -78,39 +85,77 @@ pub fn load(file: &Path, environment: Environment<'_>) -> Result<Config, Vec<Pro
     read_root(&root, (&name, files::folder_of(file)), gathered)
 }
 
-/// Checks one file of any kind: belfry.yml, prometheus.yml, alertmanager.yml, a rule file. The
-/// answer says what it holds.
-pub fn check_file(file: &Path, environment: Environment<'_>) -> Result<String, Vec<Problem>> {
-    let mut gathered = Gathered::new(environment);
-    let Some(Tree { written, .. }) = gathered.tree(file) else {
+/// What a checked file holds.
+#[derive(Debug)]
+pub struct Checked {
+    /// What it is.
+    pub kind: &'static str,
+    /// Its rule groups and those of the files it names.
+    pub groups: Vec<GroupConfig>,
+    /// What it has scraped.
+    pub collector: collector::Config,
+    /// What was accepted and has no effect.
+    pub warnings: Vec<String>,
+}
+
+impl Checked {
+    /// What it holds, in words.
+    pub fn summary(&self) -> String {
+        let mut text = match self.kind {
+            "alertmanager.yml" => self.kind.to_owned(),
+            kind => format!("{kind} with {} rule groups", self.groups.len()),
+        };
+        text.push_str(", no mistakes");
+        for warning in &self.warnings {
+            text.push_str(&format!("\n  warning: {warning}"));
+        }
+        text
+    }
+}
+
+/// Whether the files that a file names are read too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// They are.
+    Whole,
+    /// They need not even be there.
+    Alone,
+}
+
+/// Checks one file of any kind: belfry.yml, prometheus.yml, alertmanager.yml, a rule file.
+pub fn check_file(
+    file: &Path,
+    environment: Environment<'_>,
+    depth: Depth,
+) -> Result<Checked, Vec<Problem>> {
+    let gather = || match depth {
+        Depth::Whole => Gathered::new(environment),
+        Depth::Alone => Gathered::alone(environment),
+    };
+    let mut gathered = gather();
+    let Some(Tree { written, root }) = gathered.tree(file) else {
         return Err(gathered.finish().err().unwrap_or_default());
     };
     let has = |keys: &[&str]| keys.iter().any(|key| written.get(key).is_some());
-    let mut gathered = Gathered::new(environment);
-    let (kind, groups, warnings) = if has(&["groups"]) {
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("");
-        gathered.rule_files(files::folder_of(file), name, |_| ());
-        ("rule file", gathered.finish()?.groups.len(), Vec::new())
+    let mut gathered = gather();
+    let kind = if has(&["groups"]) {
+        gathered.rule_file(file);
+        "rule file"
     } else if has(&["route", "receivers"]) {
         gathered.alertmanager(Some(file));
-        return Ok(summary("alertmanager.yml", &gathered.finish()?.warnings));
+        "alertmanager.yml"
     } else if has(&["scrape_configs", "global", "rule_files", "scrape_config_files"]) {
         gathered.prometheus(file);
-        let gathered = gathered.finish()?;
-        ("prometheus.yml", gathered.groups.len(), gathered.warnings)
+        "prometheus.yml"
     } else {
-        let config = load(file, environment)?;
-        ("belfry.yml", config.groups.len(), config.warnings)
+        let name = file.display().to_string();
+        let config = read_root(&root, (&name, files::folder_of(file)), gathered)?;
+        let Config { groups, collector, warnings, .. } = config;
+        return Ok(Checked { kind: "belfry.yml", groups, collector, warnings });
     };
-    Ok(summary(&format!("{kind} with {groups} rule groups"), &warnings))
-}
-
-fn summary(what: &str, warnings: &[String]) -> String {
-    let mut text = format!("{what}, no mistakes");
-    for warning in warnings {
-        text.push_str(&format!("\n  warning: {warning}"));
-    }
-    text
+    let gathered = gathered.finish()?;
+    let Gathered { groups, collector, warnings, .. } = gathered;
+    Ok(Checked { kind, groups, collector, warnings })
 }
 
 /// Mistakes as an operator reads them, a line each.
@@ -141,7 +186,7 @@ fn read_root(
     let listen = read_listen(&mut fields);
     let data = fields.text("data").map_or(PathBuf::from("belfry-data"), |path| folder.join(path));
     let external_url = read_external_url(&mut fields);
-    if let Some(path) = fields.text("prometheus") {
+    if let Some(path) = fields.text("prometheus").filter(|_| gathered.follows()) {
         gathered.prometheus(&folder.join(path));
     }
     for pattern in fields.texts("rules").unwrap_or_default() {
@@ -149,17 +194,24 @@ fn read_root(
     }
     let alertmanager_file = fields.text("alertmanager").map(|path| folder.join(path));
     let notifies = alertmanager_file.is_some();
-    gathered.alertmanager(alertmanager_file.as_deref());
+    gathered.alertmanager(alertmanager_file.as_deref().filter(|_| gathered.follows()));
     let packs = read_packs(&mut fields, &mut gathered);
     let nothing = Node::null();
     let section = fields.fields("exporters");
     let section = section.unwrap_or_else(|| Fields::new(&nothing, "exporters", &problems));
     let exporters = exporters::config::read(section);
     let store = read_store(&mut fields, gathered.tsdb);
-    let query = read_query(&mut fields);
+    let (query, query_log) = read_query(&mut fields, folder);
+    let sql = operating::read_sql(&mut fields);
     let mut of_web = Vec::new();
     let web = operating::read_web(&mut fields, folder, &mut of_web);
     gathered.add_problems(of_web);
+    let access = &web.access;
+    let is_open =
+        access.users.is_empty() && access.tokens.is_empty() && access.config_file.is_none();
+    if is_open && sql.postgres_listen.as_ref().is_some_and(|own| !operating::is_loopback(own)) {
+        fields.problem("sql", OPEN_WIRE);
+    }
     let backup = operating::read_backup(&mut fields, folder);
     fields.finish();
     gathered.take(problems);
@@ -176,6 +228,8 @@ fn read_root(
         notifies,
         store,
         query,
+        query_log,
+        sql,
         web,
         backup,
         text: gathered.text,
@@ -268,9 +322,14 @@ fn read_store(fields: &mut Fields<'_>, tsdb: Tsdb) -> storage::Settings {
     settings
 }
 
-fn read_query(fields: &mut Fields<'_>) -> query::Settings {
+/// Why the Postgres wire can't listen where it was told to.
+const OPEN_WIRE: &str = "postgres.listen: without users everybody on the network could read \
+    everything; listen on a loopback address such as 127.0.0.1:5433";
+
+fn read_query(fields: &mut Fields<'_>, folder: &Path) -> (query::Settings, query_log::Settings) {
     let mut settings = query::Settings::default();
-    let Some(mut query) = fields.fields("query") else { return settings };
+    let mut log = query_log::Settings::default();
+    let Some(mut query) = fields.fields("query") else { return (settings, log) };
     if let Some(samples) = query.unsigned("samples_max") {
         settings.samples_max = usize::try_from(samples).unwrap_or(usize::MAX);
     }
@@ -295,8 +354,10 @@ fn read_query(fields: &mut Fields<'_>) -> query::Settings {
     if let Some(ms) = query.duration_ms("lookback") {
         settings.lookback_ms = i64::try_from(ms).unwrap_or(i64::MAX);
     }
+    log.file = query.text("log_file").map(|file| folder.join(file));
+    log.slow_ms = query.duration_ms("slow_threshold").unwrap_or(0);
     query.finish();
-    settings
+    (settings, log)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub mod config;
 pub mod data_folder;
 /// Pictures of everything durable of a running process.
 pub mod snapshots;
+/// One line for each query that ends.
+pub mod query_log;
 /// The rooms joined: who gets whose handle.
 pub mod wiring;
 /// The whole as one component: new, start, reload, stop.

@@ -7,8 +7,12 @@
 mod greeting;
 /// Exporters and Belfry itself as sources and jobs of the collector.
 mod scrapes;
+/// The Postgres wire.
+mod postgres;
 /// The rooms' counters as metrics.
 mod self_metrics;
+/// What other rooms tell the SQL tables.
+mod told;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
@@ -25,14 +29,18 @@ use dashboards::{Admin, Control, Parts};
 use journal::disk::Disk;
 use model::http_door::HttpDoor;
 use model::{Alert, AlertSink, AlertSinkError, Append, BoxFuture, Clock};
-use query::Engine;
+use query::cost::Costs;
+use query::{Engine, Observer};
 use rules::Rules;
 use storage::Store;
 
 pub use greeting::greeting;
+use postgres::Postgres;
 use scrapes::Scrapes;
+use told::Tellers;
 
 use crate::config::Config;
+use crate::query_log::{self, QueryLog};
 use crate::roles::{Roles, Service};
 use crate::snapshots::Snapshots;
 use crate::telemetry::SelfMetrics;
@@ -53,6 +61,10 @@ pub struct Rooms {
     store: Option<Arc<Store>>,
     engine: Option<Arc<Engine>>,
     sql: Option<Arc<sql::Session>>,
+    tellers: Arc<Tellers>,
+    costs: Arc<Costs>,
+    query_log: Option<Arc<QueryLog>>,
+    postgres: Postgres,
     collector: Option<Arc<Collector>>,
     receiver: Option<Arc<Receiver>>,
     rules: Option<Arc<Rules>>,
@@ -65,13 +77,21 @@ pub struct Rooms {
     first_scrapes: Mutex<Option<Scrapes>>,
 }
 
+/// The web server that runs beside the rooms.
+pub struct Front {
+    /// Where it listens, if it runs in this process.
+    pub address: Option<SocketAddr>,
+    /// Who may do what.
+    pub access: Arc<Access>,
+}
+
 impl Rooms {
     /// Opens every room of the roles; nothing is scraped, evaluated or sent yet.
     pub async fn open(
         config: Config,
         roles: &Roles,
         data: &Path,
-        web: Option<SocketAddr>,
+        Front { address: web, access }: Front,
         clock: Arc<dyn Clock>,
     ) -> Result<Rooms, String> {
         let disk = Disk::real();
@@ -88,12 +108,20 @@ impl Rooms {
             None
         };
         let queried = store.as_ref().filter(|_| roles.has(Service::Query));
+        let (costs, tellers) = (Arc::<Costs>::default(), Arc::<Tellers>::default());
+        let query_log = open_query_log(&disk, &config.query_log, &clock)?;
+        let mut observers = vec![Arc::clone(&costs) as Arc<dyn Observer>];
+        observers.extend(query_log.clone().map(|log| log as Arc<dyn Observer>));
         let engine = queried.map(|store| {
             let source = Arc::clone(store) as Arc<dyn query::Source>;
-            Arc::new(Engine::new(source, Arc::clone(&clock), config.query.clone()))
+            let engine = Engine::new(source, Arc::clone(&clock), config.query.clone());
+            Arc::new(engine.with_observers(observers))
         });
-        let sql = queried
-            .map(|store| Arc::new(sql::Session::new(Arc::clone(store), sql::Settings::default())));
+        let sql = engine.as_ref().zip(queried).map(|(engine, store)| {
+            open_sql(engine, store, &tellers).map_err(|error| format!("open SQL: {error}"))
+        });
+        let sql = sql.transpose()?;
+        let postgres = Postgres::bind(&config.sql, sql.is_some(), &access).await?;
         let collector = store.as_ref().filter(|_| roles.has(Service::Collect)).map(|store| {
             Arc::new(Collector::new(collector::Parts {
                 append: Arc::clone(store) as Arc<dyn Append>,
@@ -111,6 +139,10 @@ impl Rooms {
             store,
             engine,
             sql,
+            tellers,
+            costs,
+            query_log,
+            postgres,
             collector,
             receiver,
             rules: None,
@@ -127,8 +159,16 @@ impl Rooms {
         if roles.has(Service::Rules) {
             rooms.rules = rooms.open_rules(&disk, data, &config, &external_url)?;
         }
+        rooms.introduce();
         self_metrics::add(&rooms);
         Ok(rooms)
+    }
+
+    /// Tells SQL of the rooms that were opened after it.
+    fn introduce(&self) {
+        let Tellers { rules, alertmanager } = self.tellers.as_ref();
+        self.rules.iter().for_each(|own| _ = rules.set(Arc::clone(own)));
+        self.alertmanager.iter().for_each(|own| _ = alertmanager.set(Arc::clone(own)));
     }
 
     fn open_alertmanager(
@@ -226,6 +266,9 @@ impl Rooms {
         if let Some(rules) = &self.rules {
             rules.start().await;
         }
+        if let Some(sql) = &self.sql {
+            self.postgres.start(sql);
+        }
     }
 
     /// Takes another configuration, which has been read without a mistake: all of it, or nothing.
@@ -255,6 +298,7 @@ impl Rooms {
 
     /// Stops in the order of the flow, so that what is under way still finds what it is written to.
     pub async fn stop(&self) {
+        self.postgres.stop().await;
         if let Some(collector) = &self.collector {
             collector.stop(SCRAPES_STOP).await;
         }
@@ -265,6 +309,12 @@ impl Rooms {
             alertmanager.stop().await;
         }
         self.metrics.clear();
+        if let Some(log) = self.query_log.clone() {
+            // It waits for the disk.
+            if let Err(error) = tokio::task::spawn_blocking(move || log.stop()).await {
+                tracing::error!("close the query log: {error}");
+            }
+        }
         if let Some(store) = self.store.clone() {
             let closed = tokio::task::spawn_blocking(move || store.close()).await;
             match closed {
@@ -274,6 +324,25 @@ impl Rooms {
             }
         }
     }
+}
+
+fn open_query_log(
+    disk: &Disk,
+    settings: &query_log::Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<QueryLog>>, String> {
+    let Some(file) = &settings.file else { return Ok(None) };
+    QueryLog::start(disk, file, settings.slow_ms, clock).map(Arc::new).map(Some)
+}
+
+fn open_sql(
+    engine: &Arc<Engine>,
+    store: &Arc<Store>,
+    tellers: &Arc<Tellers>,
+) -> Result<Arc<sql::Session>, sql::Error> {
+    let told = Arc::clone(tellers) as Arc<dyn sql::told::Told>;
+    let (store, engine) = (Arc::clone(store), Arc::clone(engine));
+    sql::Session::new(sql::Parts { store, engine, told }).map(Arc::new)
 }
 
 /// The doors for pushed samples. The secret of their hashes is a new one in every process.

@@ -62,6 +62,7 @@ pub mod status;
 pub use collector::{Collector, Parts, Source};
 pub use config::Config;
 pub use http::HttpClient;
+pub use scrape::credentials;
 pub use status::{Dropped, Health, RelabelStep, Stats, TargetStatus};
 
 #[cfg(test)]

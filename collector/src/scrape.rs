@@ -150,6 +150,12 @@ fn headers(job: &Job, target: &Target) -> Vec<(String, String)> {
     .into()
 }
 
+/// The headers and the TLS settings that show a server who asks; files are read now.
+pub async fn credentials(
+    settings: &ClientSettings,
+) -> Result<(Vec<(String, String)>, Tls), String> {
+    Ok((client_headers(settings).await?, tls(settings).await?))
+}
 /// The headers that hold secrets, or may.
 async fn client_headers(settings: &ClientSettings) -> Result<Vec<(String, String)>, String> {
     let mut headers = Vec::new();

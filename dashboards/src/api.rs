@@ -10,6 +10,8 @@ pub mod params;
 pub mod json;
 /// `/query`, `/query_range`.
 pub mod query;
+/// `/explain`: what each part of a query cost.
+pub mod explain;
 /// `/format_query`, `/parse_query`.
 pub mod language;
 /// `/queries`: what runs now.

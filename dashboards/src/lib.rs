@@ -21,6 +21,8 @@ pub mod openapi;
 mod serving;
 /// Listening, what surrounds every route, shutting down.
 pub mod server;
+/// Provisioning of Grafana: data sources and dashboards.
+pub mod grafana;
 
 pub use parts::{Admin, Control, Gate, Parts, Web};
 pub use server::{Server, ServerError};

@@ -125,6 +125,7 @@ pub fn answer(value: Value, context: Context) -> Result<Answer, Error> {
         samples_peak: context.ledger.samples_peak() as u64,
         bytes_peak: context.ledger.bytes_peak() as u64,
         nodes: context.nodes.into_inner().unwrap_or_else(|held| held.into_inner()),
+        tree: None,
         ..Stats::default()
     };
     let (warnings, infos) = context.notes.render(&context.text);

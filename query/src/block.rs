@@ -166,6 +166,11 @@ impl Block {
         self.valid.value(series * self.steps + step)
     }
 
+    /// Whether a series has a number at every step.
+    pub fn is_full(&self, series: usize) -> bool {
+        self.valid.slice(series * self.steps, self.steps).count_set_bits() == self.steps
+    }
+
     /// Whether a series has a number or a histogram at a step.
     pub fn has(&self, series: usize, step: usize) -> bool {
         self.is_valid(series, step) || self.histogram(series, step).is_some()
@@ -244,6 +249,16 @@ impl Block {
         if self.has_histograms() {
             let own = self.histograms(series).map(|(step, own)| (step, Arc::clone(own)));
             row.histograms.extend(own);
+        }
+    }
+
+    /// Takes from a row what a series has no number for.
+    pub fn restrict(&self, series: usize, valid: &mut [bool]) {
+        let bits = self.valid.slice(series * self.steps, self.steps);
+        if bits.count_set_bits() < self.steps {
+            for (valid, bit) in valid.iter_mut().zip(bits.iter()) {
+                *valid &= bit;
+            }
         }
     }
 
@@ -378,7 +393,10 @@ impl BlockBuilder {
 #[derive(Debug)]
 pub struct MergingBuilder {
     positions: HashMap<Labels, usize>,
-    rows: Vec<(Key, Row)>,
+    keys: Vec<Key>,
+    values: Vec<f64>,
+    valid: Vec<bool>,
+    histograms: Histograms,
     steps: usize,
     charge: Charge,
 }
@@ -391,7 +409,10 @@ impl MergingBuilder {
     pub fn new(steps: usize, ledger: &Ledger) -> MergingBuilder {
         MergingBuilder {
             positions: HashMap::new(),
-            rows: Vec::new(),
+            keys: Vec::new(),
+            values: Vec::new(),
+            valid: Vec::new(),
+            histograms: Histograms::new(),
             steps,
             charge: ledger.nothing(),
         }
@@ -404,46 +425,58 @@ impl MergingBuilder {
             return Ok(());
         }
         self.charge.grow(count, row.histogram_bytes())?;
-        let position = self.position(key)?;
-        let own = &mut self.rows[position].1;
-        for step in 0..self.steps {
-            if row.valid[step] {
-                if own.valid[step] || own.histogram(step).is_some() {
-                    return Err(Error::Execution(SAME_LABELSET.to_owned()));
-                }
-                own.set(step, row.values[step]);
+        let first = match self.positions.get(&key.labels) {
+            Some(&position) => {
+                self.keys[position].drop_name |= key.drop_name;
+                self.merge_numbers(position * self.steps, row)?;
+                position * self.steps
             }
-        }
+            None => self.add(key, row)?,
+        };
         for (step, histogram) in &row.histograms {
-            match own.histograms.binary_search_by_key(step, |(step, _)| *step) {
-                Err(at) if !own.valid[*step] => {
-                    own.histograms.insert(at, (*step, Arc::clone(histogram)));
-                }
-                _ => return Err(Error::Execution(SAME_LABELSET.to_owned())),
+            let at = first + step;
+            if self.valid[at] || self.histograms.insert(at, Arc::clone(histogram)).is_some() {
+                return Err(Error::Execution(SAME_LABELSET.to_owned()));
             }
         }
         Ok(())
     }
 
-    /// Where a key's row is, a new one if need be.
-    fn position(&mut self, key: Key) -> Result<usize, Error> {
-        if let Some(&position) = self.positions.get(&key.labels) {
-            self.rows[position].0.drop_name |= key.drop_name;
-            return Ok(position);
-        }
+    /// Adds the numbers of a row whose key is new; answers where they stand.
+    fn add(&mut self, key: Key, row: &Row) -> Result<usize, Error> {
         self.charge.grow(0, self.steps * 9 + size_of::<Key>())?;
-        self.positions.insert(key.labels.clone(), self.rows.len());
-        self.rows.push((key, Row::new(self.steps)));
-        Ok(self.rows.len() - 1)
+        self.positions.insert(key.labels.clone(), self.keys.len());
+        self.keys.push(key);
+        self.values.extend_from_slice(&row.values);
+        self.valid.extend_from_slice(&row.valid);
+        Ok(self.values.len() - self.steps)
+    }
+
+    fn merge_numbers(&mut self, first: usize, row: &Row) -> Result<(), Error> {
+        for step in 0..self.steps {
+            let at = first + step;
+            if !row.valid[step] {
+                continue;
+            }
+            if self.valid[at] || self.histograms.contains_key(&at) {
+                return Err(Error::Execution(SAME_LABELSET.to_owned()));
+            }
+            (self.values[at], self.valid[at]) = (row.values[step], true);
+        }
+        Ok(())
     }
 
     /// The finished block.
-    pub fn finish(self, ledger: &Ledger) -> Result<Block, Error> {
-        let mut builder = BlockBuilder::new(self.steps, ledger);
-        drop(self.charge);
-        for (key, row) in self.rows {
-            builder.push(key, &row)?;
+    pub fn finish(self) -> Block {
+        let mut valid = BooleanBufferBuilder::new(self.valid.len());
+        valid.append_slice(&self.valid);
+        Block {
+            keys: self.keys,
+            steps: self.steps,
+            values: ScalarBuffer::from(self.values),
+            valid: valid.finish(),
+            histograms: self.histograms,
+            charge: self.charge,
         }
-        Ok(builder.finish())
     }
 }

@@ -10,8 +10,11 @@ use std::sync::{Arc, Mutex};
 use datafusion_execution::TaskContext;
 use promql::ast::Span;
 use promql::duration::DurationContext;
+use regex::Regex;
 
 use crate::error::Error;
+use crate::explain::Trace;
+use crate::known::Known;
 use crate::ledger::Ledger;
 use crate::notes::Notes;
 use crate::settings::Settings;
@@ -45,8 +48,12 @@ pub struct Context {
     pub task: Arc<TaskContext>,
     /// The runtime that drives the leaf's streams.
     pub runtime: tokio::runtime::Handle,
+    /// Regular expressions that functions were given before.
+    pub expressions: Arc<Known<Arc<Regex>>>,
     /// Threads that one leaf may use.
     pub threads: usize,
+    /// What each part cost, when that was asked for.
+    pub trace: Option<Mutex<Trace>>,
     /// What each selector cost.
     pub nodes: Mutex<Vec<NodeStats>>,
     /// Samples looked at, once per step.

@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use datafusion_execution::TaskContext;
@@ -20,6 +21,7 @@ use promql::ast::Expr;
 use promql::duration::DurationContext;
 use promql::functions::ValueType;
 use promql::{ParseOptions, Problem};
+use regex::Regex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -28,14 +30,16 @@ use crate::block::Grid;
 use crate::context::Context;
 use crate::error::Error;
 use crate::evaluate::{Evaluator, Hints};
+use crate::known::Known;
 use crate::ledger::{EVALUATION, Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
-use crate::running::{Entry, Heading, List, Running};
+use crate::running::{Entry, Heading, Language, List, Observer, Running};
 use crate::scoped::Scoped;
+use crate::seat::Seat;
 use crate::settings::{Priority, QueryOptions, Settings};
 use crate::source::Source;
-use crate::value::Answer;
+use crate::value::{Answer, Stats};
 
 /// Answers PromQL. Cloning is cheap; all clones share admission and settings.
 #[derive(Clone)]
@@ -47,6 +51,8 @@ pub struct Engine {
     reserved: Arc<Semaphore>,
     pool: Arc<Pool>,
     list: Arc<List>,
+    queries: Arc<Known<Arc<Expr>>>,
+    expressions: Arc<Known<Arc<Regex>>>,
     threads: usize,
     runtime: RuntimeEnv,
     session: SessionConfig,
@@ -55,7 +61,7 @@ pub struct Engine {
 /// What is asked, read and checked.
 struct Question<'a> {
     text: &'a str,
-    expr: Expr,
+    expr: Arc<Expr>,
     started: Instant,
 }
 
@@ -79,12 +85,20 @@ impl Engine {
             // It reads files: a small query would take half its time for it.
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             list: Arc::default(),
+            queries: Arc::new(Known::new(QUERIES_KNOWN_MAX)),
+            expressions: Arc::new(Known::new(EXPRESSIONS_KNOWN_MAX)),
             settings: Arc::new(settings),
             shared: Arc::new(Semaphore::new(shared)),
             reserved: Arc::new(Semaphore::new(reserved)),
             runtime: RuntimeEnv::default(),
             session: SessionConfig::new(),
         }
+    }
+
+    /// The same engine, which tells of each query that ends.
+    pub fn with_observers(self, observers: Vec<Arc<dyn Observer>>) -> Engine {
+        self.list.observe(observers);
+        self
     }
 
     /// The settings it runs with.
@@ -120,7 +134,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
         let started = Instant::now();
-        let expr = self.parse(text)?;
+        let expr = self.read(text)?;
         let when = When { grid: Grid::instant(at.0), end_ms: at.0, is_range: false };
         self.run(Question { text, expr, started }, when, options).await
     }
@@ -136,7 +150,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<Answer, Error> {
         let started = Instant::now();
-        let expr = self.parse(text)?;
+        let expr = self.read(text)?;
         let kind = expr.value_type();
         if !matches!(kind, ValueType::Vector | ValueType::Scalar) {
             return Err(Error::Parse {
@@ -152,6 +166,11 @@ impl Engine {
         let grid = Grid::range(start.0, end.0, step_ms);
         let when = When { grid, end_ms: end.0, is_range: true };
         self.run(Question { text, expr, started }, when, options).await
+    }
+
+    /// The tree of a query, which may have been asked before.
+    fn read(&self, text: &str) -> Result<Arc<Expr>, Error> {
+        self.queries.get_or(text, || self.parse(text).map(Arc::new))
     }
 
     /// Reads a query with the parts of the language that are switched on.
@@ -180,6 +199,58 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let Question { text, expr, started } = question;
         let prepare_us = micros(started);
+        let step_ms = if when.is_range { when.grid.step_ms } else { 0 };
+        let heading = Heading {
+            text: text.to_owned(),
+            language: Language::PromQl,
+            range: (TimestampMs(when.grid.start_ms), TimestampMs(when.end_ms), step_ms),
+            priority: options.priority,
+            origin: options.origin.clone(),
+            user: options.user.clone(),
+        };
+        let mut seat = self.seat(heading, started, options).await?;
+        let (cancel, killed, deadline) = (seat.cancel().clone(), seat.killed(), seat.deadline());
+        let guard = cancel.clone().drop_guard();
+        let context = self.context(text, when, options, seat.ledger().clone());
+        let work = tokio::task::spawn_blocking(move || {
+            // The seat is held until the work has ended, also when nobody waits for it.
+            let mut outcome = evaluate(&expr, when, context).map_err(|error| seat.or_killed(error));
+            let mut failed = Stats::default();
+            let stats = outcome.as_mut().map_or(&mut failed, |answer| &mut answer.stats);
+            (stats.prepare_us, stats.queue_us) = (prepare_us, seat.queue_us());
+            let stats = stats.clone();
+            seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
+            // A seat that is given up cancels what it was for, so it goes after the answer.
+            (outcome, seat)
+        });
+        // The caller need not wait until the work notices: it ends soon after.
+        let answer = tokio::select! {
+            biased;
+            ended = work => {
+                let (outcome, _seat) = ended.map_err(|problem| {
+                    Error::Execution(format!("the evaluation ended early: {problem}"))
+                })?;
+                outcome
+            }
+            () = cancel.cancelled() => {
+                Err(or_killed(Error::Cancelled { phase: EVALUATION }, &killed))
+            }
+            () = tokio::time::sleep_until((deadline + NOTICED_WITHIN).into()) => {
+                Err(Error::TimedOut { phase: EVALUATION })
+            }
+        };
+        drop(guard);
+        answer
+    }
+
+    /// A place among the queries that run, for work that brings its own evaluation: the same
+    /// queue, budgets, deadline, list and log as for PromQL.
+    pub async fn seat(
+        &self,
+        heading: Heading,
+        started: Instant,
+        options: &QueryOptions,
+    ) -> Result<Seat, Error> {
         let timeout_ms = options
             .timeout_ms
             .map_or(self.settings.timeout_ms, |own| own.min(self.settings.timeout_ms));
@@ -187,59 +258,33 @@ impl Engine {
         let cancel = options.cancel.clone().unwrap_or_default().child_token();
         let guard = cancel.clone().drop_guard();
         let ledger = self.ledger(options, deadline, &cancel);
-        let entry = self.enter(text, when, options, (ledger.clone(), cancel.clone()))?;
+        let mut entry = self.enter(heading, (ledger.clone(), cancel.clone()))?;
         let waited = Instant::now();
         let permit = self.place(options.priority, deadline, &cancel).await;
-        let permit = permit.map_err(|error| or_killed(error, &entry))?;
         let queue_us = micros(waited);
+        let permit = permit.map_err(|error| {
+            let error = or_killed(error, &entry.killed());
+            let stats = Stats { queue_us, ..Stats::default() };
+            entry.set_outcome(stats, Some(error.to_string()));
+            error
+        })?;
         entry.set_evaluated();
-        let context = self.context(text, when, options, ledger);
-        let entry = Arc::new(entry);
-        let own_entry = Arc::clone(&entry);
-        let work = tokio::task::spawn_blocking(move || {
-            // Held until the work has ended, also when nobody waits for it.
-            let _permit = permit;
-            evaluate(&expr, when, context).map_err(|error| or_killed(error, &own_entry))
-        });
-        // The caller need not wait until the work notices: it ends soon after.
-        let answer = tokio::select! {
-            biased;
-            answer = work => answer.map_err(|problem| {
-                Error::Execution(format!("the evaluation ended early: {problem}"))
-            })?,
-            () = cancel.cancelled() => Err(or_killed(Error::Cancelled { phase: EVALUATION }, &entry)),
-            () = tokio::time::sleep_until((deadline + NOTICED_WITHIN).into()) => {
-                Err(Error::TimedOut { phase: EVALUATION })
-            }
-        };
-        drop(guard);
-        let mut answer = answer?;
-        answer.stats.prepare_us = prepare_us;
-        answer.stats.queue_us = queue_us;
-        Ok(answer)
+        guard.disarm();
+        Ok(Seat::new(entry, permit, (ledger, cancel, deadline), queue_us))
     }
 
     /// Puts a query on the list, unless too many wait already.
     fn enter(
         &self,
-        text: &str,
-        when: When,
-        options: &QueryOptions,
+        heading: Heading,
         (ledger, cancel): (Ledger, CancellationToken),
     ) -> Result<Entry, Error> {
         let listed_max = self.settings.queue_max.saturating_add(self.settings.concurrent_max);
         let listed = self.list.len();
-        if options.priority != Priority::Rule && listed >= listed_max {
+        if heading.priority != Priority::Rule && listed >= listed_max {
             let reason = format!("{listed} queries run or wait, at most {listed_max} may");
             return Err(Error::Busy { reason });
         }
-        let step_ms = if when.is_range { when.grid.step_ms } else { 0 };
-        let heading = Heading {
-            text: text.to_owned(),
-            range: (TimestampMs(when.grid.start_ms), TimestampMs(when.end_ms), step_ms),
-            priority: options.priority,
-            origin: options.origin.clone(),
-        };
         Ok(self.list.enter(heading, ledger, cancel))
     }
 
@@ -317,7 +362,9 @@ impl Engine {
             notes: Notes::default(),
             task: Arc::new(task),
             runtime: tokio::runtime::Handle::current(),
+            expressions: Arc::clone(&self.expressions),
             threads: self.threads,
+            trace: options.is_explained.then(Default::default),
             nodes: std::sync::Mutex::default(),
             samples_total: 0.into(),
             series_total: 0.into(),
@@ -325,15 +372,19 @@ impl Engine {
     }
 }
 
+/// Queries whose trees are kept.
+const QUERIES_KNOWN_MAX: usize = 256;
+/// Regular expressions of functions that are kept.
+const EXPRESSIONS_KNOWN_MAX: usize = 64;
 /// The phase named when a query waits too long for a place.
 const QUEUE: &str = "query queue";
 /// Work that has not noticed its deadline after this time is not waited for.
 const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A query that an operator ended says so, rather than that its caller went away.
-fn or_killed(error: Error, entry: &Entry) -> Error {
+pub(crate) fn or_killed(error: Error, killed: &AtomicBool) -> Error {
     match error {
-        Error::Cancelled { .. } if entry.is_killed() => Error::Killed,
+        Error::Cancelled { .. } if killed.load(Ordering::Relaxed) => Error::Killed,
         error => error,
     }
 }
@@ -364,11 +415,16 @@ fn evaluate_here(expr: &Expr, when: When, context: Context) -> Result<Answer, Er
     let started = Instant::now();
     context.charge_steps(when.grid.steps)?;
     let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };
-    let value = answer::value(&evaluator, expr, when.is_range);
-    // Whoever saw that the query is over handed on what there was, and nobody else may see that.
-    context.ledger.check()?;
-    let value = value?;
+    let value = answer::value(&evaluator, expr, when.is_range)?;
+    let trace = context.trace.as_ref().map(|trace| {
+        let mut trace = trace.lock().unwrap_or_else(|held| held.into_inner());
+        (std::mem::take(&mut *trace), context.text.clone())
+    });
     let mut answer = answer::answer(value, context)?;
+    if let Some((trace, text)) = trace {
+        let tree = trace.tree(expr, &text, &answer.stats.nodes);
+        answer.stats.tree = Some(Box::new(tree));
+    }
     answer.stats.eval_us = micros(started);
     Ok(answer)
 }

@@ -8,8 +8,9 @@
 //! Not here: text, admission, answers (`engine`).
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use promql::ast::{Expr, ExprKind, UnaryOp};
+use promql::ast::{Expr, ExprKind, Span, UnaryOp};
 
 use crate::block::{Block, Grid, Key, MergingBuilder};
 use crate::context::Context;
@@ -33,6 +34,10 @@ pub mod stored;
 pub mod aggregate;
 /// Arithmetic and comparison with scalars.
 pub mod binary;
+/// Which series of two vectors have the labels in common that must agree.
+pub mod signature;
+/// What an operator between two vectors need not read.
+pub mod narrow;
 /// Matching two vectors.
 pub mod join;
 /// `and`, `or`, `unless`.
@@ -76,6 +81,23 @@ impl Evaluator<'_> {
     /// Evaluates any expression but a range vector.
     pub fn eval(&self, expr: &Expr) -> Result<Evaluated, Error> {
         self.context.ledger.check()?;
+        if self.context.trace.is_none() {
+            return self.eval_kind(expr);
+        }
+        let started = Instant::now();
+        let value = self.eval_kind(expr)?;
+        self.trace(expr.span, started, &value);
+        Ok(value)
+    }
+
+    /// Notes what a part cost, when that was asked for.
+    pub fn trace(&self, span: Span, started: Instant, value: &Evaluated) {
+        if let Some(trace) = &self.context.trace {
+            trace.lock().unwrap_or_else(|held| held.into_inner()).note(span, started, value);
+        }
+    }
+
+    fn eval_kind(&self, expr: &Expr) -> Result<Evaluated, Error> {
         match &expr.kind {
             ExprKind::Number(number) => Ok(Evaluated::Scalar(vec![number.value; self.grid.steps])),
             ExprKind::String(text) => Ok(Evaluated::Text(text.bytes.clone())),
@@ -190,7 +212,7 @@ impl Evaluator<'_> {
             block.read_row(series, &mut row);
             builder.push(key.clone(), &row)?;
         }
-        builder.finish(&self.context.ledger)
+        Ok(builder.finish())
     }
 
     /// Drops the names that are to be dropped, at the end of the query.

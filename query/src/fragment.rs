@@ -37,7 +37,7 @@ use crate::fold::FoldOp;
 use crate::kernel::RangeFunction;
 use crate::kernel::lookback::Output;
 use crate::ledger::Ledger;
-use crate::source::{SeriesReader, Want};
+use crate::source::{Reads, SeriesReader, Want};
 
 /// The work of one partition.
 mod partition;
@@ -102,11 +102,27 @@ impl Leaf {
         function.depends_on_eval_time() || !params.iter().all(is_even)
     }
 
-    /// What it needs of each series when it is evaluated at so many steps.
-    pub fn want(&self, steps: usize) -> Want {
+    /// What it needs of each series when it is evaluated at so many steps and then folded like this.
+    pub fn want(&self, steps: usize, fold: Option<FoldOp>) -> Want {
+        let is_newest = matches!(self, Leaf::LookBack { .. }) && steps == 1;
+        match (is_newest, self.needs_values(fold)) {
+            (true, true) => Want::Newest,
+            (true, false) => Want::NewestInstant,
+            (false, true) => Want::All,
+            (false, false) => Want::Instants,
+        }
+    }
+
+    /// Whether the result depends on values, rather than on when there are any.
+    fn needs_values(&self, fold: Option<FoldOp>) -> bool {
+        let counts = matches!(fold, Some(FoldOp::Count | FoldOp::Group));
         match self {
-            Leaf::LookBack { .. } if steps == 1 => Want::Newest,
-            _ => Want::All,
+            Leaf::LookBack { output, .. } => *output == Output::Value && !counts,
+            Leaf::Smoothed { .. } => true,
+            Leaf::Range { function, extension, .. } => {
+                let first_or_last = matches!(function, RangeFunction::First | RangeFunction::Last);
+                extension.is_some() || !(function.reads_instants_only() || counts && first_or_last)
+            }
         }
     }
 
@@ -170,6 +186,8 @@ pub struct Tally {
     pub produced: Vec<AtomicBool>,
     /// What could not be read.
     pub warnings: Mutex<Vec<String>>,
+    /// What was read of the disk.
+    pub reads: Mutex<Reads>,
 }
 
 impl Tally {

@@ -289,6 +289,17 @@ impl RangeFunction {
         matches!(self, RangeFunction::First | RangeFunction::Last)
     }
 
+    /// Whether values play no part in it.
+    pub fn reads_instants_only(self) -> bool {
+        matches!(
+            self,
+            RangeFunction::Count
+                | RangeFunction::Present
+                | RangeFunction::TsOfFirst
+                | RangeFunction::TsOfLast
+        )
+    }
+
     /// Whether equal windows at different evaluation times may give different results.
     pub fn depends_on_eval_time(self) -> bool {
         self == RangeFunction::PredictLinear

@@ -18,6 +18,12 @@ pub mod pool;
 pub mod ledger;
 /// The queries that wait or run now.
 pub mod running;
+/// What was made of texts before.
+pub mod known;
+/// A place among the queries that run.
+pub mod seat;
+/// What panels of dashboards have cost.
+pub mod cost;
 /// What all parts of one query share.
 pub mod context;
 /// The evaluator: one value per node of the tree.
@@ -44,12 +50,16 @@ pub mod names;
 pub mod notes;
 /// From what the evaluator gives to an answer.
 mod answer;
+/// What each part of a query cost.
+pub mod explain;
 /// What an answer is made of.
 pub mod value;
 
 pub use engine::Engine;
 pub use error::Error;
-pub use running::Running;
+pub use ledger::{Charge, Ledger};
+pub use running::{Finished, Heading, Language, Observer, Running};
+pub use seat::Seat;
 pub use settings::{Priority, QueryOptions, Settings};
 pub use source::{Batches, Run, SeriesReader, Source, Want};
 pub use value::{Answer, Held, MatrixSeries, NodeStats, Stats, Value, VectorSample};

@@ -2,13 +2,16 @@
 //!
 //! Place in the flow: `engine` enters each query here → the API lists them and kills one by number.
 //!
+//! Whoever observes the engine is told of each query when it leaves the list.
+//!
 //! Invariant: a query is listed exactly as long as its entry lives.
 //!
-//! Not here: what a query may hold (`ledger`, `pool`).
+//! Not here: what a query may hold (`ledger`, `pool`), where the log is written (belfry).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use model::TimestampMs;
@@ -16,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ledger::Ledger;
 use crate::settings::Priority;
+use crate::value::Stats;
 
 /// One query that waits or runs.
 #[derive(Debug, Clone)]
@@ -24,12 +28,16 @@ pub struct Running {
     pub id: u64,
     /// Its text.
     pub text: String,
+    /// The language it is written in.
+    pub language: Language,
     /// First instant, last instant and step; equal instants and 0 for an instant query.
     pub range: (TimestampMs, TimestampMs, i64),
     /// Who asks.
     pub priority: Priority,
     /// What the caller says of itself, such as a dashboard's panel; empty when it says nothing.
     pub origin: String,
+    /// The user's name; empty when it is not known.
+    pub user: String,
     /// How long it has been here.
     pub elapsed_us: u64,
     /// Whether it has a place already.
@@ -40,37 +48,82 @@ pub struct Running {
     pub bytes_peak: usize,
 }
 
+/// What a query is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// PromQL.
+    #[default]
+    PromQl,
+    /// SQL.
+    Sql,
+}
+
+impl Language {
+    /// Its name in lists and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::PromQl => "promql",
+            Language::Sql => "sql",
+        }
+    }
+}
+
+/// A query that has left the list.
+#[derive(Debug)]
+pub struct Finished {
+    /// What it was, and how long it was there.
+    pub query: Running,
+    /// What it cost; the phases that it did not reach are 0.
+    pub stats: Stats,
+    /// Why there is no answer.
+    pub error: Option<String>,
+}
+
+/// Is told of each query that ends. Called on the thread that ends the query, so it must be quick.
+pub trait Observer: Send + Sync + 'static {
+    /// A query has ended.
+    fn finished(&self, finished: &Finished);
+}
+
 #[derive(Debug)]
 struct Listed {
-    text: String,
-    range: (TimestampMs, TimestampMs, i64),
-    priority: Priority,
-    origin: String,
+    heading: Heading,
     since: Instant,
     ledger: Ledger,
     is_evaluated: AtomicBool,
-    is_killed: AtomicBool,
+    is_killed: Arc<AtomicBool>,
     cancel: CancellationToken,
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct List {
     next: AtomicU64,
     entries: Mutex<BTreeMap<u64, Arc<Listed>>>,
+    observers: OnceLock<Vec<Arc<dyn Observer>>>,
+}
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("List").field("entries", &self.lock().len()).finish_non_exhaustive()
+    }
 }
 
 /// What a query says of itself when it is entered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Heading {
     /// Its text.
     pub text: String,
+    /// The language it is written in.
+    pub language: Language,
     /// First instant, last instant and step.
     pub range: (TimestampMs, TimestampMs, i64),
     /// Who asks.
     pub priority: Priority,
     /// What the caller says of itself.
     pub origin: String,
+    /// The user's name.
+    pub user: String,
 }
 
 /// The place of one query in the list.
@@ -79,6 +132,7 @@ pub struct Entry {
     list: Arc<List>,
     id: u64,
     listed: Arc<Listed>,
+    outcome: Option<(Stats, Option<String>)>,
 }
 
 impl List {
@@ -90,20 +144,21 @@ impl List {
         cancel: CancellationToken,
     ) -> Entry {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        let Heading { text, range, priority, origin } = heading;
         let listed = Arc::new(Listed {
-            text,
-            range,
-            priority,
-            origin,
+            heading,
             since: Instant::now(),
             ledger,
             is_evaluated: AtomicBool::new(false),
-            is_killed: AtomicBool::new(false),
+            is_killed: Arc::default(),
             cancel,
         });
         self.lock().insert(id, Arc::clone(&listed));
-        Entry { list: Arc::clone(self), id, listed }
+        Entry { list: Arc::clone(self), id, listed, outcome: None }
+    }
+
+    /// Who is told of each query that ends. The first call counts.
+    pub fn observe(&self, observers: Vec<Arc<dyn Observer>>) {
+        self.observers.get_or_init(|| observers);
     }
 
     /// How many wait or run.
@@ -118,18 +173,7 @@ impl List {
 
     /// All queries, the oldest first.
     pub fn all(&self) -> Vec<Running> {
-        let running = |(id, listed): (&u64, &Arc<Listed>)| Running {
-            id: *id,
-            text: listed.text.clone(),
-            range: listed.range,
-            priority: listed.priority,
-            origin: listed.origin.clone(),
-            elapsed_us: u64::try_from(listed.since.elapsed().as_micros()).unwrap_or(u64::MAX),
-            is_evaluated: listed.is_evaluated.load(Ordering::Relaxed),
-            samples_peak: listed.ledger.samples_peak(),
-            bytes_peak: listed.ledger.bytes_peak(),
-        };
-        self.lock().iter().map(running).collect()
+        self.lock().iter().map(|(id, listed)| listed.running(*id)).collect()
     }
 
     /// Ends a query; `false` when there is none of that number.
@@ -145,6 +189,25 @@ impl List {
     }
 }
 
+impl Listed {
+    fn running(&self, id: u64) -> Running {
+        let Heading { text, language, range, priority, origin, user } = self.heading.clone();
+        Running {
+            id,
+            text,
+            language,
+            range,
+            priority,
+            origin,
+            user,
+            elapsed_us: u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX),
+            is_evaluated: self.is_evaluated.load(Ordering::Relaxed),
+            samples_peak: self.ledger.samples_peak(),
+            bytes_peak: self.ledger.bytes_peak(),
+        }
+    }
+}
+
 impl Entry {
     /// Tells that it has a place now.
     pub fn set_evaluated(&self) {
@@ -155,10 +218,28 @@ impl Entry {
     pub fn is_killed(&self) -> bool {
         self.listed.is_killed.load(Ordering::Relaxed)
     }
+
+    /// Set as soon as somebody ends it.
+    pub fn killed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.listed.is_killed)
+    }
+
+    /// What the observers are told when it leaves; without, that its caller went away.
+    pub fn set_outcome(&mut self, stats: Stats, error: Option<String>) {
+        self.outcome = Some((stats, error));
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         self.list.lock().remove(&self.id);
+        let Some(observers) = self.list.observers.get().filter(|all| !all.is_empty()) else {
+            return;
+        };
+        let text = if self.is_killed() { "query was killed" } else { "query was canceled" };
+        let gone = || (Stats::default(), Some(text.to_owned()));
+        let (stats, error) = self.outcome.take().unwrap_or_else(gone);
+        let finished = Finished { query: self.listed.running(self.id), stats, error };
+        observers.iter().for_each(|observer| observer.finished(&finished));
     }
 }

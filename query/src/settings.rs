@@ -88,6 +88,10 @@ pub struct QueryOptions {
     pub origin: String,
     /// Matchers that every series must pass for the caller to see it; none: it sees everything.
     pub scope: Arc<[Matcher]>,
+    /// Who asks, when that is known; for the list of running queries and the log.
+    pub user: String,
+    /// Whether each part of the query is measured, for the explain view.
+    pub is_explained: bool,
     /// Cancels the query from outside; dropping the future cancels it too.
     pub cancel: Option<CancellationToken>,
 }

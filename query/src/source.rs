@@ -14,8 +14,8 @@ use arrow::record_batch::RecordBatch;
 use model::append::SeriesId;
 use model::{Histogram, Labels, Matcher, TimeRange, TimestampMs};
 
-pub use storage::Want;
 pub use storage::grouped::{Grouped, Groups, Keep};
+pub use storage::{Reads, Want};
 
 use crate::error::Error;
 
@@ -120,6 +120,11 @@ pub trait SeriesReader: Send {
 
     /// What could not be read so far; empty when the answer is whole.
     fn warnings(&self) -> Vec<String>;
+
+    /// What was read of the disk so far.
+    fn reads(&self) -> Reads {
+        Reads::default()
+    }
 }
 
 /// Series out of batches.
@@ -179,6 +184,10 @@ impl SeriesReader for storage::Reader {
 
     fn warnings(&self) -> Vec<String> {
         storage::Reader::warnings(self).to_vec()
+    }
+
+    fn reads(&self) -> Reads {
+        storage::Reader::reads(self)
     }
 }
 

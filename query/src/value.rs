@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use model::{Histogram, Labels, TimestampMs};
+use promql::ast::Span;
+use storage::Reads;
 
+use crate::explain::Node;
 use crate::ledger::Charge;
 
 /// The answer to one query.
@@ -124,6 +127,8 @@ pub struct Stats {
     pub eval_us: u64,
     /// One entry per selector, for the explain view.
     pub nodes: Vec<NodeStats>,
+    /// What each part of the query cost, when that was asked for.
+    pub tree: Option<Box<Node>>,
 }
 
 /// What one selector cost.
@@ -131,6 +136,8 @@ pub struct Stats {
 pub struct NodeStats {
     /// The selector as text.
     pub text: String,
+    /// Where it stands in the query.
+    pub span: Span,
     /// Series selected.
     pub series: u64,
     /// Samples read from the store.
@@ -139,4 +146,6 @@ pub struct NodeStats {
     pub bytes: u64,
     /// Time spent in the leaf.
     pub time_us: u64,
+    /// What was read of the disk.
+    pub reads: Reads,
 }

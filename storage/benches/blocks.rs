@@ -20,6 +20,7 @@ use model::append::SeriesId;
 use model::clock::SystemClock;
 use model::{Append, Batch, Labels, TimestampMs};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
 use storage::{Settings, Store};
 use value::value;
 
@@ -86,6 +87,43 @@ fn append(store: &Store, ids: &[SeriesId], start_ms: i64, steps: std::ops::Range
     }
 }
 
+/// The classes of values in the order of blocks, and the series of a host up to the end of each.
+const CLASSES: [(&str, usize); 5] =
+    [("constant", 40), ("counter", 200), ("float", 219), ("gauge", 319), ("bucket", 427)];
+
+/// Columns of a file, its pages by class of values, and how many pages there are.
+fn samples_bytes(path: &Path, sizes: &mut BTreeMap<String, u64>) {
+    let options = ReadOptionsBuilder::new().with_page_index().build();
+    let file = std::fs::File::open(path).unwrap();
+    let reader = SerializedFileReader::new_with_options(file, options).unwrap();
+    let metadata = reader.metadata();
+    let rows = metadata.file_metadata().num_rows() as usize;
+    let offsets = metadata.offset_index().unwrap();
+    let mut first_row = 0;
+    for (group, offsets) in metadata.row_groups().iter().zip(offsets) {
+        for (column, offsets) in group.columns().iter().zip(offsets) {
+            let name = column.column_path().string();
+            *sizes.entry(format!("  column {name}")).or_default() +=
+                column.compressed_size() as u64;
+            *sizes.entry(format!(" pages of {name}")).or_default() +=
+                offsets.page_locations().len() as u64;
+            if !["ts", "v_int", "v_float"].contains(&name.as_str()) {
+                continue;
+            }
+            let places = offsets.page_locations();
+            for (index, place) in places.iter().enumerate() {
+                let end = places.get(index + 1).map_or(group.num_rows(), |own| own.first_row_index);
+                let middle = first_row + (place.first_row_index + end) as usize / 2;
+                let own = middle * SERIES_PER_HOST / rows;
+                let class = CLASSES.iter().find(|class| own < class.1).unwrap().0;
+                let name = format!("   {class} {name}");
+                *sizes.entry(name).or_default() += place.compressed_page_size as u64;
+            }
+        }
+        first_row += group.num_rows() as usize;
+    }
+}
+
 fn folder_bytes(folder: &Path, sizes: &mut BTreeMap<String, u64>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         if entry.metadata().unwrap().is_dir() {
@@ -93,21 +131,16 @@ fn folder_bytes(folder: &Path, sizes: &mut BTreeMap<String, u64>) {
             continue;
         }
         let name = entry.file_name().into_string().unwrap();
-        let name = if name.contains('.') || name == "index" || name == "manifest" {
+        let name = if name.contains('.')
+            || ["index", "guard", "manifest", "reserve"].contains(&name.as_str())
+        {
             name
         } else {
             folder.file_name().unwrap().to_string_lossy().into_owned()
         };
         *sizes.entry(name).or_default() += entry.metadata().unwrap().len();
         if entry.file_name() == "samples.parquet" {
-            let file = std::fs::File::open(entry.path()).unwrap();
-            let reader = SerializedFileReader::new(file).unwrap();
-            for group in reader.metadata().row_groups() {
-                for column in group.columns() {
-                    let name = format!("  column {}", column.column_path().string());
-                    *sizes.entry(name).or_default() += column.compressed_size() as u64;
-                }
-            }
+            samples_bytes(&entry.path(), sizes);
         }
     }
 }
@@ -117,7 +150,16 @@ fn print_sizes(what: &str, dir: &Path, samples: usize) {
     folder_bytes(dir, &mut sizes);
     println!("{what}: bytes per sample");
     for (name, bytes) in &sizes {
-        println!("  {name:<24} {:.4}", *bytes as f64 / samples as f64);
+        if name.starts_with(" pages") {
+            println!("  {name:<24} {bytes}");
+            continue;
+        }
+        let class = CLASSES.iter().position(|class| name.trim().starts_with(class.0));
+        let share = class.map_or(1.0, |class| {
+            let before = class.checked_sub(1).map_or(0, |before| CLASSES[before].1);
+            (CLASSES[class].1 - before) as f64 / SERIES_PER_HOST as f64
+        });
+        println!("  {name:<24} {:.4}", *bytes as f64 / samples as f64 / share);
     }
     let all: u64 = sizes.iter().filter(|size| !size.0.starts_with(' ')).map(|size| size.1).sum();
     println!("  {:<24} {:.4}", "all", all as f64 / samples as f64);

@@ -21,7 +21,7 @@ use crate::limits;
 use crate::memtable::Sample;
 use crate::plan::{Plan, Planned, Present, Work};
 use crate::queue::Waiting;
-use crate::record::{NumberedSample, arrange, encode_samples, groups};
+use crate::record::{self, NumberedSample, arrange, encode_samples, groups};
 use crate::series_record::encode_series;
 use crate::shared::{Era, Shared, lock};
 use crate::source::NewestInBlocks;
@@ -30,6 +30,9 @@ use crate::source::NewestInBlocks;
 const APPLY_SAMPLES_MAX: usize = 16 * 1024;
 /// Bytes after which the journal's part is closed, so that it can be removed on its own.
 const ERA_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Records of new series that stand in their own commit twice stand in the next one too if they are
+/// shorter than this: the two lie close together.
+const REPEATED_BYTES_MAX: usize = 16 * 1024;
 
 /// The committer. `next_series_id` only grows.
 #[derive(Debug)]
@@ -113,11 +116,21 @@ impl Committer {
             all.extend(series_records.iter().cloned());
             add_records(&mut self.work, &ends, &mut all);
             let bytes: usize = all.iter().map(|record| record.1.len()).sum();
-            if let Err(error) = self.shared.journal.append_groups_blocking(groups(all)) {
+            let mut groups = groups(all);
+            // Damage to the records that name series must not cost the samples of other groups.
+            let is_one = groups.len() == 1;
+            if !is_one && !series_records.is_empty() {
+                groups.splice(0..0, record::groups(series_records.clone()));
+            }
+            if let Err(error) = self.shared.journal.append_groups_blocking(groups) {
                 self.work.forget(known);
                 return Err(self.refusal(&error));
             }
-            self.repeated = series_records;
+            let is_small = |records: &[(u8, Vec<u8>)]| {
+                records.iter().map(|record| record.1.len()).sum::<usize>() < REPEATED_BYTES_MAX
+            };
+            let again = is_one || is_small(&series_records);
+            self.repeated = if again { series_records } else { Vec::new() };
             let newest_ms = self.work.samples.iter().map(|planned| planned.numbered.at_ms).max();
             let newest_ms = newest_ms.max(self.work.beside.newest_ms());
             self.note_era(&mut eras, newest_ms, bytes as u64);

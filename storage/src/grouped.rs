@@ -12,7 +12,7 @@ use model::labels::hash_parts;
 use model::{Labels, Matcher, TimeRange};
 
 use crate::select;
-use crate::series::Registry;
+use crate::series::{NumberMap, Registry};
 use crate::shared::Shared;
 
 /// Says which labels make a group.
@@ -93,22 +93,26 @@ pub fn grouped(
 fn by_pairs(registry: &Registry, slots: &[u32], keep: Keep<'_>) -> Groups {
     let pairs = registry.index().pairs();
     let is_kept: Vec<bool> = pairs.labels().iter().map(|label| keep(&label.name)).collect();
-    let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
-    let mut groups = Groups::default();
+    if !is_kept.contains(&true) {
+        let labels = slots.first().map(|_| Labels::empty());
+        return Groups { of: vec![0; slots.len()], labels: labels.into_iter().collect() };
+    }
+    let mut groups = Groups { of: Vec::with_capacity(slots.len()), labels: Vec::new() };
+    let mut known = KnownRows::default();
     let (mut row, mut last_row, mut last) = (Vec::new(), Vec::new(), None);
     for slot in slots {
         row.clear();
         let own = registry.row(*slot).iter().copied();
         row.extend(own.filter(|pair| is_kept[pairs.label(*pair) as usize]));
         // Neighbours are often of one group.
-        let found = last.filter(|_| row == last_row).or_else(|| known.get(&row).copied());
+        let found = last.filter(|_| row == last_row).or_else(|| known.get(&row));
         let group = match found {
             Some(group) => group,
             None => {
                 let next = u32::try_from(groups.labels.len()).expect("fewer groups than series");
                 let named = row.iter().map(|pair| (pairs.name(*pair), pairs.value(*pair)));
                 groups.labels.push(Labels::from_sorted(named));
-                known.insert(row.clone(), next);
+                known.insert(&row, next);
                 next
             }
         };
@@ -117,6 +121,39 @@ fn by_pairs(registry: &Registry, slots: &[u32], keep: Keep<'_>) -> Groups {
         std::mem::swap(&mut row, &mut last_row);
     }
     groups
+}
+
+/// The groups of rows seen so far; most have one pair or two.
+#[derive(Default)]
+struct KnownRows {
+    short: NumberMap<u32>,
+    long: HashMap<Vec<u32>, u32>,
+}
+
+impl KnownRows {
+    /// A row of up to two pairs as a number.
+    fn number(row: &[u32]) -> Option<u64> {
+        match row {
+            [] => Some(u64::MAX),
+            [one] => Some(u64::from(u32::MAX) << 32 | u64::from(*one)),
+            [one, other] => Some(u64::from(*one) << 32 | u64::from(*other)),
+            _ => None,
+        }
+    }
+
+    fn get(&self, row: &[u32]) -> Option<u32> {
+        match KnownRows::number(row) {
+            Some(number) => self.short.get(&number).copied(),
+            None => self.long.get(row).copied(),
+        }
+    }
+
+    fn insert(&mut self, row: &[u32], group: u32) {
+        match KnownRows::number(row) {
+            Some(number) => self.short.insert(number, group),
+            None => self.long.insert(row.to_vec(), group),
+        };
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ mod manifest;
 mod repair;
 /// Deletions, and what they hide.
 pub mod tombstone;
+/// Deletions that are taken back.
+mod undelete;
 /// Which series match.
 mod index;
 /// Questions about labels.
@@ -77,6 +79,8 @@ pub mod snapshot;
 mod beside;
 /// Reading samples series by series.
 pub mod read;
+/// How much of the disk was read.
+mod reads;
 /// Reading samples as one stream of columns.
 pub mod scan;
 /// Figures about the store.
@@ -91,6 +95,7 @@ pub use beside::scan::BesideScan;
 pub use cardinality::Cardinality;
 pub use error::Error;
 pub use read::{Reader, SeriesSlice, Want};
+pub use reads::Reads;
 pub use scan::Scan;
 pub use settings::Settings;
 pub use stats::{BlockStatus, Stats};

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use model::TimeRange;
 use model::append::SeriesId;
 
-use crate::block::{Block, BlockRows, Columns};
+use crate::block::{Ask, Block, BlockRows, Columns};
 use crate::index::BlockIndex;
 use crate::memtable::{Piece, Sample};
+use crate::reads::Reads;
 use crate::shared::Shared;
 use crate::source::{index_or_set_aside, merge};
 
@@ -31,6 +32,23 @@ pub enum Want {
     All,
     /// The newest sample in the range; older ones may come with it.
     Newest,
+    /// The instants of all samples in the range. The value of a sample that is no stale marker may
+    /// be another number.
+    Instants,
+    /// The same of the newest sample in the range; older ones may come with it.
+    NewestInstant,
+}
+
+impl Want {
+    /// Whether only the newest sample is wanted.
+    pub fn is_newest(self) -> bool {
+        matches!(self, Want::Newest | Want::NewestInstant)
+    }
+
+    /// Whether values are wanted.
+    pub fn has_values(self) -> bool {
+        matches!(self, Want::All | Want::Newest)
+    }
 }
 
 /// In which order series come.
@@ -87,6 +105,7 @@ struct FromBlock {
 #[derive(Debug)]
 pub struct Reader {
     range: TimeRange,
+    want: Want,
     visits: Vec<Visit>,
     blocks: Vec<FromBlock>,
     next: usize,
@@ -94,6 +113,8 @@ pub struct Reader {
     merged: Columns,
     starts: Vec<usize>,
     warnings: Vec<String>,
+    /// Blocks that all readers of the picture looked at; only the first one tells.
+    looked_at: Reads,
 }
 
 /// The ordinals of the series in a block that may have samples in the range.
@@ -103,7 +124,7 @@ fn ordinals(index: &BlockIndex, ids: &[SeriesId], range: TimeRange) -> Vec<u32> 
         // Without rows: it has nothing but what lies beside numbers.
         series.rows > 0 && series.min_ms < range.end_ms().0 && series.max_ms >= range.start_ms().0
     };
-    ids.iter().map(|id| index.sid_of(*id).filter(touches).unwrap_or(ABSENT)).collect()
+    index.sids_of(ids).map(|sid| sid.filter(touches).unwrap_or(ABSENT)).collect()
 }
 
 /// All positions, those of one block after the other, each in the order of its rows.
@@ -115,13 +136,15 @@ fn stored_order(count: usize, blocks: &[(Arc<Block>, Arc<BlockIndex>, Vec<u32>)]
     let mut is_taken = vec![false; count];
     let mut order = Vec::with_capacity(count);
     for (_, sids) in by_size {
-        let mut own: Vec<(u32, u32)> = sids
+        let held = sids
             .iter()
             .zip(0..)
             .filter(|(sid, position)| **sid != ABSENT && !is_taken[*position as usize])
-            .map(|(sid, position)| (*sid, position))
-            .collect();
-        own.sort_unstable();
+            .map(|(sid, position)| (*sid, position));
+        let mut own: Vec<(u32, u32)> = held.collect();
+        if !own.is_sorted() {
+            own.sort_unstable();
+        }
         for (_, position) in own {
             is_taken[position as usize] = true;
             order.push(position);
@@ -170,6 +193,12 @@ impl Reader {
                 touched.push((Arc::clone(block), index, sids));
             }
         }
+        // The first reader tells of blocks for all of them.
+        let mut looked_at = Reads {
+            blocks_read: touched.len() as u64,
+            blocks_pruned: (blocks.len() - touched.len()) as u64,
+            ..Reads::default()
+        };
         let count = ids.len();
         let order = match order {
             Order::Stored if !touched.is_empty() => stored_order(count, &touched),
@@ -191,6 +220,7 @@ impl Reader {
             };
             readers.push(Reader {
                 range,
+                want,
                 visits,
                 blocks: touched.iter().map(from_block).collect(),
                 next: 0,
@@ -198,6 +228,7 @@ impl Reader {
                 merged: Columns::default(),
                 starts: Vec::new(),
                 warnings: std::mem::take(&mut warnings),
+                looked_at: std::mem::take(&mut looked_at),
             });
         }
         readers
@@ -206,6 +237,14 @@ impl Reader {
     /// What could not be read so far because it is damaged; empty when the answer is whole.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What it took so far. Readers of one picture each tell their own part.
+    pub fn reads(&self) -> Reads {
+        let mut reads = self.looked_at;
+        let rows = self.blocks.iter().filter_map(|from| from.rows.as_ref());
+        rows.for_each(|rows| reads += rows.reads());
+        reads
     }
 
     /// The next series that has samples.
@@ -237,7 +276,7 @@ impl Reader {
             }
             self.starts.push(self.columns.values.len());
             let start = self.columns.values.len();
-            from.append(visit, self.range, (&mut self.columns, &mut self.warnings));
+            from.append(visit, (self.range, self.want), (&mut self.columns, &mut self.warnings));
             if let Some(hidden) = from.block.hidden(&from.index) {
                 hidden.hide_from(start, from.sids[visit], &mut self.columns);
             }
@@ -278,7 +317,7 @@ impl FromBlock {
     fn append(
         &mut self,
         visit: usize,
-        range: TimeRange,
+        (range, want): (TimeRange, Want),
         (out, warnings): (&mut Columns, &mut Vec<String>),
     ) {
         if self.rows.is_none() {
@@ -308,7 +347,8 @@ impl FromBlock {
         };
         let Some(rows) = &mut self.rows else { return };
         let mut found = Vec::new();
-        rows.append(&self.block, &all[sid as usize], (range, &next), (out, &mut found));
+        let ask = Ask { range, want, next: &next };
+        rows.append(&self.block, &all[sid as usize], ask, (out, &mut found));
         found.into_iter().for_each(|warning| warn(warnings, warning));
     }
 }
@@ -330,7 +370,7 @@ fn look_into_memory(
         let slot = head.registry.slot_of(*id)?;
         let series = head.memtable.get(slot)?;
         // What stands in memory is hidden by no deletion: those flush first.
-        if let (Want::Newest, Some(sample)) = (want, series.newest())
+        if let (true, Some(sample)) = (want.is_newest(), series.newest())
             && range.start_ms().0 <= sample.at_ms
             && sample.at_ms < range.end_ms().0
         {

@@ -19,10 +19,12 @@ pub const KIND_SAMPLES: u8 = 2;
 /// Bytes of records that survive all or not at all, beyond which the next group begins: damage in
 /// the journal costs one group.
 const GROUP_BYTES_MAX: usize = 64 << 10;
+/// Records with samples in a group at most: 4,096 samples are 64 KiB as instants and values.
+const GROUP_SAMPLE_RECORDS_MAX: usize = 2;
 /// Bytes of a record with samples, beyond which the next begins.
 const RECORD_BYTES_MAX: usize = 24 << 10;
-/// Samples that stand under one instant at most, so that a record is never much longer.
-const PART_SAMPLES_MAX: usize = 2048;
+/// Samples of a record at most.
+const RECORD_SAMPLES_MAX: usize = 2048;
 
 /// One sample of a series by number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,13 +45,14 @@ pub fn encode_samples<T>(
     records: &mut Vec<(u8, Vec<u8>)>,
 ) {
     let mut body = Vec::new();
-    let mut previous_ms = 0i64;
+    let (mut previous_ms, mut count) = (0i64, 0);
     let same = |one: &T, other: &T| numbered(one).at_ms == numbered(other).at_ms;
-    let parts = samples.chunk_by(same).flat_map(|part| part.chunks(PART_SAMPLES_MAX));
+    let parts = samples.chunk_by(same).flat_map(|part| part.chunks(RECORD_SAMPLES_MAX));
     for part in parts {
-        if body.len() >= RECORD_BYTES_MAX {
+        count += part.len();
+        if body.len() >= RECORD_BYTES_MAX || (!body.is_empty() && count > RECORD_SAMPLES_MAX) {
             records.push((KIND_SAMPLES, std::mem::take(&mut body)));
-            previous_ms = 0;
+            (previous_ms, count) = (0, part.len());
         }
         let at_ms = numbered(&part[0]).at_ms;
         put_i64(&mut body, at_ms.wrapping_sub(previous_ms));
@@ -90,13 +93,16 @@ pub fn arrange<T>(samples: &mut [T], numbered: impl Fn(&T) -> &NumberedSample) {
 /// Divides records into the groups that the journal keeps whole, in order. A usual batch is one.
 pub fn groups(records: Vec<(u8, Vec<u8>)>) -> Vec<Vec<(u8, Vec<u8>)>> {
     let mut groups: Vec<Vec<(u8, Vec<u8>)>> = Vec::new();
-    let mut bytes = usize::MAX;
+    let (mut bytes, mut with_samples) = (0, 0);
     for record in records {
-        bytes = bytes.saturating_add(record.1.len());
+        bytes += record.1.len();
+        with_samples += usize::from(record.0 == KIND_SAMPLES);
         match groups.last_mut() {
-            Some(group) if bytes <= GROUP_BYTES_MAX => group.push(record),
+            Some(group) if bytes <= GROUP_BYTES_MAX && with_samples <= GROUP_SAMPLE_RECORDS_MAX => {
+                group.push(record);
+            }
             _ => {
-                bytes = record.1.len();
+                (bytes, with_samples) = (record.1.len(), usize::from(record.0 == KIND_SAMPLES));
                 groups.push(vec![record]);
             }
         }
@@ -155,6 +161,19 @@ mod tests {
         encode_samples(&samples, |sample| sample, &mut records);
         assert_eq!(records.len(), 1);
         assert!(records[0].1.len() < 3000, "{} bytes", records[0].1.len());
+    }
+
+    #[test]
+    fn a_group_holds_few_samples() {
+        let samples: Vec<_> = (0..10_000u64)
+            .map(|id| NumberedSample { id: SeriesId(id), at_ms: id as i64 / 500, value: 1.0 })
+            .collect();
+        let mut records = Vec::new();
+        encode_samples(&samples, |sample| sample, &mut records);
+        let counts = groups(records).into_iter().map(|group| {
+            group.iter().map(|record| decode_samples(&record.1).unwrap().len()).sum::<usize>()
+        });
+        assert_eq!(counts.collect::<Vec<_>>(), [4000, 4000, 2000]);
     }
 
     /// The bytes of docs/format/store-journal.md, written by hand: a release that reads others

@@ -66,7 +66,8 @@ fn sorted(mut all: Vec<String>) -> Vec<String> {
     all
 }
 
-/// Shows the slots of series that pass and have samples in the range, as long as they mean the same.
+/// Shows the slots of series that pass and have samples in the range, as long as they mean the same;
+/// each once, in any order.
 pub fn with_slots<T>(
     shared: &Shared,
     matchers: &[Matcher],
@@ -85,14 +86,17 @@ pub fn with_slots<T>(
         drop(head);
         return with_slots(shared, matchers, range, show); // Slots were given anew meanwhile.
     }
-    let mut slots = in_head;
+    let mut slots: Vec<u32> = in_head.iter().collect();
     for InBlock { index, sids } in in_blocks {
+        let is_first = slots.is_empty();
         let ids = sids.iter().map(|sid| index.series()[sid as usize].id);
-        let mut own: Vec<u32> = ids.filter_map(|id| head.registry.slot_of(id)).collect();
-        own.sort_unstable();
-        slots |= own.into_iter().collect::<RoaringBitmap>();
+        slots.extend(ids.filter_map(|id| head.registry.slot_of(id)));
+        if !is_first {
+            slots.sort_unstable();
+            slots.dedup();
+        }
     }
-    show(&head, slots.iter().collect())
+    show(&head, slots)
 }
 
 /// Series that pass and have samples in the range, sorted by labels.

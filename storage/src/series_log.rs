@@ -15,7 +15,7 @@ use model::append::SeriesId;
 use crate::Error;
 use crate::record::groups;
 use crate::series::Registry;
-use crate::series_record::encode_series;
+use crate::series_record::{encode_series, pack};
 use crate::shared::{Shared, lock};
 
 /// The log's folder in the store's.
@@ -77,6 +77,7 @@ fn encode_from(registry: &Registry, slot: u32) -> (Vec<(u8, Vec<u8>)>, u32) {
         let part: Vec<(SeriesId, Labels)> = part.map(|known| (known.id, known.labels())).collect();
         let before = records.len();
         encode_series(part.iter().map(|(id, labels)| (*id, labels)), &mut records);
+        pack(&mut records[before..]);
         bytes += records[before..].iter().map(|record| record.1.len()).sum::<usize>();
         end += part.len() as u32;
     }

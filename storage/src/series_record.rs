@@ -4,7 +4,7 @@
 //! docs/format/store-journal.md says every byte.
 //!
 //! Series that come together share most of their labels, so a name or value that stands at the same
-//! place of the series before is one byte.
+//! place of the series before is one byte. In the series log a record is compressed on top of that.
 //!
 //! Not here: the records of samples (`record`), framing and checksums (journal).
 
@@ -16,10 +16,43 @@ use crate::encoding::varint::{Reader, put_i64, put_u64};
 /// New series with their numbers.
 pub const KIND_SERIES: u8 = 1;
 
+/// The same, compressed: the length of the plain record, then a frame of zstd.
+pub const KIND_SERIES_PACKED: u8 = 3;
+
 /// Series of one record at most.
 const RECORD_SERIES_MAX: usize = 4096;
 /// Bytes of one record, beyond which the next begins.
 const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// A record is never longer than this: one series may be longer than [`RECORD_BYTES_MAX`].
+const PLAIN_BYTES_MAX: usize = 64 << 20;
+
+/// Compresses the records that get smaller by it.
+pub fn pack(records: &mut [(u8, Vec<u8>)]) {
+    const LEVEL: i32 = 3;
+    for (kind, payload) in records {
+        let mut packed = Vec::new();
+        put_u64(&mut packed, payload.len() as u64);
+        // Without memory for a compressor the record stays as it is.
+        let Ok(frame) = zstd::bulk::compress(payload, LEVEL) else { continue };
+        packed.extend_from_slice(&frame);
+        if packed.len() < payload.len() {
+            (*kind, *payload) = (KIND_SERIES_PACKED, packed);
+        }
+    }
+}
+
+/// The plain record of one that [`pack`] made.
+pub fn unpack(payload: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new(payload);
+    let plain_bytes = usize::try_from(reader.u64()?).ok()?;
+    if plain_bytes > PLAIN_BYTES_MAX {
+        return None;
+    }
+    let frame = &payload[payload.len() - reader.left_bytes()..];
+    let plain = zstd::bulk::decompress(frame, plain_bytes).ok()?;
+    (plain.len() == plain_bytes).then_some(plain)
+}
 
 /// Appends records that introduce series.
 pub fn encode_series<'a>(
@@ -171,6 +204,29 @@ mod tests {
         check(&[]);
         check(&[(u64::MAX, &[("ä", "ö"), ("ü", "x")]), (0, &[("ä", "ö")]), (5, &[("b", "ö")])]);
         check(&[(7, &[]), (8, &[("a", "a")]), (9, &[]), (10, &[("a", "a")])]);
+    }
+
+    #[test]
+    fn packed_records_come_back() {
+        let labels = |i: u64| Labels::from_pairs([("__name__", "up"), ("i", &i.to_string())]);
+        let series: Vec<_> = (0..100).map(|i| (SeriesId(i), labels(i))).collect();
+        let mut records = Vec::new();
+        encode_series(series.iter().map(|(id, labels)| (*id, labels)), &mut records);
+        let plain = records[0].1.clone();
+        pack(&mut records);
+        let (kind, packed) = records.pop().unwrap();
+        assert_eq!(kind, KIND_SERIES_PACKED);
+        assert!(packed.len() < plain.len() / 2, "{} of {}", packed.len(), plain.len());
+        assert_eq!(unpack(&packed).as_deref(), Some(&plain[..]));
+        for end in 0..packed.len() {
+            assert_eq!(unpack(&packed[..end]), None, "cut at {end}");
+        }
+        let mut huge = vec![0xff; 9];
+        huge.extend_from_slice(&packed);
+        assert_eq!(unpack(&huge), None, "it asks for too much memory");
+        let mut few = vec![(KIND_SERIES, vec![1, 2, 3])];
+        pack(&mut few);
+        assert_eq!(few, [(KIND_SERIES, vec![1, 2, 3])], "nothing is gained");
     }
 
     #[test]

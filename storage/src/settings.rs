@@ -30,8 +30,9 @@ pub struct Settings {
     pub journal_bytes_max: u64,
     /// Memory for footers and indexes of blocks.
     pub cache_bytes_max: u64,
-    /// Space on the disk that is set aside once there are blocks, and given away when the disk is
-    /// full, so that a flush and the manifest still can be written; 0 for none.
+    /// Space on the disk that is set aside at most once there are blocks, and given away when the
+    /// disk is full, so that a flush and the manifest still can be written; 0 for none. It is half the
+    /// journal, and at least 256 KiB.
     pub reserve_bytes: u64,
     /// How far before the newest data (and the clock) a block may end and still be kept; 0: for ever.
     pub retention_ms: i64,
@@ -40,6 +41,9 @@ pub struct Settings {
     pub retention_bytes_max: u64,
     /// How long a deletion can be taken back before a merge carries it out.
     pub deletion_undo_ms: i64,
+    /// Whether a thread flushes, merges and drops what is too old. Off for who only reads: then nothing
+    /// but a new journal segment is written.
+    pub upkeep: bool,
     /// Makes block names differ between nodes; the same seed gives the same names.
     pub seed: u64,
 }
@@ -61,6 +65,7 @@ impl Default for Settings {
             retention_ms: 15 * DAY_MS,
             retention_bytes_max: 0,
             deletion_undo_ms: DAY_MS,
+            upkeep: true,
             seed: 0,
         }
     }

@@ -74,6 +74,8 @@ pub struct Counters {
     pub blocks_written: u64,
     /// Flushes that failed.
     pub flush_failures: u64,
+    /// Rounds of upkeep.
+    pub upkeeps: u64,
     /// Merges of blocks, rewritings for deletions included.
     pub compactions: u64,
     /// Bytes those wrote.

@@ -8,12 +8,16 @@
 //! retention its manifest. From then on the store is *short*: it takes no samples, which would eat
 //! that space at once, and does not merge blocks. It is short until the reserve could be made again.
 //!
-//! Invariants: nothing but the reserve is ever removed here. Whether space is short is asked without
-//! touching the disk.
+//! What the space is for is the next flush: its blocks are at most half the size of the journal they
+//! replace, but for journals of noise. So the reserve follows the journal, in steps, and is small while
+//! all samples are in blocks.
+//!
+//! Invariants: nothing but the reserve is ever removed here. A reserve that can't grow stays as it is.
+//! Whether space is short is asked without touching the disk.
 //!
 //! Not here: how long blocks are kept (retention).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::Error;
@@ -23,8 +27,12 @@ use crate::shared::{Shared, lock};
 
 /// The file in the store's folder.
 pub const RESERVE_FILE: &str = "reserve";
+/// A reserve in the making.
+const UNFINISHED_FILE: &str = "reserve.tmp";
 /// The noise is written in pieces of this size.
 const PIECE_BYTES: usize = 64 * 1024;
+/// The smallest reserve: a manifest, the records of new series, a block of little.
+const BYTES_MIN: u64 = 256 * 1024;
 
 /// What is known about the space on the disk.
 #[derive(Debug, Default)]
@@ -34,8 +42,8 @@ pub struct Space(Mutex<State>);
 struct State {
     /// Why no samples are taken.
     short: Option<String>,
-    /// Whether the reserve is on the disk.
-    is_held: bool,
+    /// The size that the reserve was to have last; 0: it was given away.
+    tried_bytes: u64,
     /// Whether a flush was tried since the disk became full.
     is_flushed: bool,
 }
@@ -114,43 +122,64 @@ pub fn recover(shared: &Shared) {
     tracing::info!("there is space again: samples are taken");
 }
 
-/// Makes the reserve if it is not there. The next try comes with the next flush.
+/// Makes the reserve if it is not there or has the wrong size. The next try comes with the next flush.
 pub fn keep(shared: &Shared) {
-    let held = lock(&shared.space.0).is_held;
-    if !held && let Err(error) = hold(shared) {
+    lock(&shared.space.0).tried_bytes = 0;
+    follow(shared);
+}
+
+/// Gives the reserve the size that the journal asks for, unless that was tried before.
+pub fn follow(shared: &Shared) {
+    let bytes = wanted_bytes(shared);
+    {
+        let mut state = lock(&shared.space.0);
+        if state.short.is_some() || std::mem::replace(&mut state.tried_bytes, bytes) == bytes {
+            return;
+        }
+    }
+    if let Err(error) = hold(shared) {
         tracing::warn!(error = %chain(&error), "can't set space aside for a full disk");
     }
+}
+
+/// Half the journal, rounded up to a power of two so that it is rarely written.
+fn wanted_bytes(shared: &Shared) -> u64 {
+    let bytes_max = shared.settings.reserve_bytes;
+    let half = shared.journal.size_bytes() / 2;
+    half.clamp(BYTES_MIN, bytes_max.max(BYTES_MIN)).next_power_of_two().min(bytes_max)
 }
 
 fn path(shared: &Shared) -> PathBuf {
     shared.dir.join(RESERVE_FILE)
 }
 
-/// Makes the reserve. What is half made is removed.
+/// Makes the reserve, beside the one that is there. What is half made is removed.
 fn hold(shared: &Shared) -> Result<(), Error> {
-    let (path, bytes) = (path(shared), shared.settings.reserve_bytes);
+    let (path, bytes) = (path(shared), wanted_bytes(shared));
     if bytes == 0 {
         return Ok(());
     }
     let there = shared.disk.open(&path).and_then(|file| file.size_bytes());
-    let made = match there {
+    match there {
         Ok(size_bytes) if size_bytes == bytes => Ok(()),
-        _ => write_noise(shared, &path, bytes),
-    };
-    match made {
-        Ok(()) => {
-            lock(&shared.space.0).is_held = true;
-            Ok(())
-        }
-        Err(error) => {
-            release(shared);
-            Err(at("write", &path)(error))
-        }
+        _ => replace(shared, &path, bytes).map_err(at("write", &path)),
     }
 }
 
+fn replace(shared: &Shared, path: &Path, bytes: u64) -> std::io::Result<()> {
+    let unfinished = shared.dir.join(UNFINISHED_FILE);
+    let made = write_noise(shared, &unfinished, bytes)
+        .and_then(|()| shared.disk.rename(&unfinished, path))
+        .and_then(|()| shared.disk.sync_dir(&shared.dir));
+    if made.is_err() {
+        // It may not be there.
+        let _ = shared.disk.remove_file(&unfinished);
+    }
+    made
+}
+
 /// Noise, because a file system that compresses would keep no space for zeros.
-fn write_noise(shared: &Shared, path: &std::path::Path, bytes: u64) -> std::io::Result<()> {
+fn write_noise(shared: &Shared, path: &Path, bytes: u64) -> std::io::Result<()> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut piece = Vec::with_capacity(PIECE_BYTES);
     while piece.len() < PIECE_BYTES {
@@ -166,13 +195,12 @@ fn write_noise(shared: &Shared, path: &std::path::Path, bytes: u64) -> std::io::
         file.append(&piece[..part as usize])?;
         left -= part;
     }
-    file.sync_data()?;
-    shared.disk.sync_dir(&shared.dir)
+    file.sync_data()
 }
 
 /// Gives the reserve's space away. `false` when there was none.
 fn release(shared: &Shared) -> bool {
-    lock(&shared.space.0).is_held = false;
+    lock(&shared.space.0).tried_bytes = 0;
     let path = path(shared);
     let removed = shared.disk.remove_file(&path);
     // Some file systems free the space with the folder's change.

@@ -86,6 +86,9 @@ pub struct Stats {
     pub flush_failures_count: u64,
     /// Blocks that serve, by how often their samples were merged.
     pub blocks_by_level: BTreeMap<u32, u64>,
+    /// Rounds of upkeep (what is too old goes, what is due is merged) since the start; the first one
+    /// comes right after the start, when there is nothing to do too.
+    pub upkeeps_count: u64,
     /// Merges of blocks since the start, rewritings for deletions included.
     pub compactions_count: u64,
     /// Bytes those wrote.

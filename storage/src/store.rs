@@ -36,7 +36,12 @@ use crate::space::{self, Space};
 use crate::{
     BlockStatus, Cardinality, DeletionId, Error, Scan, Settings, Stats, Tombstone, Undone,
 };
-use crate::{cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone};
+use crate::{
+    cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone, undelete,
+};
+use crate::{
+    cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone, undelete,
+};
 
 /// Lines of the figures that name who brought too many series.
 const CULPRITS_SHOWN_MAX: usize = 10;
@@ -110,7 +115,9 @@ impl Store {
         };
         let mut threads = lock(&self.threads);
         threads.push(start("store-commit", Box::new(move || committer.run()))?);
-        threads.push(start("store-flush", Box::new(move || run_flusher(&shared)))?);
+        if shared.settings.upkeep {
+            threads.push(start("store-flush", Box::new(move || run_flusher(&shared)))?);
+        }
         Ok(())
     }
 
@@ -272,6 +279,7 @@ impl Store {
         stats.refused = counters.refused.clone();
         stats.blocks_written_count = counters.blocks_written;
         stats.flush_failures_count = counters.flush_failures;
+        stats.upkeeps_count = counters.upkeeps;
         stats.compactions_count = counters.compactions;
         stats.compacted_bytes = counters.compacted_bytes;
         stats.compaction_failures_count = counters.compaction_failures;
@@ -304,6 +312,12 @@ impl Store {
         flush::flush(&self.shared, Reach::All)
     }
 
+    /// Writes what is in memory before an instant to blocks, as the store does by itself with ranges
+    /// that are over. Holds the thread until it is done.
+    pub fn flush_before(&self, before: TimestampMs) -> Result<(), Error> {
+        flush::flush(&self.shared, Reach::Closed { before_ms: before.0 })
+    }
+
     /// Makes a picture of the store in the folder `to`, which must not be there yet: a folder that
     /// opens as a store by itself. It holds everything that was acknowledged before this call; with
     /// `include_head` off, only what is in blocks. Appends go on meanwhile, flushes wait. Its files
@@ -329,9 +343,10 @@ impl Store {
         tombstone::delete(&self.shared, matchers, range)
     }
 
-    /// Takes a deletion back, as far as no merge has carried it out.
+    /// Takes a deletion back, as far as no merge has carried it out and no newer samples stand at the
+    /// same instants. Appends wait meanwhile.
     pub fn undelete(&self, id: DeletionId) -> Result<Undone, Error> {
-        tombstone::undelete(&self.shared, id)
+        undelete::undelete(&self.shared, id)
     }
 
     /// Deletions that are not carried out everywhere yet, in the order they were made.
@@ -397,8 +412,8 @@ fn run_flusher(shared: &Shared) {
     let _end = FlusherEnd(shared);
     if !shared.blocks().is_empty() {
         space::keep(shared);
-        compact::upkeep(shared);
     }
+    compact::upkeep(shared);
     loop {
         {
             let wakeup = lock(&shared.wakeup);
@@ -411,6 +426,9 @@ fn run_flusher(shared: &Shared) {
             wakeup.due = false;
         }
         space::recover(shared);
+        if !shared.blocks().is_empty() {
+            space::follow(shared);
+        }
         absent::retry(shared);
         if let Err(error) = forget::forget_gone(shared) {
             tracing::warn!(error = %chain(&error), "can't write the series log anew");

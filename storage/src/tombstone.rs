@@ -9,14 +9,18 @@
 //!
 //! Invariants: a tombstone is durable before the call returns. It names blocks of the manifest only.
 //!
-//! Not here: rewriting blocks (`compact`), which hooks readers call it from (`source`, `select`).
+//! Not here: taking one back (`undelete`), rewriting blocks (`compact`), which hooks readers call it from (`source`, `select`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use model::{MatchOp, Matcher, TimeRange, TimestampMs};
+use model::append::SeriesId;
+use model::{Labels, MatchOp, Matcher, TimeRange, TimestampMs};
 use roaring::RoaringBitmap;
 
 use crate::Error;
+use crate::beside::exemplars::Numbered;
+use crate::beside::table::exemplars;
 use crate::block::{Block, Columns};
 use crate::flush::{self, Reach};
 use crate::index::BlockIndex;
@@ -42,14 +46,22 @@ pub struct Tombstone {
     pub is_partly_done: bool,
 }
 
+impl Tombstone {
+    /// Whether it hides what series of these labels have at an instant.
+    pub(crate) fn hides(&self, labels: &Labels, at: TimestampMs) -> bool {
+        self.range.contains(at) && self.matchers.iter().all(|own| own.matches_labels(labels))
+    }
+}
+
 /// What became of a deletion that was taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undone {
     /// All its samples show again.
     Whole,
-    /// Some of its samples show again; a merge has left out the others.
+    /// Some of its samples show again; a merge has left out the others, or newer samples stand in
+    /// their places.
     Partly,
-    /// There is no such deletion, or a merge has carried it out.
+    /// There is no such deletion, or a merge has carried it out, or newer samples stand in its place.
     Nothing,
 }
 
@@ -153,13 +165,21 @@ pub fn delete(
     flush::flush(shared, Reach::All)?;
     let mut flushing = lock(&shared.flushing);
     let mut block_ids = Vec::new();
-    for block in shared.blocks().iter().filter(|block| block.range().overlaps(range)) {
+    let passes = |id| {
+        let head = shared.head();
+        let labels = head.registry.slot_of(id).map(|slot| head.registry.labels(slot));
+        labels.is_some_and(|labels| matchers.iter().all(|own| own.matches_labels(&labels)))
+    };
+    for block in shared.blocks().iter() {
         // A block that can't be read now may be read again later: the deletion holds there too.
-        let has_some = match block.index() {
+        let has_series = || match block.index() {
             Ok(index) => !index.index().select(matchers).is_empty(),
             Err(_) => true,
         };
-        if has_some {
+        let is_named = |one: &Numbered| range.contains(one.exemplar.at) && passes(one.id);
+        if block.range().overlaps(range) && has_series()
+            || exemplars(block, &mut Vec::new()).iter().any(is_named)
+        {
             block_ids.push(block.meta().block_id.clone());
         }
     }
@@ -187,27 +207,13 @@ pub fn delete(
     let id = DeletionId(manifest.deletions_created);
     shared.change_blocks(|blocks| show(&manifest, blocks));
     flushing.manifest = manifest;
-    let mut head = shared.head_mut();
-    let head = &mut *head;
-    let passes = |id| {
-        let labels = head.registry.slot_of(id).map(|slot| head.registry.labels(slot));
-        labels.is_some_and(|labels| matchers.iter().all(|own| own.matches_labels(&labels)))
+    let gone: HashSet<SeriesId> = {
+        let ids: Vec<SeriesId> = shared.head().beside.exemplars.series().collect();
+        ids.into_iter().filter(|id| passes(*id)).collect()
     };
-    head.beside.exemplars.forget(|id, at| range.contains(at) && passes(id));
+    let mut head = shared.head_mut();
+    head.beside.exemplars.forget(|id, at| range.contains(at) && gone.contains(&id));
     Ok(Some(id))
-}
-
-/// Takes a deletion back, as far as no merge has carried it out.
-pub fn undelete(shared: &Shared, id: DeletionId) -> Result<Undone, Error> {
-    let mut flushing = lock(&shared.flushing);
-    let mut manifest = flushing.manifest.clone();
-    let found = manifest.tombstones.iter().position(|entry| entry.id == id.0);
-    let Some(index) = found else { return Ok(Undone::Nothing) };
-    let entry = manifest.tombstones.remove(index);
-    manifest.write(&shared.disk, &shared.dir)?;
-    shared.change_blocks(|blocks| show(&manifest, blocks));
-    flushing.manifest = manifest;
-    Ok(if entry.is_partly_done { Undone::Partly } else { Undone::Whole })
 }
 
 /// All deletions that are not carried out everywhere, in the order they were made.

@@ -16,28 +16,33 @@ pub struct Question<'a> {
     pub step_s: i64,
 }
 
-/// The median milliseconds until the body of an answer was read; NaN when the server refuses.
-pub async fn median_ms(url: &str, question: &Question<'_>, rounds: usize) -> f64 {
-    let client = http::client();
-    let path = if question.step_s == 0 { "query" } else { "query_range" };
-    let form = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("query", question.query)
-        .append_pair("step", &question.step_s.max(1).to_string())
-        .append_pair("time", &question.end_s.to_string())
-        .append_pair("start", &question.start_s.to_string())
-        .append_pair("end", &question.end_s.to_string())
-        .append_pair("nocache", "1")
-        .finish();
-    let mut times_ms = Vec::new();
-    for _ in 0..rounds {
-        let started = Instant::now();
-        let answer = client
+impl Question<'_> {
+    /// The question as a request to a server.
+    pub fn request(&self, client: &reqwest::Client, url: &str) -> reqwest::RequestBuilder {
+        let path = if self.step_s == 0 { "query" } else { "query_range" };
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("query", self.query)
+            .append_pair("step", &self.step_s.max(1).to_string())
+            .append_pair("time", &self.end_s.to_string())
+            .append_pair("start", &self.start_s.to_string())
+            .append_pair("end", &self.end_s.to_string())
+            .append_pair("nocache", "1")
+            .finish();
+        client
             .post(format!("{url}/api/v1/{path}"))
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(form.clone())
-            .send()
-            .await
-            .expect("an answer");
+            .body(form)
+    }
+}
+
+/// The median milliseconds until the body of an answer was read; NaN when the server refuses.
+pub async fn median_ms(url: &str, question: &Question<'_>, rounds: usize) -> f64 {
+    let client = http::patient_client();
+    let mut times_ms = Vec::new();
+    for _ in 0..rounds {
+        let request = question.request(&client, url);
+        let started = Instant::now();
+        let answer = request.send().await.expect("an answer");
         let status = answer.status();
         answer.bytes().await.expect("a body");
         times_ms.push(started.elapsed().as_secs_f64() * 1000.0);

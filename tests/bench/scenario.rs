@@ -20,6 +20,8 @@ mod latency;
 mod scrape;
 /// Prometheus' own range-query benchmark.
 mod range;
+/// Answers of a million points.
+mod answer;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +33,12 @@ pub enum Scenario {
     Latency,
     Scrape,
     Range,
+    Answer,
 }
 
 impl Scenario {
     /// All, in the order of the table.
-    pub const ALL: [Scenario; 7] = [
+    pub const ALL: [Scenario; 8] = [
         Scenario::Ingest,
         Scenario::Million,
         Scenario::Churn,
@@ -43,6 +46,7 @@ impl Scenario {
         Scenario::Latency,
         Scenario::Scrape,
         Scenario::Range,
+        Scenario::Answer,
     ];
 
     /// Its name on the command line.
@@ -55,6 +59,7 @@ impl Scenario {
             Scenario::Latency => "latency",
             Scenario::Scrape => "scrape",
             Scenario::Range => "range",
+            Scenario::Answer => "answer",
         }
     }
 
@@ -68,6 +73,7 @@ impl Scenario {
             Scenario::Latency => latency::ABOUT.to_owned(),
             Scenario::Scrape => scrape::ABOUT.to_owned(),
             Scenario::Range => range::ABOUT.to_owned(),
+            Scenario::Answer => answer::SHAPE.about(),
         }
     }
 
@@ -81,6 +87,7 @@ impl Scenario {
             Scenario::Latency => latency::run(kind, folder, column).await,
             Scenario::Scrape => scrape::run(kind, folder, column).await,
             Scenario::Range => range::run(kind, folder, column).await,
+            Scenario::Answer => answer::run(kind, folder, column).await,
         }
     }
 }

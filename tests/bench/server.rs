@@ -131,6 +131,12 @@ impl Running {
         self.memory_mib("VmHWM:")
     }
 
+    /// Forgets the most memory it ever had: from now on it is the most since now.
+    pub fn forget_peak(&self) {
+        // Only the owner of the process may; without it the peak is that of the whole run.
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.process.id()), "5");
+    }
+
     /// The memory it has now, in MiB.
     pub fn resident_mib(&self) -> f64 {
         self.memory_mib("VmRSS:")

@@ -105,7 +105,7 @@ async fn start_proxy(target: String) -> u16 {
 }
 
 /// Series → points as (time, value). Order of series is not part of an answer.
-fn series(answer: &Value) -> BTreeMap<String, Vec<(f64, f64)>> {
+pub fn series(answer: &Value) -> BTreeMap<String, Vec<(f64, f64)>> {
     let result = answer["data"]["result"].as_array().expect("result");
     let point = |point: &Value| {
         let value: f64 = point[1].as_str().expect("text").parse().expect("number");
@@ -154,7 +154,7 @@ async fn generated(prometheus: &str, belfry: &Appliance, (start, end): (&str, &s
     telling
 }
 
-fn check_same(query: &str, theirs: &Value, ours: &Value) {
+pub fn check_same(query: &str, theirs: &Value, ours: &Value) {
     assert_eq!(theirs["status"], "success", "Prometheus: {query}: {theirs}");
     assert_eq!(ours["status"], "success", "Belfry: {query}: {ours}");
     assert_eq!(theirs["data"]["resultType"], ours["data"]["resultType"], "{query}");

@@ -20,11 +20,19 @@ mod compare;
 mod crash;
 /// PostgreSQL, Redis, HAProxy → alarm → mail and webhook, firing, then resolved.
 mod end_to_end;
+/// Files for Grafana, and that none of their panels asks for what is not there.
+mod grafana;
+/// A Prometheus data directory and OpenMetrics text, imported: the same answers.
+mod import;
 /// Queries that ask for too much: refused, killed, and no alarm waits for them.
 mod limits;
 /// The page in a real browser.
 mod page;
 /// A real Prometheus pushes to Belfry.
 mod push;
+/// `belfry query`, `check` and `promql` beside Debian's promtool.
+mod query_command;
 /// A secret in every place that may hold one, and none of them shown.
 mod secrets;
+/// SQL by HTTP and on the Postgres wire; what queries cost.
+mod sql;

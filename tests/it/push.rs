@@ -8,7 +8,7 @@ use tests::appliance::Appliance;
 use tests::process::eventually;
 use tests::{http, servers};
 
-const PROTOBUF: &str = "application/vnd.google.protobuf; \
+pub const PROTOBUF: &str = "application/vnd.google.protobuf; \
                         proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
@@ -28,7 +28,7 @@ fn double(number: u8, value: f64) -> Vec<u8> {
 }
 
 /// A page of one counter with an exemplar and one native histogram, as client libraries write it.
-fn page() -> Vec<u8> {
+pub fn page() -> Vec<u8> {
     let label = field(1, &[field(1, b"trace_id"), field(2, b"abc")].concat());
     let exemplar = field(2, &[label, double(2, 1.0)].concat());
     let counter = field(4, &field(3, &[double(1, 42.0), exemplar].concat()));

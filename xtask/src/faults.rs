@@ -10,7 +10,14 @@ use crate::{command, conformance, tree};
 /// A planted bug must be noticed within this time.
 const NOTICED_WITHIN: Duration = Duration::from_secs(60);
 /// Bugs, and whether their switch is compiled in.
-const PLANTS: [(&str, bool); 3] = [("sync", false), ("sync_dir", false), ("checksum", true)];
+const PLANTS: [(&str, bool); 6] = [
+    ("sync", false),
+    ("sync_dir", false),
+    ("checksum", true),
+    ("block", true),
+    ("index", true),
+    ("manifest", true),
+];
 
 /// Kills, power cuts and flipped bits until the time or the number is reached; with the word
 /// `reference`, questions to the query engine and its naive reference.

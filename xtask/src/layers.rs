@@ -8,11 +8,12 @@ use serde_json::Value;
 use crate::tree;
 
 /// The rooms in flow order, each with the rooms it may use.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("journal", &["model"]),
     ("collector", &["model", "journal"]),
     ("exporters", &["model"]),
+    ("import", &["model", "journal", "collector"]),
     ("storage", &["model", "journal"]),
     ("backup", &["model", "journal", "storage"]),
     ("promql", &["model"]),

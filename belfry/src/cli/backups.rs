@@ -23,7 +23,8 @@ use model::clock::SystemClock;
 use model::http_door::{HttpDoor, HttpRequest, HttpTls};
 use serde::Serialize;
 
-use super::{VERSION, environment, fail, load_file, say};
+use super::output::bytes as bytes_text;
+use super::{VERSION, block_on, environment, fail, load_file, say};
 use crate::config::Config;
 use crate::data_folder;
 use crate::snapshots::SNAPSHOTS_FOLDER;
@@ -157,18 +158,6 @@ pub fn restore(arguments: RestoreArguments) -> ExitCode {
     block_on(restore_one(arguments))
 }
 
-/// Runs a command until it ends or is interrupted.
-fn block_on(command: impl Future<Output = Result<ExitCode, String>>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("start the runtime: {error}")),
-    };
-    match runtime.block_on(command) {
-        Ok(code) => code,
-        Err(message) => fail(&message),
-    }
-}
-
 async fn make_one(make: Make) -> Result<ExitCode, String> {
     let config = load_file(make.common.config.as_deref())?;
     let data = data_folder::find(make.data.as_deref().unwrap_or(&config.data))?;
@@ -273,7 +262,7 @@ async fn snapshot_of(server: &str, http: &HttpClient, data: &Path) -> Result<Pat
 }
 
 /// An address to dial for one to listen on.
-fn reachable(listen: &str) -> String {
+pub fn reachable(listen: &str) -> String {
     match listen.rsplit_once(':') {
         Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
         Some(("[::]", port)) => format!("[::1]:{port}"),
@@ -438,14 +427,4 @@ impl Teller {
             self.what
         ));
     }
-}
-
-fn bytes_text(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (bytes as f64, 0);
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }

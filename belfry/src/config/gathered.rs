@@ -62,6 +62,8 @@ pub struct Gathered<'e> {
     pub warnings: Vec<String>,
     problems: Vec<Problem>,
     rule_files: HashSet<PathBuf>,
+    /// Whether files that files name are read.
+    follows: bool,
 }
 
 impl<'e> Gathered<'e> {
@@ -77,7 +79,18 @@ impl<'e> Gathered<'e> {
             warnings: Vec::new(),
             problems: Vec::new(),
             rule_files: HashSet::new(),
+            follows: true,
         }
+    }
+
+    /// The same for one file, whatever it names.
+    pub fn alone(environment: Environment<'e>) -> Gathered<'e> {
+        Gathered { follows: false, ..Gathered::new(environment) }
+    }
+
+    /// Whether files that files name are read.
+    pub fn follows(&self) -> bool {
+        self.follows
     }
 
     /// The tree of a file; `None` when it has none, which is a mistake then.
@@ -116,7 +129,9 @@ impl<'e> Gathered<'e> {
                 self.warnings.push(format!("{name}: {key} has no effect: {advice}"));
             }
         }
-        for pattern in fields.texts("scrape_config_files").unwrap_or_default() {
+        let mut patterns = fields.texts("scrape_config_files").unwrap_or_default();
+        patterns.retain(|_| self.follows);
+        for pattern in patterns {
             match files::matching_files(folder, &pattern) {
                 Ok(found) => found.iter().for_each(|file| self.scrape_configs(file)),
                 Err(message) => fields.problem("scrape_config_files", message),
@@ -173,20 +188,27 @@ impl<'e> Gathered<'e> {
 
     /// Reads the rule files of a pattern. A file that two patterns name is read once.
     pub fn rule_files(&mut self, folder: &Path, pattern: &str, complain: impl Fn(String)) {
+        if !self.follows {
+            return;
+        }
         let found = match files::matching_files(folder, pattern) {
             Ok(found) => found,
             Err(message) => return complain(message),
         };
         for file in found {
             let same = file.canonicalize().unwrap_or_else(|_| file.clone());
-            if !self.rule_files.insert(same) {
-                continue;
+            if self.rule_files.insert(same) {
+                self.rule_file(&file);
             }
-            let name = file.display().to_string();
-            match files::read_text(&file) {
-                Ok(text) => self.add_groups(rules::config::parse(&text, &name)),
-                Err(message) => self.problems.push(whole_file(&name, message)),
-            }
+        }
+    }
+
+    /// Reads one rule file.
+    pub fn rule_file(&mut self, file: &Path) {
+        let name = file.display().to_string();
+        match files::read_text(file) {
+            Ok(text) => self.add_groups(rules::config::parse(&text, &name)),
+            Err(message) => self.problems.push(whole_file(&name, message)),
         }
     }
 

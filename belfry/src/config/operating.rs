@@ -1,4 +1,4 @@
-//! The sections `web` and `backup` of belfry.yml: what operators may do to the whole.
+//! The sections `web`, `backup` and `sql` of belfry.yml: what operators may do to the whole.
 //!
 //! Place in the flow: belfry.yml → **here** → [`super::Config`].
 //!
@@ -40,6 +40,51 @@ pub struct Backup {
     pub s3: S3Settings,
     /// Where the key stands.
     pub secret_access_key_file: Option<PathBuf>,
+}
+
+/// The doors for SQL beside the API's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sql {
+    /// Where the Postgres wire listens; it is off without.
+    pub postgres_listen: Option<String>,
+    /// Most connections at once.
+    pub postgres_connections_max: usize,
+}
+
+impl Default for Sql {
+    fn default() -> Sql {
+        let connections_max = sql::wire::Settings::default().connections_max;
+        Sql { postgres_listen: None, postgres_connections_max: connections_max }
+    }
+}
+
+pub(super) fn read_sql(fields: &mut Fields<'_>) -> Sql {
+    let mut own = Sql::default();
+    let Some(mut section) = fields.fields("sql") else { return own };
+    if let Some(mut postgres) = section.fields("postgres") {
+        if let Some(text) = postgres.text("listen") {
+            match super::listen_address(&text) {
+                Ok(address) => own.postgres_listen = Some(address),
+                Err(problem) => postgres.problem("listen", problem),
+            }
+        }
+        if let Some(connections) = postgres.unsigned("connections_max") {
+            own.postgres_connections_max = usize::try_from(connections).unwrap_or(usize::MAX);
+            if !(1..=10_000).contains(&connections) {
+                postgres.problem("connections_max", "must be between 1 and 10000");
+            }
+        }
+        postgres.finish();
+    }
+    section.finish();
+    own
+}
+
+/// Whether an address to listen on can be reached from this machine alone.
+pub(super) fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|own| own.is_loopback())
 }
 
 pub(super) fn read_web(fields: &mut Fields<'_>, folder: &Path, more: &mut Vec<Problem>) -> Web {

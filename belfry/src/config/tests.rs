@@ -33,7 +33,9 @@ impl Folder {
     }
 
     fn check(&self, name: &str) -> Result<String, Vec<String>> {
-        check_file(&self.file(name), &|_| None).map_err(|list| self.lines(&list))
+        check_file(&self.file(name), &|_| None, Depth::Whole)
+            .map(|checked| checked.summary())
+            .map_err(|list| self.lines(&list))
     }
 }
 
@@ -102,6 +104,28 @@ fn every_mistake_of_every_file_once() {
         assert_eq!(found, 1, "{expected} in {lines:#?}");
     }
     assert_eq!(lines.iter().filter(|line| line.starts_with("a.yml:")).count(), 1, "{lines:#?}");
+}
+
+#[test]
+fn where_the_web_server_stands() {
+    for (text, expected) in [
+        ("", ("", "http://127.0.0.1:9090")),
+        ("external_url: https://b.example/belfry/\n", ("/belfry", "https://b.example/belfry")),
+        ("external_url: https://b.example\n", ("", "https://b.example")),
+        (
+            "external_url: https://b.example/belfry\nweb: {route_prefix: /}\n",
+            ("", "https://b.example/belfry"),
+        ),
+        ("web: {route_prefix: a/b/}\n", ("/a/b", "http://127.0.0.1:9090/a/b")),
+    ] {
+        let config = Folder::new(&[("belfry.yml", text)]).load().expect("no mistakes");
+        let place = crate::wiring::web_place(&config, None);
+        let own = (place.route_prefix.as_str(), place.external_url.as_str());
+        assert_eq!(own, expected, "{text}");
+    }
+    let wrong = Folder::new(&[("belfry.yml", "web: {route_prefix: 'a b'}\n")]).load();
+    let lines = wrong.expect_err("a mistake");
+    assert!(lines[0].starts_with("belfry.yml:1: web.route_prefix: needs a path"), "{lines:?}");
 }
 
 #[test]
@@ -227,4 +251,28 @@ fn limits_of_series() {
     assert!(problems[0].contains("store.limits"), "{problems:?}");
     let store = Folder::new(&[("belfry.yml", "listen: ':9'\n")]).load().expect("loads").store;
     assert_eq!((store.series_per_job_max, store.series_per_target_max), (0, 0));
+}
+
+#[test]
+fn sql_and_the_query_log() {
+    let folder = Folder::new(&[(
+        "belfry.yml",
+        "sql: {postgres: {listen: '127.0.0.1:5433', connections_max: 7}}\n\
+         query: {log_file: q.log, slow_threshold: 2s}\n",
+    )]);
+    let config = folder.load().expect("good");
+    assert_eq!(config.sql.postgres_listen.as_deref(), Some("127.0.0.1:5433"));
+    assert_eq!(config.sql.postgres_connections_max, 7);
+    assert_eq!(config.query_log.file, Some(folder.file("q.log")));
+    assert_eq!(config.query_log.slow_ms, 2000);
+    for (text, expected) in [
+        ("sql: {postgres: {listen: ':5433'}}\n", "everybody on the network"),
+        ("sql: {postgres: {listen: '10.0.0.1:5433'}}\n", "everybody on the network"),
+        ("sql: {postgres: {listen: '5433'}}\n", "host:port"),
+        ("sql: {postgres: {connections_max: 0}}\n", "between 1 and 10000"),
+        ("sql: {mysql: {}}\n", "mysql"),
+    ] {
+        let problems = Folder::new(&[("belfry.yml", text)]).load().expect_err(text).join("\n");
+        assert!(problems.contains(expected), "{text}: {problems}");
+    }
 }

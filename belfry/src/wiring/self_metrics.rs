@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::exporter::{Family, MetricKind};
+use query::cost::{Cost, Costs};
 
 use super::Rooms;
 use crate::cli::VERSION;
@@ -20,6 +21,17 @@ pub fn add(rooms: &Rooms) {
     }));
     if let Some(store) = rooms.store.as_ref().map(Arc::clone) {
         rooms.metrics.add(Box::new(move || store_families(&store.stats())));
+    }
+    if rooms.engine.is_some() {
+        let (costs, log) = (Arc::clone(&rooms.costs), rooms.query_log.clone());
+        rooms.metrics.add(Box::new(move || {
+            let mut families = cost_families(&costs);
+            families.extend(log.as_ref().map(|log| {
+                let help = "Lines of the query log that were lost because the disk was too slow.";
+                counter("belfry_query_log_lines_lost_total", help, log.lost())
+            }));
+            families
+        }));
     }
     if let Some(collector) = rooms.collector.as_ref().map(Arc::clone) {
         rooms.metrics.add(Box::new(move || collector_families(&collector.stats())));
@@ -91,6 +103,33 @@ pub fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
         ));
     }
     families
+}
+
+/// What panels of dashboards have cost; their number is bounded.
+fn cost_families(costs: &Costs) -> Vec<Family> {
+    let all = costs.all();
+    let family = |name: &str, help: &str, value: fn(&Cost) -> f64| {
+        let mut family = Family::new(name, MetricKind::Counter, help);
+        for (panel, cost) in &all {
+            let labels = [("dashboard_uid", panel.dashboard.as_str()), ("panel_id", &panel.panel)];
+            family.sample(&labels, value(cost));
+        }
+        family
+    };
+    vec![
+        family("belfry_panel_queries_total", "Queries of dashboard panels.", |own| {
+            own.queries as f64
+        }),
+        family("belfry_panel_query_failures_total", "Those that failed.", |own| {
+            own.failures as f64
+        }),
+        family("belfry_panel_samples_total", "Samples that went into their answers.", |own| {
+            own.samples as f64
+        }),
+        family("belfry_panel_seconds_total", "Seconds that they were evaluated for.", |own| {
+            own.seconds
+        }),
+    ]
 }
 
 fn store_families(stats: &storage::Stats) -> Vec<Family> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use model::TimestampMs;
 use query::{Answer, Engine, QueryOptions, Value};
 
 use crate::api::envelope::{ApiError, JSON, capped};
@@ -22,7 +23,8 @@ fn engine(parts: &Parts) -> Result<Arc<Engine>, ApiError> {
     parts.engine.clone().ok_or_else(|| ApiError::not_here("query"))
 }
 
-fn options(params: &Params) -> Result<QueryOptions, ApiError> {
+/// What a request asks for beyond the query.
+pub fn options(params: &Params) -> Result<QueryOptions, ApiError> {
     // Looked at before the query runs, so that a wrong one costs nothing.
     params.limit()?;
     let timeout = params.duration_ms("timeout")?.map(|ms| {
@@ -33,6 +35,7 @@ fn options(params: &Params) -> Result<QueryOptions, ApiError> {
         timeout_ms: timeout.transpose()?,
         lookback_ms: params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0),
         origin: params.origin().to_owned(),
+        user: params.identity().name().to_owned(),
         scope: params.scope().matchers(),
         ..QueryOptions::default()
     })
@@ -47,9 +50,8 @@ pub async fn instant(State(parts): State<Parts>, params: Params) -> Result<Respo
     respond(answer, &params)
 }
 
-/// A range of steps.
-pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Response, ApiError> {
-    let engine = engine(&parts)?;
+/// The start, the end and the step in milliseconds of a range.
+pub fn range_of(params: &Params) -> Result<(TimestampMs, TimestampMs, i64), ApiError> {
     let start = params.time("start")?;
     let end = params.time("end")?;
     let step_ms = params.duration_ms("step")?;
@@ -72,6 +74,13 @@ pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Respons
              query resolution (?step=XX)",
         ));
     }
+    Ok((start, end, step_ms))
+}
+
+/// A range of steps.
+pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Response, ApiError> {
+    let engine = engine(&parts)?;
+    let (start, end, step_ms) = range_of(&params)?;
     let text = params.required("query")?;
     let answer = engine.range(text, start, end, step_ms, &options(&params)?).await?;
     respond(answer, &params)

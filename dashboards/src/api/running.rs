@@ -39,9 +39,11 @@ pub async fn kill(
 
 fn entry(running: &Running) -> Value {
     let (start, end, step_ms) = running.range;
+    let panel = query::cost::Panel::of(&running.origin).unwrap_or_default();
     json!({
         "id": running.id,
         "query": running.text,
+        "language": running.language.as_str(),
         "start": start.0 as f64 / 1000.0,
         "end": end.0 as f64 / 1000.0,
         "step": step_ms as f64 / 1000.0,
@@ -50,6 +52,9 @@ fn entry(running: &Running) -> Value {
             Priority::Interactive => "interactive",
         },
         "origin": running.origin,
+        "user": running.user,
+        "dashboardUid": panel.dashboard,
+        "panelId": panel.panel,
         "state": if running.is_evaluated { "running" } else { "waiting" },
         "elapsedSeconds": running.elapsed_us as f64 / 1e6,
         "peakSamples": running.samples_peak,

@@ -12,6 +12,8 @@ pub fn named_shapes() -> Vec<(&'static str, Shape)> {
     vec![
         ("Error", error()),
         ("Labels", map(text())),
+        ("ExplainNode", explained_node()),
+        ("TextPoint", tuple([schema(number()), schema(text())])),
         ("Point", tuple([schema(number()), schema(value())])),
         ("HistogramPoint", tuple([schema(number()), schema(histogram())])),
         ("VectorSample", vector_sample()),
@@ -82,7 +84,8 @@ pub fn query() -> Shape {
     let result = either([
         list(named("VectorSample")),
         list(named("MatrixSeries")),
-        tuple([schema(number()), schema(text())]),
+        // Under a name: some readers of such documents stumble over it in place.
+        named("TextPoint"),
     ]);
     object(&[
         ("resultType", choice(&["matrix", "vector", "scalar", "string"])),
@@ -389,6 +392,46 @@ pub fn tombstones() -> Shape {
 /// `/admin/tsdb/undelete`.
 pub fn undone() -> Shape {
     object(&[("undone", choice(&["whole", "partly"]))])
+}
+
+/// `/explain`.
+pub fn explained() -> Shape {
+    let timings = object(&[
+        ("queueSeconds", number()),
+        ("prepareSeconds", number()),
+        ("evalSeconds", number()),
+    ]);
+    object(&[
+        ("timings", timings),
+        ("series", whole()),
+        ("samples", whole()),
+        ("peakSamples", whole()),
+        ("peakBytes", whole()),
+        ("warnings", list(text())),
+        ("tree?", named("ExplainNode")),
+        ("text?", text()),
+    ])
+}
+
+/// A node of the tree that `/explain` answers.
+fn explained_node() -> Shape {
+    object(&[
+        ("kind", text()),
+        ("text", text()),
+        ("start", whole()),
+        ("end", whole()),
+        ("fused", boolean()),
+        ("series", whole()),
+        ("samples", whole()),
+        ("bytes", whole()),
+        ("blocksRead", whole()),
+        ("blocksPruned", whole()),
+        ("pagesRead", whole()),
+        ("pagesPruned", whole()),
+        ("bytesRead", whole()),
+        ("seconds", number()),
+        ("children", list(named("ExplainNode"))),
+    ])
 }
 
 /// `/sql`.

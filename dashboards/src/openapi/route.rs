@@ -99,7 +99,7 @@ pub enum Body {
     /// Nothing. POST and PUT take the parameters as a form too.
     Nothing,
     /// JSON of this shape.
-    Json(Shape),
+    Json(Box<Shape>),
     /// Bytes of one of these content types.
     Bytes(&'static [&'static str]),
 }
@@ -135,6 +135,8 @@ pub struct Route {
     pub body: Body,
     /// What it gives when all is well.
     pub answer: Answer,
+    /// Content types that the answer may have instead of JSON, when they are asked for.
+    pub or_bytes: &'static [&'static str],
     /// Further good answers: code, and what they mean.
     pub also: Vec<(u16, &'static str)>,
     /// Longest body.
@@ -163,6 +165,7 @@ impl Route {
             parameters: Vec::new(),
             body: Body::Nothing,
             answer: Answer::Nothing,
+            or_bytes: &[],
             also: Vec::new(),
             body_bytes_max: BODY_BYTES_MAX,
             is_early: false,
@@ -183,6 +186,12 @@ impl Route {
             self.handler = self.handler.merge(on(all, handler));
             self.verbs.extend(verbs);
         }
+        self
+    }
+
+    /// Answered in other content types too.
+    pub fn or_bytes(mut self, kinds: &'static [&'static str]) -> Route {
+        self.or_bytes = kinds;
         self
     }
 

@@ -11,7 +11,7 @@ use super::parameter::{
 use super::route::{Access, Answer, BODY_BYTES_MAX, Body, Route, Verb};
 use super::serve;
 use crate::api::{
-    admin, alertmanager, beside, federate, import, language, notifications, pools, query,
+    admin, alertmanager, beside, explain, federate, import, language, notifications, pools, query,
     remote_read, rules, running, search, series, sql, status, targets, write,
 };
 use crate::{lifecycle, ui};
@@ -81,12 +81,24 @@ fn queries() -> Vec<Route> {
             .on(&[Verb::Post], running::kill)
             .takes([Parameter::path("id", Kind::Text, "Its number, from /api/v1/queries.")])
             .data(data::killed()),
+        read("/api/v1/explain", "explain", "What each part of a query costs")
+            .get_post(explain::explain)
+            .narrowed()
+            .takes([QUERY, TIME, START, END, Parameter { is_required: false, ..STEP }])
+            .takes([TIMEOUT, LOOKBACK])
+            .data(data::explained()),
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)
-            .takes([Parameter::new("query", Kind::Text, "The statement.")
-                .required()
-                .like("select 1")])
-            .data(data::sql()),
+            .takes([
+                Parameter::new("query", Kind::Text, "The statement; q is the same.")
+                    .required()
+                    .like("select 1"),
+                Parameter::new("format", Kind::Choice(&["json", "csv", "arrow"]), "Of the answer."),
+                LIMIT,
+                TIMEOUT,
+            ])
+            .data(data::sql())
+            .or_bytes(&["text/csv", "application/vnd.apache.arrow.stream"]),
     ]
 }
 
@@ -373,7 +385,7 @@ fn alerts() -> Vec<Route> {
         Route::new(Access::Write, "/api/v2/alerts", "postAlerts", "Takes alerts")
             .on(&[Verb::Post], alertmanager::post_alerts)
             .narrowed()
-            .body(Body::Json(data::postable_alerts()), BODY_BYTES_MAX)
+            .body(Body::Json(Box::new(data::postable_alerts())), BODY_BYTES_MAX)
             .also(200, "durable"),
         read("/api/v2/alerts/groups", "alertGroups", "Alerts by group")
             .get(alertmanager::groups)

@@ -7,12 +7,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ledger::content;
-use super::story::{DIR, End, Story};
+use storage::Settings;
+
+use super::held::content;
+use super::story::{DIR, End, Story, settings};
 use crate::random::Random;
 
 /// Steps before the bit turns.
 const STEPS: u64 = 40;
+/// A flush makes some blocks, not many: each of them costs time.
+const BLOCK_RANGE_MS: i64 = 4 * 3_600_000;
 /// What one flipped bit may cost.
 pub const LOST_BYTES_MAX: u64 = 64 * 1024;
 /// Instant and value.
@@ -35,10 +39,18 @@ pub enum Kind {
     Series,
     /// A block's index.
     Index,
+    /// A block's native histograms.
+    Histograms,
+    /// A block's start timestamps.
+    Starts,
+    /// A block's exemplars.
+    Exemplars,
+    /// What is known of families.
+    Families,
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 7] = [
+pub const KINDS: [Kind; 11] = [
     Kind::Journal,
     Kind::SeriesLog,
     Kind::Manifest,
@@ -46,10 +58,17 @@ pub const KINDS: [Kind; 7] = [
     Kind::Samples,
     Kind::Series,
     Kind::Index,
+    Kind::Histograms,
+    Kind::Starts,
+    Kind::Exemplars,
+    Kind::Families,
 ];
 
 impl Kind {
     fn is(self, path: &Path) -> bool {
+        if !path.starts_with(DIR) {
+            return false;
+        }
         let in_folder = |folder: &str| path.starts_with(Path::new(DIR).join(folder));
         match self {
             Kind::Journal => in_folder("journal"),
@@ -59,6 +78,10 @@ impl Kind {
             Kind::Samples => path.ends_with("samples.parquet"),
             Kind::Series => path.ends_with("series.parquet"),
             Kind::Index => path.ends_with("index"),
+            Kind::Histograms => path.ends_with("histograms.parquet"),
+            Kind::Starts => path.ends_with("starts.parquet"),
+            Kind::Exemplars => path.ends_with("exemplars.parquet"),
+            Kind::Families => path.ends_with("metadata"),
         }
     }
 }
@@ -75,7 +98,8 @@ pub struct Cost {
 /// One story, one flipped bit in a file of a kind. `reseal` makes the file's checksums right again: the
 /// planted bug of a reader that does not look at them.
 pub fn one_flip(seed: u64, kind: Kind, reseal: Option<fn(&mut [u8])>) -> Result<Cost, String> {
-    let mut story = Story::new(seed);
+    let mut story =
+        Story::with_settings(seed, Settings { block_range_ms: BLOCK_RANGE_MS, ..settings() });
     let mut store = None;
     for step in 0..STEPS {
         match story.step(&mut store) {
@@ -103,9 +127,10 @@ pub fn one_flip(seed: u64, kind: Kind, reseal: Option<fn(&mut [u8])>) -> Result<
         disk.write_atomic(&path, &bytes).map_err(|error| wrong(error.to_string()))?;
     }
     let open = story.open().map_err(|error| wrong(format!("it does not open: {error:?}")))?;
-    let (found, warnings) = content(&open).map_err(wrong)?;
-    story.ledger.check_known(&found).map_err(wrong)?;
-    let lost = story.ledger.missing(&found).len() as u64;
+    let found = content(&open).map_err(wrong)?;
+    let warnings = &found.warnings;
+    story.ledger.check_sent(&found).map_err(wrong)?;
+    let lost = story.ledger.missing_count(&found);
     let damaged = open.stats().damaged;
     let is_named = !warnings.is_empty() || !damaged.is_empty();
     if lost > 0 && !is_named {
@@ -119,9 +144,9 @@ pub fn one_flip(seed: u64, kind: Kind, reseal: Option<fn(&mut [u8])>) -> Result<
     drop(open);
     let again =
         story.open().map_err(|error| wrong(format!("it does not open again: {error:?}")))?;
-    let (found, _) = content(&again).map_err(wrong)?;
-    story.ledger.check_known(&found).map_err(wrong)?;
-    let lost_later = story.ledger.missing(&found).len() as u64;
+    let found = content(&again).map_err(wrong)?;
+    story.ledger.check_sent(&found).map_err(wrong)?;
+    let lost_later = story.ledger.missing_count(&found);
     if lost_later > lost {
         return Err(wrong(format!(
             "{lost} samples were missing, and {lost_later} after a restart"

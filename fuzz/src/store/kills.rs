@@ -46,22 +46,23 @@ pub fn one_disk(seed: u64, kills: u64, plant: Option<Plant>) -> Result<Tally, St
     if let Some(plant) = plant {
         plant(&story.disk);
     }
-    let with_faults = story.random.one_in(4);
+    story.has_faults = story.random.one_in(4);
     let mut store = None;
     for kill in 0..kills {
-        let reach = *story.random.pick(&[8, 40, 120]);
+        let reach = *story.random.pick(&[4, 16, 60]);
         let crash_at = story.disk.operations() + story.random.below(reach);
         story.disk.crash_at(crash_at);
         let wrong = |what: String| format!("seed {seed}, kill {kill}: {what}");
         for _ in 0..STEPS_MAX {
-            if with_faults && story.random.one_in(12) {
+            if story.has_faults && story.random.one_in(12) {
                 story.order_fault();
             }
             match story.step(&mut store) {
                 Ok(()) => {}
                 Err(End::Wrong(what)) => return Err(wrong(what)),
-                Err(End::Refused(_)) if story.disk.operations() <= crash_at => {}
-                Err(End::Refused(_)) => break,
+                Err(End::Refused(_)) if story.disk.operations() > crash_at => break,
+                Err(End::Refused(_)) if story.has_faults => {}
+                Err(End::Refused(what)) => return Err(wrong(format!("refused: {what}"))),
             }
         }
         drop(store.take());
@@ -72,10 +73,10 @@ pub fn one_disk(seed: u64, kills: u64, plant: Option<Plant>) -> Result<Tally, St
         }
         let open = story.open().map_err(|error| wrong(format!("can't open: {error:?}")))?;
         let damaged = open.stats().damaged;
-        if !damaged.is_empty() && !with_faults {
+        if !damaged.is_empty() && !story.has_faults {
             return Err(wrong(format!("damage after a power cut: {damaged:?}")));
         }
-        story.ledger.check(&open).map_err(wrong)?;
+        story.check(&open).map_err(wrong)?;
         // The next life begins with this store, or opens its own and may fail while it does.
         store = (!story.random.one_in(3)).then_some(open);
     }

@@ -6,8 +6,12 @@
 
 /// What was sent, acknowledged and deleted, and whether a store is right about it.
 pub mod ledger;
-/// One step of a random life: appends, flushes, restarts.
+/// What a store holds, as plain maps.
+pub mod held;
+/// One step of a random life.
 pub mod story;
+/// One random batch.
+mod batch;
 /// Kills and power cuts, again and again.
 pub mod kills;
 /// One flipped bit in any file.

@@ -1,29 +1,38 @@
-//! One step of a random life: appends, flushes, restarts.
+//! One step of a random life: appends of every kind, flushes, deletions and their taking back,
+//! merges, pictures, restarts.
 //!
 //! Place in the flow: `kills` and `flips` let a store live these steps; the ledger writes them down.
 //!
-//! Every step waits for its answer and no flush starts by itself, so that a seed repeats a story to
-//! the operation of the disk.
+//! Every step waits for its answer, no flush starts by itself, and a store that was opened is first
+//! left alone until it has settled, so that a seed repeats a story to the operation of the disk.
 //!
-//! Not here: when the power fails (`kills`).
+//! Not here: when the power fails (`kills`), what goes into a batch (`batch`).
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use journal::disk::{Disk, Fault, SimulatedDisk};
+use model::append::SeriesId;
 use model::clock::ManualClock;
-use model::sample::STALE_NAN_BITS;
-use model::{Append, Batch, TimestampMs};
-use storage::{Settings, Store};
+use model::{MatchOp, Matcher, TimeRange, TimestampMs};
+use storage::{DeletionId, Settings, Store};
 
-use super::ledger::{Ledger, labels};
+use super::ledger::{Deletion, Ledger};
 use crate::random::Random;
 
 /// The folder of the store on the simulated disk.
 pub const DIR: &str = "/store";
+/// The folder of its pictures.
+const PICTURES_DIR: &str = "/pictures";
 /// Series of a story.
-const SERIES: u64 = 12;
+pub const SERIES: u64 = 12;
 const START_MS: i64 = 1_700_000_000_000;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// How long a store may take to settle.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
 
 /// Settings with which nothing happens unless the story asks for it, and a flush makes several
 /// blocks.
@@ -33,14 +42,21 @@ pub fn settings() -> Settings {
         flush_margin_ms: i64::MAX / 2,
         cache_bytes_max: 64 * 1024,
         reserve_bytes: 0,
+        retention_ms: 0,
         ..Settings::default()
     }
 }
 
-/// A store on a disk.
-pub fn open(disk: &Disk, settings: &Settings) -> Result<Arc<Store>, storage::Error> {
+/// A store in a folder, after it has settled.
+pub fn open(disk: &Disk, dir: &Path, settings: &Settings) -> Result<Arc<Store>, storage::Error> {
     let clock = Arc::new(ManualClock::new(TimestampMs(START_MS)));
-    Store::open(disk.clone(), Path::new(DIR), settings.clone(), clock)
+    let store = Store::open(disk.clone(), dir, settings.clone(), clock)?;
+    let start = Instant::now();
+    while store.stats().upkeeps_count == 0 {
+        assert!(start.elapsed() < SETTLE_MAX, "a store does not settle");
+        std::thread::yield_now();
+    }
+    Ok(store)
 }
 
 /// Why a life ended.
@@ -52,6 +68,19 @@ pub enum End {
     Wrong(String),
 }
 
+pub(super) fn refused(error: storage::Error) -> End {
+    End::Refused(error.to_string())
+}
+
+/// A picture of the store in a folder of its own.
+#[derive(Debug)]
+struct Picture {
+    path: PathBuf,
+    /// What must be in it.
+    ledger: Ledger,
+    is_acknowledged: bool,
+}
+
 /// One life after the other of one store.
 #[derive(Debug)]
 pub struct Story {
@@ -61,121 +90,218 @@ pub struct Story {
     pub ledger: Ledger,
     /// What comes next.
     pub random: Random,
+    /// Whether the disk fails now and then.
+    pub has_faults: bool,
+    /// Whether there is anything beside numbers.
+    pub(super) has_beside: bool,
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) now_ms: i64,
+    /// Numbers that the store gave.
+    pub(super) ids: BTreeMap<u64, SeriesId>,
+    /// The shapes of histograms by fingerprint.
+    pub(super) shapes: BTreeMap<u64, u64>,
     settings: Settings,
-    runtime: tokio::runtime::Runtime,
-    now_ms: i64,
+    deletions: Vec<u64>,
+    picture: Option<Picture>,
+    pictures: u64,
 }
 
 impl Story {
     /// An empty disk and what a seed brings.
     pub fn new(seed: u64) -> Story {
-        let range_ms = *Random::new(seed).pick(&[600_000, 7_200_000, 1 << 50]);
-        Story::with_settings(seed, Settings { block_range_ms: range_ms, ..settings() })
+        let mut random = Random::new(seed);
+        let block_range_ms = *random.pick(&[HOUR_MS, 4 * HOUR_MS, 1 << 50]);
+        let retention_ms = *random.pick(&[0, 0, 4 * HOUR_MS]);
+        let deletion_undo_ms = *random.pick(&[0, DAY_MS]);
+        let settings = Settings { block_range_ms, retention_ms, deletion_undo_ms, ..settings() };
+        let mut story = Story::with_settings(seed, settings);
+        // The files beside the numbers take most of the time, so that most stories have none.
+        if !random.one_in(3) {
+            story.has_beside = false;
+            story.ledger = Ledger::new(retention_ms, false);
+        }
+        story
     }
 
     /// An empty disk and what a seed brings, with other settings.
     pub fn with_settings(seed: u64, settings: Settings) -> Story {
+        let disk = SimulatedDisk::new(seed);
+        let door = disk.disk();
+        let made = door.create_dir_all(Path::new(PICTURES_DIR));
+        made.and_then(|()| door.sync_dir(Path::new("/"))).expect("the disk is new");
         Story {
-            disk: SimulatedDisk::new(seed),
-            ledger: Ledger::default(),
+            disk,
+            ledger: Ledger::new(settings.retention_ms, true),
             random: Random::new(!seed),
-            settings,
+            has_faults: false,
+            has_beside: true,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .expect("a runtime without drivers needs nothing of the system"),
-            now_ms: START_MS - 86_400_000,
+            now_ms: START_MS - 3 * DAY_MS,
+            ids: BTreeMap::new(),
+            shapes: BTreeMap::new(),
+            settings,
+            deletions: Vec::new(),
+            picture: None,
+            pictures: 0,
         }
     }
 
     /// Opens the store.
     pub fn open(&self) -> Result<Arc<Store>, storage::Error> {
-        open(&self.disk.disk(), &self.settings)
+        open(&self.disk.disk(), Path::new(DIR), &self.settings)
     }
 
     /// Does one random thing. The store may be another one afterwards.
     pub fn step(&mut self, store: &mut Option<Arc<Store>>) -> Result<(), End> {
-        let refused = |error: storage::Error| End::Refused(error.to_string());
         if store.is_none() {
-            *store = Some(self.open().map_err(refused)?);
+            let open = self.open().map_err(refused)?;
+            // What failed before may show from now on; without doubt there is nothing new to see.
+            if self.ledger.is_in_doubt() {
+                self.ledger.check(&open).map_err(|what| self.blame(what))?;
+            }
+            *store = Some(open);
         }
         let Some(open) = store.as_ref() else { return Ok(()) };
-        match self.random.below(24) {
-            0 | 1 => open.flush().map_err(refused),
-            2 => {
+        match self.random.below(64) {
+            0..=2 => open.flush().map_err(refused),
+            3 => {
+                let before_ms = self.now_ms - self.random.below(2 * HOUR_MS as u64) as i64;
+                open.flush_before(TimestampMs(before_ms)).map_err(refused)
+            }
+            4 | 5 => {
                 open.close().map_err(refused)?;
                 *store = None;
                 Ok(())
             }
+            6 | 7 => self.delete(open),
+            8 | 9 => self.undelete(open),
+            10 => open.compact().map_err(refused),
+            11 => {
+                open.clean().map_err(refused)?;
+                self.ledger.clean();
+                Ok(())
+            }
+            12 => self.take_picture(open),
             _ => self.append(open),
         }
     }
 
+    /// With the power off nothing can be read; then nothing is wrong.
+    fn blame(&self, what: String) -> End {
+        let is_on = self.disk.disk().exists(Path::new("/")).is_ok();
+        if is_on && !self.has_faults { End::Wrong(what) } else { End::Refused(what) }
+    }
+
     /// Orders an error of the disk for one of the next operations.
     pub fn order_fault(&mut self) -> Fault {
-        let faults = [Fault::Write, Fault::Full, Fault::Sync, Fault::SyncDir, Fault::Create];
+        let faults = [
+            Fault::Write,
+            Fault::Full,
+            Fault::Sync,
+            Fault::SyncDir,
+            Fault::Create,
+            Fault::Link,
+            Fault::Read,
+        ];
         let fault = *self.random.pick(&faults);
         self.disk.fail_at(self.disk.operations() + self.random.below(12), fault);
         fault
     }
 
-    fn append(&mut self, store: &Store) -> Result<(), End> {
-        self.now_ms += *self.random.pick(&[15_000, 15_000, 15_000, 1, 60_000, 900_000]);
-        let mut samples = Vec::new();
-        for _ in 0..1 + self.random.below(8) {
-            samples.push(self.sample());
+    /// Compares a store that was just opened after a kill, and the picture that was taken before.
+    pub fn check(&mut self, store: &Store) -> Result<(), String> {
+        self.ledger.check(store)?;
+        let listed = store.tombstones();
+        self.deletions = listed.iter().map(|own| own.id.0).collect();
+        let Some(picture) = self.picture.take() else { return Ok(()) };
+        let wrong = |what: String| format!("the picture {}: {what}", picture.path.display());
+        let disk = self.disk.disk();
+        let is_there = disk.exists(&picture.path).map_err(|error| wrong(error.to_string()))?;
+        if !is_there {
+            return match picture.is_acknowledged {
+                true => Err(wrong("acknowledged, and not there".to_owned())),
+                false => Ok(()),
+            };
         }
-        let mut batch = Batch::new();
-        for (number, at_ms, bits) in &samples {
-            self.ledger.send(*number, *at_ms, *bits);
-            let series = batch.series(&labels(*number));
-            batch.sample(series, TimestampMs(*at_ms), f64::from_bits(*bits));
+        let copy = open(&disk, &picture.path, &self.settings);
+        let copy = copy.map_err(|error| wrong(format!("can't open: {error}")))?;
+        let damaged = copy.stats().damaged;
+        if !damaged.is_empty() {
+            return Err(wrong(format!("damage: {damaged:?}")));
         }
-        let answer = self.runtime.block_on(store.append(batch));
-        let answer = answer.map_err(|error| End::Refused(error.to_string()))?;
-        let refused = answer.refused.iter().map(|refused| refused.series.0 as usize);
-        let refused: std::collections::BTreeSet<usize> = refused.collect();
-        if answer.accepted as usize + refused.len() != samples.len() {
-            let counts = (answer.accepted, refused.len(), samples.len());
-            return Err(End::Wrong(format!("accepted, refused, sent: {counts:?}")));
-        }
-        for (index, (number, at_ms, bits)) in samples.into_iter().enumerate() {
-            if !refused.contains(&index) {
-                self.ledger.acknowledge(number, at_ms, bits).map_err(End::Wrong)?;
-            }
-        }
+        let mut ledger = picture.ledger;
+        ledger.check(&copy).map_err(wrong)?;
+        drop(copy);
+        // Its space; nothing depends on it.
+        let _ = disk.remove_dir_all(&picture.path);
         Ok(())
     }
 
-    /// Series, instant, value: in order, late, doubled, contradicting.
-    fn sample(&mut self) -> (u64, i64, u64) {
-        let number = self.random.below(SERIES);
-        let back = self.random.below(6) as usize;
-        match self.random.below(16) {
-            0 => {
-                let known = self.ledger.acknowledged(number, back);
-                known.map_or((number, self.now_ms, 0), |(at_ms, bits)| (number, at_ms, bits))
+    fn delete(&mut self, store: &Store) -> Result<(), End> {
+        let number = self.random.below(SERIES).to_string();
+        let (name, op, value) = match self.random.below(8) {
+            0 => ("__name__", MatchOp::Equal, "metric".to_owned()),
+            1 => ("parity", MatchOp::Equal, "even".to_owned()),
+            2 => ("parity", MatchOp::NotEqual, "even".to_owned()),
+            3 => ("number", MatchOp::Regex, format!("{number}|1.*|never")),
+            _ => ("number", MatchOp::Equal, number),
+        };
+        let matcher = Matcher::new(name, op, &value).expect("it is a right one");
+        let range = match self.random.below(3) {
+            0 => TimeRange::ALL,
+            _ => {
+                let start_ms = self.now_ms - self.random.below(6 * HOUR_MS as u64) as i64;
+                let end_ms = start_ms + 1 + self.random.below(2 * HOUR_MS as u64) as i64;
+                TimeRange::new(TimestampMs(start_ms), TimestampMs(end_ms)).expect("it ends later")
             }
-            1 => {
-                let at_ms = self.ledger.acknowledged(number, back).map(|known| known.0);
-                (number, at_ms.unwrap_or(self.now_ms), self.value())
+        };
+        let deletion = Deletion { matchers: vec![matcher], range };
+        match store.delete(&deletion.matchers, range) {
+            Ok(id) => {
+                self.deletions.extend(id.map(|id| id.0));
+                self.ledger.delete(id.map(|id| id.0), &deletion).map_err(End::Wrong)
             }
-            2 => (number, self.now_ms - self.random.below(4_000_000) as i64, self.value()),
-            _ => (number, self.now_ms, self.value()),
+            Err(error) => {
+                self.ledger.delete_failed(deletion);
+                Err(refused(error))
+            }
         }
     }
 
-    /// The bits of a value: whole, decimal, any float, NaN of any payload, stale, -0.
-    pub fn value(&mut self) -> u64 {
-        let random = &mut self.random;
-        match random.below(12) {
-            0..=2 => (random.below(1000) as f64).to_bits(),
-            3..=5 => (random.below(10_000_000) as f64 / 1000.0).to_bits(),
-            6 => (random.number() as f64 / 1e17).to_bits(),
-            7 => STALE_NAN_BITS,
-            8 => (-0.0f64).to_bits(),
-            9 => 0x7ff0_0000_0000_0000 | random.below(1 << 52) | (random.below(2) << 63),
-            10 => random.below(1 << 52), // Denormal.
-            _ => random.number(),
+    fn undelete(&mut self, store: &Store) -> Result<(), End> {
+        let count = self.deletions.len() as u64;
+        if count == 0 {
+            return Ok(());
         }
+        let id = self.deletions[self.random.below(count) as usize];
+        match store.undelete(DeletionId(id)) {
+            Ok(undone) => {
+                self.ledger.undelete(id, undone);
+                Ok(())
+            }
+            Err(error) => {
+                self.ledger.undelete_failed(id);
+                Err(refused(error))
+            }
+        }
+    }
+
+    /// One picture is enough: it is compared after the next kill.
+    fn take_picture(&mut self, store: &Store) -> Result<(), End> {
+        if self.picture.is_some() {
+            return Ok(());
+        }
+        let has_memory = !self.random.one_in(3);
+        if !has_memory {
+            store.flush().map_err(refused)?;
+        }
+        self.pictures += 1;
+        let path = Path::new(PICTURES_DIR).join(self.pictures.to_string());
+        let taken = store.snapshot(&path, has_memory);
+        let ledger = self.ledger.picture(has_memory);
+        self.picture = Some(Picture { path, ledger, is_acknowledged: taken.is_ok() });
+        taken.map_err(refused)
     }
 }

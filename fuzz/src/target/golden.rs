@@ -14,7 +14,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use storage::{Settings, Store};
 
 use super::seal::{self, Page};
-use crate::store::ledger::{content, labels};
+use crate::store::held::{content, labels};
 use crate::store::story::{DIR, Story, open, settings};
 
 /// Steps of the story that fills the store.
@@ -129,7 +129,7 @@ impl Golden {
     /// does not open for another reason than a newer format, or when one of its threads panicked.
     pub fn live_on(&self, simulated: &SimulatedDisk) -> Result<(), String> {
         let settings = Settings { block_range_ms: 1 << 50, ..settings() };
-        let store = match open(&simulated.disk(), &settings) {
+        let store = match open(&simulated.disk(), Path::new(DIR), &settings) {
             Ok(store) => store,
             Err(storage::Error::NewerFormat { .. }) => return Ok(()),
             Err(storage::Error::Journal(journal::Error::NewerFormat { .. })) => return Ok(()),

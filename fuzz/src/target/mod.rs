@@ -14,6 +14,8 @@ mod files;
 mod golden;
 /// Runs a target for a while.
 pub mod hunt;
+/// What another server left on disk.
+mod import;
 /// PromQL: texts, and questions about series.
 mod queries;
 /// Checksums made right again.
@@ -36,7 +38,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 15] = [
+pub const ALL: [Target; 19] = [
     Target {
         name: "journal_replay",
         seeds: files::segments,
@@ -106,6 +108,25 @@ pub const ALL: [Target; 15] = [
         seeds: queries::evaluator_seeds,
         keep_length: false,
         run: queries::evaluator,
+    },
+    Target {
+        name: "import_chunk",
+        seeds: import::chunk_seeds,
+        keep_length: false,
+        run: import::chunk,
+    },
+    Target {
+        name: "import_record",
+        seeds: import::record_seeds,
+        keep_length: false,
+        run: import::record,
+    },
+    Target { name: "import_log", seeds: import::log_seeds, keep_length: false, run: import::log },
+    Target {
+        name: "import_text",
+        seeds: import::text_seeds,
+        keep_length: false,
+        run: import::text,
     },
 ];
 

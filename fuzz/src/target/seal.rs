@@ -5,6 +5,7 @@
 //!
 //! Not here: which bytes were changed (`mutate`).
 
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use xxhash_rust::xxh3::xxh3_64;
 
 const PAGE_BYTES: usize = 32 * 1024;
@@ -58,12 +59,24 @@ pub fn index(bytes: &mut [u8]) {
     }
 }
 
-/// The manifest: the checksum in its first line.
+/// The manifest: the checksum in its first line; its copy behind the empty lines goes.
 pub fn manifest(bytes: &[u8]) -> Vec<u8> {
+    let copy = bytes.windows(2).position(|pair| pair == b"\n\n");
+    let bytes = &bytes[..copy.map_or(bytes.len(), |at| at + 1)];
     let line_end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let body = bytes.get(line_end + 1..).unwrap_or_default();
     let checksum = text(&[b"1\n", body].concat());
     [format!("BELFRY-MANIFEST 1 {checksum}\n").as_bytes(), body].concat()
+}
+
+/// Both texts of a manifest: what stands in the first one, with a right checksum.
+pub fn both_manifests(bytes: &mut [u8]) {
+    let sealed = manifest(bytes);
+    let last = bytes.len().checked_sub(sealed.len());
+    if let Some(last) = last.filter(|last| *last >= sealed.len()) {
+        bytes[..sealed.len()].copy_from_slice(&sealed);
+        bytes[last..].copy_from_slice(&sealed);
+    }
 }
 
 /// Where one page of a column lies in a Parquet file.
@@ -82,6 +95,22 @@ pub fn pages(file: &mut [u8], pages: &[Page]) {
             seal_page(page);
         }
     }
+}
+
+/// The checksums of all pages that the file itself tells of.
+pub fn all_pages(file: &mut [u8]) {
+    let copy = bytes::Bytes::copy_from_slice(file);
+    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+    let Ok(metadata) = reader.parse_and_finish(&copy) else { return };
+    let groups = metadata.offset_index().map_or(&[][..], |groups| groups.as_slice());
+    let places = groups.iter().flatten().flat_map(|column| column.page_locations());
+    let found: Vec<Page> = places
+        .map(|place| Page {
+            start: place.offset as usize,
+            bytes: place.compressed_page_size as usize,
+        })
+        .collect();
+    pages(file, &found);
 }
 
 /// The header of a page begins with four numbers in Thrift's compact form: kind, size, compressed

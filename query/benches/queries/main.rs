@@ -1,10 +1,10 @@
 //! How long queries take in the engine, over a real store: no HTTP, no JSON.
 //!
-//! `cargo bench -p query --bench queries -- [mix|range] [--folder DIR] [--only TEXT] [--rounds N]`
+//! `cargo bench -p query --bench queries -- [mix|range] [--folder DIR] [--only TEXT] [--rounds N] [--blocks yes]`
 //!
 //! `mix`: the data of the side-by-side benchmark (17,080 series, 6 h at 15 s). `range`: the data and
 //! the 43 expressions of upstream's own range-query benchmark. The store is filled once; with
-//! `--folder` it is kept for the next run. Printed: the median of each query, and how it splits into
+//! `--folder` it is kept for the next run; with `--blocks yes` nothing is left in memory. Printed: the median of each query, and how it splits into
 //! choosing series, reading samples and the rest; with several threads those add up over threads. CPU
 //! is the mean of a round: on a busy machine it says more.
 
@@ -38,6 +38,7 @@ pub struct Options {
     folder: Option<PathBuf>,
     only: String,
     rounds: usize,
+    blocks: bool,
 }
 
 /// One query at an instant or over a range.
@@ -55,13 +56,15 @@ pub struct Question {
 }
 
 fn options() -> Options {
-    let mut options = Options { which: None, folder: None, only: String::new(), rounds: 15 };
+    let only = String::new();
+    let mut options = Options { which: None, folder: None, only, rounds: 15, blocks: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().expect("an option has a value");
         match argument.as_str() {
             "--folder" => options.folder = Some(value().into()),
             "--only" => options.only = value(),
+            "--blocks" => options.blocks = value() == "yes",
             "--rounds" => options.rounds = value().parse().expect("a number of rounds"),
             "--bench" => {}
             other => options.which = Some(other.to_owned()),
@@ -89,6 +92,9 @@ pub async fn store(
     let store = Store::open(Disk::real(), &folder, settings, clock).expect("opens");
     if is_new {
         fill(Arc::clone(&store)).await;
+        if options.blocks {
+            store.compact().expect("compacts");
+        }
         println!("filled in {:.1} s", started.elapsed().as_secs_f64());
     }
     (store, temporary)

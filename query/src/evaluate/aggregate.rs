@@ -143,10 +143,13 @@ impl Evaluator<'_> {
         let Foldable { span, selector, leaf, function } = foldable;
         let by_grouping = |name: &str| stays(&aggregate.grouping, name);
         let by_kind = |name: &str| name == METRIC_NAME || name == names::METRIC_TYPE;
+        // The second is for notes about counters only.
         let ways: [Keep; 2] = [&by_grouping, &by_kind];
-        let (mut prepared, ways) = self.prepare_grouped(span, selector, leaf, &ways)?;
-        let [groups, kinds] = <[source::Groups; 2]>::try_from(ways)
-            .map_err(|_| Error::Storage("groups are missing".to_owned()))?;
+        let ways = &ways[..1 + usize::from(function.is_some())];
+        let (mut prepared, ways) = self.prepare_grouped(span, selector, leaf, ways)?;
+        let mut ways = ways.into_iter();
+        let groups = ways.next().ok_or_else(|| Error::Storage("groups are missing".to_owned()))?;
+        let kinds = ways.next().unwrap_or_default();
         if !prepared.beside.is_empty() {
             return Ok(None);
         }

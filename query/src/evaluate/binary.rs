@@ -6,6 +6,7 @@
 
 use promql::ast::{Binary, BinaryOp, Span};
 
+use super::narrow::{Loses, Side};
 use super::{Evaluated, Evaluator};
 use crate::block::Block;
 use crate::error::Error;
@@ -50,7 +51,22 @@ impl Evaluator<'_> {
     pub fn binary(&self, span: Span, binary: &Binary) -> Result<Evaluated, Error> {
         let is_trim = matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
         let own = if is_trim { self.for_histograms(true) } else { *self };
-        let (left, right) = (own.eval(&binary.left)?, own.eval(&binary.right)?);
+        let matching = binary.matching.as_ref();
+        let loses = matching.and_then(|matching| Some((Loses::of(binary.op, matching)?, matching)));
+        let (left, right) = match loses {
+            Some(loses) => {
+                let left = match own.known_side(&binary.left)? {
+                    Some(known) => known,
+                    None => Side::Evaluated(own.eval(&binary.left)?),
+                };
+                let right = match own.known_side(&binary.right)? {
+                    Some(known) => known,
+                    None => Side::Evaluated(own.eval(&binary.right)?),
+                };
+                own.narrowed(binary, loses, (left, right))?
+            }
+            None => (own.eval(&binary.left)?, own.eval(&binary.right)?),
+        };
         match (left, right) {
             (Evaluated::Scalar(left), Evaluated::Scalar(right)) => {
                 let pairs = left.into_iter().zip(right);
@@ -63,7 +79,6 @@ impl Evaluator<'_> {
                 self.with_scalar(span, binary, block, Operand { scalars, is_left: true })
             }
             (Evaluated::Vector(left), Evaluated::Vector(right)) => {
-                let matching = binary.matching.as_ref();
                 let matching =
                     matching.ok_or_else(|| Error::Execution("matching is missing".to_owned()))?;
                 if binary.op.is_set() {

@@ -11,12 +11,12 @@
 use std::collections::HashMap;
 
 use model::Labels;
-use model::labels::METRIC_NAME;
 use promql::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
 
 use super::Evaluator;
 use super::binary::{Combined, combine};
 use super::range::any_valid;
+use super::signature::{Signatures, signature};
 use crate::block::{Block, Key, MergingBuilder};
 use crate::error::Error;
 use crate::histogram::binary::{self, Site};
@@ -24,20 +24,9 @@ use crate::kernel::{Element, Row};
 use crate::ledger::Pace;
 use crate::names;
 
-/// The labels of a series that must agree with the other side's.
-pub fn signature(matching: &Matching, labels: &Labels) -> Labels {
-    let listed = |label: &str| matching.labels.iter().any(|own| own == label);
-    if matching.on {
-        labels.filtered(listed)
-    } else {
-        labels.filtered(|label| !listed(label) && label != METRIC_NAME)
-    }
-}
-
 /// Series of both sides with one signature.
 #[derive(Debug, Default)]
 struct MatchGroup {
-    signature: Labels,
     many: Vec<usize>,
     one: Vec<usize>,
 }
@@ -86,35 +75,63 @@ impl Join<'_> {
     fn run(&self) -> Result<Block, Error> {
         let ledger = &self.evaluator.context.ledger;
         let steps = self.many.steps();
-        let many_present = any_valid(&self.many, ledger)?;
-        let mut builder = MergingBuilder::new(steps, ledger);
         let pace = self.evaluator.pace();
-        for group in self.groups(&pace)? {
+        let groups = self.groups(&pace)?;
+        let has_duplicates = groups.iter().any(|group| group.one.len() > 1);
+        let many_present = if has_duplicates { any_valid(&self.many, ledger)? } else { Vec::new() };
+        let is_trim = matches!(self.binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+        let is_plain = !is_trim
+            && !self.many.has_histograms()
+            && !self.one.has_histograms()
+            && self.fill_many.or(self.fill_one).is_none();
+        let mut builder = MergingBuilder::new(steps, ledger);
+        let mut row = Row::new(steps);
+        for group in &groups {
             pace.spend(64)?;
-            self.refuse_duplicates(&group, &many_present)?;
-            self.join_group(&group, &mut builder)?;
+            match (is_plain, &group.many[..], &group.one[..]) {
+                (true, [], [_]) | (true, _, []) => {}
+                (true, [many], [one]) => {
+                    pace.spend(steps)?;
+                    self.join_pair(*many, *one, &mut row);
+                    if row.valid.contains(&true) {
+                        let key = self
+                            .result_key(&self.many.keys()[*many], &self.one.keys()[*one].labels);
+                        builder.push(key, &row)?;
+                    }
+                }
+                _ => {
+                    self.refuse_duplicates(group, &many_present)?;
+                    self.join_group(group, &mut builder)?;
+                }
+            }
         }
-        builder.finish(ledger)
+        Ok(builder.finish())
     }
 
     /// The match groups: those of the many side in its order, then those of the one side alone.
     fn groups(&self, pace: &Pace) -> Result<Vec<MatchGroup>, Error> {
         let mut groups: Vec<MatchGroup> = Vec::new();
-        let mut positions: HashMap<Labels, usize> = HashMap::new();
+        let mut signatures = Signatures::new(self.matching);
         for (block, is_many) in [(&self.many, true), (&self.one, false)] {
             for (series, key) in block.keys().iter().enumerate() {
                 pace.spend(256)?;
-                let signature = signature(self.matching, &key.labels);
-                let position = *positions.entry(signature).or_insert_with_key(|signature| {
-                    let signature = signature.clone();
-                    groups.push(MatchGroup { signature, ..MatchGroup::default() });
-                    groups.len() - 1
-                });
-                let group = &mut groups[position];
+                let number = signatures.number(&key.labels);
+                if number == groups.len() {
+                    groups.push(MatchGroup::default());
+                }
+                let group = &mut groups[number];
                 if is_many { group.many.push(series) } else { group.one.push(series) }
             }
         }
         Ok(groups)
+    }
+
+    /// The labels that the series of a group have in common.
+    fn signature(&self, group: &MatchGroup) -> Labels {
+        let many = group.many.first().map(|series| &self.many.keys()[*series]);
+        let one = group.one.first().map(|series| &self.one.keys()[*series]);
+        let key = many.or(one).expect("a group has a series");
+        signature(self.matching, &key.labels)
     }
 
     /// At a step where anything can match, the one side must be one.
@@ -137,7 +154,7 @@ impl Join<'_> {
                 "found duplicate series for the match group {} on the {side} hand-side of the \
                  operation: [{}, {}];many-to-many matching not allowed: matching labels must be \
                  unique on one side",
-                names::braced(&group.signature),
+                names::braced(&self.signature(group)),
                 names::braced(pair[0]),
                 names::braced(pair[1]),
             )));
@@ -147,6 +164,30 @@ impl Join<'_> {
 
     fn is_swapped(&self) -> bool {
         self.matching.cardinality == Cardinality::OneToMany
+    }
+
+    /// Numbers of one series meet those of one other.
+    fn join_pair(&self, many: usize, one: usize, row: &mut Row) {
+        self.many.read_row(many, row);
+        self.one.restrict(one, &mut row.valid);
+        let others = self.one.values(one);
+        let (is_swapped, return_bool) = (self.is_swapped(), self.binary.return_bool);
+        // A loop of its own for each operator: the choice is not made again at every step.
+        macro_rules! each {
+            ($($op:ident)*) => {
+                match self.binary.op {
+                    $(BinaryOp::$op => {
+                        let combine = |left, right| combine(BinaryOp::$op, left, right);
+                        meet_rows(row, others, (is_swapped, return_bool), combine);
+                    })*
+                    _ => row.clear(), // Sets and histograms are joined elsewhere.
+                }
+            };
+        }
+        each!(
+            Add Sub Mul Div Mod Pow Atan2
+            Equal NotEqual Less LessEqual Greater GreaterEqual
+        );
     }
 
     fn join_group(&self, group: &MatchGroup, builder: &mut MergingBuilder) -> Result<(), Error> {
@@ -177,7 +218,7 @@ impl Join<'_> {
                 results.push(met);
             }
             if let Some(fill) = self.fill_one {
-                let mut met = self.met(key, &group.signature);
+                let mut met = self.met(key, &self.signature(group));
                 for step in 0..steps {
                     if let Some(value) = rest.element(step) {
                         self.meet(&mut met, step, value, Element::Float(fill));
@@ -197,7 +238,7 @@ impl Join<'_> {
     /// Elements of the one side whose group has nobody on the many side.
     fn fill_many(&self, group: &MatchGroup, fill: f64, results: &mut Vec<Met>) {
         let steps = self.many.steps();
-        let stand_in = Key::new(group.signature.clone());
+        let stand_in = Key::new(self.signature(group));
         for &one in &group.one {
             let mut met = self.met(&stand_in, &self.one.keys()[one].labels);
             for step in 0..steps {
@@ -292,5 +333,25 @@ impl Join<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Puts the operator's results into the row, unless it filters them out.
+#[inline(always)]
+fn meet_rows(
+    row: &mut Row,
+    others: &[f64],
+    (is_swapped, return_bool): (bool, bool),
+    combine: impl Fn(f64, f64) -> Combined,
+) {
+    for ((value, valid), other) in row.values.iter_mut().zip(&mut row.valid).zip(others) {
+        let (left, right) = if is_swapped { (*other, *value) } else { (*value, *other) };
+        (*value, *valid) = match combine(left, right) {
+            Combined::Number(number) => (number, *valid),
+            Combined::Holds(holds) if return_bool => (f64::from(u8::from(holds)), *valid),
+            // Of a filter the left value stays, whichever side is the many one.
+            Combined::Holds(holds) => (left, *valid && holds),
+            Combined::Nothing => (0.0, false),
+        };
     }
 }

@@ -24,7 +24,7 @@ use super::selector::PreparedLeaf;
 use crate::block::{Block, Key};
 use crate::error::Error;
 use crate::fold::{Cell, Fold};
-use crate::fragment::{Fragment, PromFragmentExec, Tally};
+use crate::fragment::{Fragment, Partial, PromFragmentExec, Tally};
 use crate::ledger::Charge;
 use crate::value::NodeStats;
 
@@ -39,7 +39,10 @@ struct Output {
 }
 
 /// Series that one partition has at least; fewer are not worth a thread.
-const SERIES_PER_PARTITION_MIN: usize = 64;
+const SERIES_PER_PARTITION_MIN: usize = 16;
+
+/// Folds of this size that a query's budget could hold, for each partition.
+const FOLDS_IN_BUDGET_MIN: usize = 8;
 
 impl Evaluator<'_> {
     /// Runs a leaf without aggregate.
@@ -84,6 +87,15 @@ impl Evaluator<'_> {
         Ok((fold, fragment))
     }
 
+    /// Over how many threads a leaf is spread: few series are not worth one, and each holds a fold of
+    /// its own.
+    fn partitions(&self, series: usize, partial: Option<&Partial>) -> usize {
+        let fold_bytes = partial.map_or(0, |own| Fold::bytes(own.groups, self.grid.steps));
+        let fit = self.context.ledger.bytes_max().checked_div(FOLDS_IN_BUDGET_MIN * fold_bytes);
+        let partitions_max = self.context.threads.min(fit.unwrap_or(usize::MAX)).max(1);
+        (series / SERIES_PER_PARTITION_MIN).clamp(1, partitions_max)
+    }
+
     /// Runs a leaf; the batches come in partition order.
     fn run(&self, prepared: PreparedLeaf) -> Result<Output, Error> {
         let started = Instant::now();
@@ -92,9 +104,10 @@ impl Evaluator<'_> {
         if prepared.partial.is_none() {
             context.refuse_too_large(prepared.span, series, self.grid.steps)?;
         }
-        let partitions = (series / SERIES_PER_PARTITION_MIN).clamp(1, context.threads.max(1));
+        let partitions = self.partitions(series, prepared.partial.as_ref());
         let readers = if series > 0 {
-            let want = prepared.leaf.want(prepared.times.right_ms.len());
+            let fold = prepared.partial.as_ref().map(|partial| partial.op);
+            let want = prepared.leaf.want(prepared.times.right_ms.len(), fold);
             context.source.read(&prepared.selection.ids, prepared.range, want, partitions)?
         } else {
             Vec::new()
@@ -117,10 +130,12 @@ impl Evaluator<'_> {
         let tally = &fragment.tally;
         let node = NodeStats {
             text: context.text_of(prepared.span).to_owned(),
+            span: prepared.span,
             series: series as u64,
             samples: tally.samples_read.load(Ordering::Relaxed),
             bytes: tally.bytes.load(Ordering::Relaxed),
             time_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            reads: *tally.reads.lock().unwrap_or_else(|held| held.into_inner()),
         };
         context.record(node, tally.samples_total.load(Ordering::Relaxed));
         for warning in tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).drain(..) {

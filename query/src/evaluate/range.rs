@@ -4,6 +4,7 @@
 //!
 //! Not here: the functions themselves (`kernel`).
 
+use model::Labels;
 use promql::ast::{Call, Expr, ExprKind, Extension, MatrixSelector, Span};
 
 use super::Evaluator;
@@ -84,7 +85,12 @@ impl Evaluator<'_> {
             ExprKind::Subquery(subquery) => self.subquery_function(&range, subquery)?,
             _ => return Err(Error::Execution("a range is missing".to_owned())),
         };
-        self.note_range(&range, &block);
+        self.finish_range(&range, block)
+    }
+
+    /// What follows once the numbers of a range function are there: notes, and its names go.
+    pub fn finish_range(&self, range: &RangeCall, block: Block) -> Result<Block, Error> {
+        self.note_range(range, &block);
         if range.function.keeps_name() { Ok(block) } else { self.drop_names(block) }
     }
 
@@ -126,11 +132,15 @@ impl Evaluator<'_> {
             if pace.is_over(64) {
                 return;
             }
+            let is_quantile = range.function == RangeFunction::Quantile;
+            if !is_quantile && range.function.suits(&key.labels) {
+                continue; // There is nothing to say.
+            }
             if block.points(series).next().is_none() {
                 continue; // Histograms are counters whatever their name.
             }
             self.note_counter(range.function, span, &key.labels);
-            if range.function == RangeFunction::Quantile {
+            if is_quantile {
                 for (step, _) in block.points(series) {
                     let phi = range.params[0][step];
                     if !(0.0..=1.0).contains(&phi) {
@@ -142,23 +152,14 @@ impl Evaluator<'_> {
     }
 
     /// Says so when `rate` or `increase` was asked of something that is no counter by its name.
-    pub fn note_counter(&self, function: RangeFunction, span: Span, labels: &model::Labels) {
-        if !matches!(function, RangeFunction::Rate | RangeFunction::Increase) {
+    pub fn note_counter(&self, function: RangeFunction, span: Span, labels: &Labels) {
+        if function.suits(labels) {
             return;
         }
         let name = labels.metric_name();
-        if name.is_empty() {
-            return;
-        }
         match labels.get(METRIC_TYPE) {
-            Some("counter" | "histogram") => {}
             Some(_) => self.context.notes.type_is_not_a_counter(span, name),
-            None => {
-                let suffixes = ["_total", "_sum", "_count", "_bucket"];
-                if !suffixes.iter().any(|suffix| name.ends_with(suffix)) {
-                    self.context.notes.possibly_not_a_counter(span, name);
-                }
-            }
+            None => self.context.notes.possibly_not_a_counter(span, name),
         }
     }
 
@@ -196,6 +197,25 @@ pub fn any_valid(block: &Block, ledger: &Ledger) -> Result<Vec<bool>, Error> {
         }
     }
     Ok(any)
+}
+
+impl RangeFunction {
+    /// Whether it is asked of a fitting metric, as far as its name and type tell: `rate` and
+    /// `increase` want counters.
+    pub fn suits(self, labels: &Labels) -> bool {
+        if !matches!(self, RangeFunction::Rate | RangeFunction::Increase) {
+            return true;
+        }
+        let name = labels.metric_name();
+        let is_counter = || match labels.get(METRIC_TYPE) {
+            Some(kind) => matches!(kind, "counter" | "histogram"),
+            None => {
+                let suffixes = ["_total", "_sum", "_count", "_bucket"];
+                suffixes.iter().any(|suffix| name.ends_with(suffix))
+            }
+        };
+        name.is_empty() || is_counter()
+    }
 }
 
 fn check_extension(extension: Extension, function: RangeFunction) -> Result<(), Error> {

@@ -4,20 +4,48 @@
 //!
 //! Not here: operators that make new values (`join`).
 
-use std::collections::HashMap;
-
 use model::Labels;
 use promql::ast::{BinaryOp, Matching};
 
 use super::Evaluator;
-use super::join::signature;
+use super::signature::Signatures;
 use crate::block::{Block, BlockBuilder, MergingBuilder};
 use crate::error::Error;
 use crate::kernel::Row;
 use crate::ledger::Pace;
 
-/// At which steps a signature has any element.
-type Presence = HashMap<Labels, Vec<bool>>;
+/// At which steps signatures have any element.
+struct Presence<'l, 'm> {
+    signatures: Signatures<'l, 'm>,
+    at: Vec<Vec<bool>>,
+}
+
+impl<'l, 'm> Presence<'l, 'm> {
+    fn of(
+        matching: &'m Matching,
+        block: &'l Block,
+        pace: &Pace,
+    ) -> Result<Presence<'l, 'm>, Error> {
+        let mut signatures = Signatures::new(matching);
+        let mut at: Vec<Vec<bool>> = Vec::new();
+        for (series, key) in block.keys().iter().enumerate() {
+            pace.spend(256 + block.steps() * 4)?;
+            let number = signatures.number(&key.labels);
+            if number == at.len() {
+                at.push(vec![false; block.steps()]);
+            }
+            for (step, present) in at[number].iter_mut().enumerate() {
+                *present |= block.has(series, step);
+            }
+        }
+        Ok(Presence { signatures, at })
+    }
+
+    fn find(&mut self, labels: &Labels) -> Option<&[bool]> {
+        let number = self.signatures.find(labels)?;
+        Some(&self.at[number])
+    }
+}
 
 impl Evaluator<'_> {
     /// Evaluates a set operator.
@@ -31,11 +59,9 @@ impl Evaluator<'_> {
         match op {
             BinaryOp::And if left.is_empty() || right.is_empty() => Ok(self.empty_block()),
             BinaryOp::Unless if left.is_empty() || right.is_empty() => Ok(left),
-            BinaryOp::And => {
-                self.keep(&left, matching, &presence(matching, &right, &self.pace())?, true)
-            }
+            BinaryOp::And => self.keep(&left, Presence::of(matching, &right, &self.pace())?, true),
             BinaryOp::Unless => {
-                self.keep(&left, matching, &presence(matching, &right, &self.pace())?, false)
+                self.keep(&left, Presence::of(matching, &right, &self.pace())?, false)
             }
             _ => self.or(matching, left, right),
         }
@@ -45,8 +71,7 @@ impl Evaluator<'_> {
     fn keep(
         &self,
         left: &Block,
-        matching: &Matching,
-        other: &Presence,
+        mut other: Presence<'_, '_>,
         wanted: bool,
     ) -> Result<Block, Error> {
         let mut builder = BlockBuilder::new(left.steps(), &self.context.ledger);
@@ -54,7 +79,7 @@ impl Evaluator<'_> {
         let pace = self.pace();
         for (series, key) in left.keys().iter().enumerate() {
             pace.spend(256 + left.steps() * 4)?;
-            let found = other.get(&signature(matching, &key.labels));
+            let found = other.find(&key.labels);
             left.read_row(series, &mut row);
             row.retain(|step| found.is_some_and(|steps| steps[step]) == wanted);
             builder.push(key.clone(), &row)?;
@@ -70,8 +95,7 @@ impl Evaluator<'_> {
             return Ok(left);
         }
         let pace = self.pace();
-        let taken = presence(matching, &left, &pace)?;
-        let added = self.keep(&right, matching, &taken, false)?;
+        let added = self.keep(&right, Presence::of(matching, &left, &pace)?, false)?;
         let mut builder = MergingBuilder::new(left.steps(), &self.context.ledger);
         let mut row = Row::new(left.steps());
         for block in [left, added] {
@@ -81,20 +105,6 @@ impl Evaluator<'_> {
                 builder.push(key.clone(), &row)?;
             }
         }
-        builder.finish(&self.context.ledger)
+        Ok(builder.finish())
     }
-}
-
-fn presence(matching: &Matching, block: &Block, pace: &Pace) -> Result<Presence, Error> {
-    let mut presence = Presence::new();
-    for (series, key) in block.keys().iter().enumerate() {
-        pace.spend(256 + block.steps() * 4)?;
-        let steps = presence
-            .entry(signature(matching, &key.labels))
-            .or_insert_with(|| vec![false; block.steps()]);
-        for (step, present) in steps.iter_mut().enumerate() {
-            *present |= block.has(series, step);
-        }
-    }
-    Ok(presence)
 }

@@ -50,6 +50,8 @@ struct SeriesEvaluator {
     windows: Vec<Window>,
     /// Samples in all windows, once per window.
     windows_total: usize,
+    /// Samples looked at that the tally does not know yet.
+    looked_at: usize,
     /// Holds the samples of the widest window.
     widest: Charge,
     work: usize,
@@ -63,6 +65,7 @@ impl Work {
             ts: Vec::new(),
             windows: Vec::new(),
             windows_total: 0,
+            looked_at: 0,
             widest: fragment.ledger.nothing(),
             work: 0,
         };
@@ -98,6 +101,7 @@ impl Work {
         self.is_done = true;
         let found = reader.warnings();
         let tally = &self.fragment.tally;
+        *tally.reads.lock().unwrap_or_else(|held| held.into_inner()) += reader.reads();
         tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).extend(found);
         match self.fold.take() {
             Some((fold, _charge)) => Ok(Some(self.partial_batch(&fold)?)),
@@ -131,6 +135,7 @@ impl Work {
             }
         }
         add(&fragment.tally.samples_read, samples_read);
+        add(&fragment.tally.samples_total, std::mem::take(&mut self.evaluator.looked_at));
         Ok((!out.positions.is_empty()).then_some(out))
     }
     fn partial_batch(&self, fold: &Fold) -> Result<RecordBatch, Error> {
@@ -166,7 +171,7 @@ impl SeriesEvaluator {
         if let Leaf::LookBack { output, .. } = &fragment.leaf {
             self.find_windows(fragment, samples.ts, right_ms);
             lookback::newest(samples, &self.windows, *output, &mut self.row);
-            add(&fragment.tally.samples_total, self.row.count());
+            self.looked_at += self.row.count();
         } else {
             let cleaned = without_stale(samples);
             let samples = match &cleaned {
@@ -176,7 +181,7 @@ impl SeriesEvaluator {
             if self.find_windows(fragment, samples.ts, right_ms) {
                 self.measure_windows()?;
             }
-            add(&fragment.tally.samples_total, self.windows_total);
+            self.looked_at += self.windows_total;
             self.work = self.work.saturating_add(self.windows_total);
             let pace = Pace::new(&fragment.ledger);
             range(fragment, samples, (&self.windows, &pace), &mut self.row);
@@ -281,6 +286,9 @@ fn without_stale(samples: Samples) -> Option<(Vec<i64>, Vec<f64>)> {
     Some(pairs.filter(|(_, value)| !is_stale_nan(*value)).unzip())
 }
 
+/// Rows that are charged for at once, at most.
+const ROWS_CHARGED_MAX: usize = 64;
+
 /// Collects plain rows into one batch.
 struct RowsBuilder {
     positions: Vec<u32>,
@@ -288,6 +296,7 @@ struct RowsBuilder {
     valid: BooleanBufferBuilder,
     steps: usize,
     charge: Charge,
+    charged_rows: usize,
 }
 
 impl RowsBuilder {
@@ -298,11 +307,17 @@ impl RowsBuilder {
             valid: BooleanBufferBuilder::new(0),
             steps: fragment.times.right_ms.len(),
             charge: fragment.ledger.nothing(),
+            charged_rows: 0,
         }
     }
 
     fn push(&mut self, position: usize, row: &Row) -> Result<(), Error> {
-        self.charge.grow(0, self.steps * 8 + self.steps / 8)?;
+        if self.positions.len() == self.charged_rows {
+            // Twice as many as before: the account is not asked for every row.
+            let more = self.charged_rows.clamp(1, ROWS_CHARGED_MAX);
+            self.charge.grow(0, more * (self.steps * 8 + self.steps / 8))?;
+            self.charged_rows += more;
+        }
         self.positions.push(u32::try_from(position).expect("the evaluator caps a selection"));
         self.values.extend_from_slice(&row.values);
         if row.valid.contains(&false) {

@@ -40,27 +40,44 @@ enum Shape<'a> {
     Native(&'a NativeHistogram),
 }
 
-impl Histogram {
+/// The numbers of a histogram's buckets.
+struct Columns<'b> {
+    block: &'b Block,
+    histogram: &'b Histogram,
+    /// Bound, series and values of each bucket; whether there is a number at every step.
+    buckets: Vec<(f64, usize, &'b [f64], bool)>,
+}
+
+impl<'b> Columns<'b> {
+    fn new(block: &'b Block, histogram: &'b Histogram) -> Columns<'b> {
+        let column = |(upper, series): &(f64, usize)| {
+            (*upper, *series, block.values(*series), block.is_full(*series))
+        };
+        let buckets = histogram.buckets.iter().map(column).collect();
+        Columns { block, histogram, buckets }
+    }
+
     /// What is there at a step; nothing when there are both kinds.
-    fn at<'b>(
+    fn at(
         &self,
         noted: (&Notes, Span),
-        block: &'b Block,
         step: usize,
         buckets: &mut Vec<Bucket>,
     ) -> Option<Shape<'b>> {
         buckets.clear();
-        buckets.extend(self.buckets.iter().filter_map(|(upper, series)| {
-            block.get(*series, step).map(|count| Bucket { upper: *upper, count })
+        buckets.extend(self.buckets.iter().filter_map(|(upper, series, values, is_full)| {
+            let is_there = *is_full || self.block.is_valid(*series, step);
+            is_there.then(|| Bucket { upper: *upper, count: values[step] })
         }));
-        let native = self.natives.iter().find_map(|series| block.histogram(*series, step));
+        let mut natives = self.histogram.natives.iter();
+        let native = natives.find_map(|series| self.block.histogram(*series, step));
         match (buckets.is_empty(), native) {
             (true, None) => None,
             (false, None) => Some(Shape::Classic),
             (true, Some(native)) => Some(Shape::Native(native)),
             (false, Some(_)) => {
                 let text = "vector contains a mix of classic and native histograms";
-                noted.0.warning(noted.1, text, self.key.labels.metric_name());
+                noted.0.warning(noted.1, text, self.histogram.key.labels.metric_name());
                 None
             }
         }
@@ -91,6 +108,10 @@ fn gather(own: &Evaluator, span: Span, block: &Block) -> Result<Vec<Histogram>, 
         });
         histograms[position].buckets.extend(upper.map(|upper| (upper, series)));
         histograms[position].natives.extend(is_native.then_some(series));
+    }
+    for histogram in &mut histograms {
+        // Once, rather than at every step.
+        histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
     Ok(histograms)
 }
@@ -154,7 +175,7 @@ pub fn quantiles(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
             push_by_phi(&mut builder, own, (&histogram.key, label), &phis, &row)?;
         }
     }
-    let block = builder.finish(&own.context.ledger)?;
+    let block = builder.finish();
     own.drop_names(block)
 }
 
@@ -200,15 +221,15 @@ fn quantile_row(
     row: &mut Row,
 ) {
     row.clear();
-    let mut buckets = Vec::new();
+    let columns = Columns::new(block, histogram);
+    let mut buckets = Vec::with_capacity(histogram.buckets.len());
+    let (notes, metric) = (&own.context.notes, histogram.key.labels.metric_name());
     let pace = own.pace();
     for (step, phi) in phis.iter().enumerate() {
         if pace.is_over(64 + 16 * histogram.buckets.len()) {
             return;
         }
-        let notes = &own.context.notes;
-        let metric = histogram.key.labels.metric_name();
-        let (value, raised) = match histogram.at((notes, span), block, step, &mut buckets) {
+        let (value, raised) = match columns.at((notes, span), step, &mut buckets) {
             None => continue,
             Some(Shape::Classic) => quantile_of(*phi, &mut buckets),
             Some(Shape::Native(native)) => {
@@ -221,7 +242,7 @@ fn quantile_row(
         };
         row.set(step, value);
         if let Some(raised) = raised {
-            own.context.notes.forced_monotonicity(span, metric, raised, own.grid.at(step));
+            notes.forced_monotonicity(span, metric, raised, own.grid.at(step));
         }
     }
 }
@@ -237,11 +258,12 @@ pub fn fraction(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let pace = own.pace();
     for histogram in &histograms {
         row.clear();
+        let columns = Columns::new(&block, histogram);
         for step in 0..block.steps() {
             pace.spend(64 + 16 * histogram.buckets.len())?;
             let noted = (&own.context.notes, args[2].span);
             let (lower, upper) = (lower[step], upper[step]);
-            let value = match histogram.at(noted, &block, step, &mut buckets) {
+            let value = match columns.at(noted, step, &mut buckets) {
                 None => continue,
                 Some(Shape::Classic) => fraction_of(lower, upper, &mut buckets),
                 Some(Shape::Native(native)) => {

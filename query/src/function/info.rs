@@ -99,7 +99,7 @@ pub fn info(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
             builder.push(Key { labels, drop_name: key.drop_name }, &row)?;
         }
     }
-    builder.finish(&own.context.ledger)
+    Ok(builder.finish())
 }
 
 /// The info series, by whom they are about.

@@ -6,6 +6,8 @@
 //!
 //! Not here: dropping names (`evaluate`).
 
+use std::sync::Arc;
+
 use model::Labels;
 use model::labels::METRIC_NAME;
 use model::matcher::anchored;
@@ -25,7 +27,8 @@ pub fn replace(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let replacement = text(own.eval_text(&args[2])?);
     let source = text(own.eval_text(&args[3])?);
     let pattern = text(own.eval_text(&args[4])?);
-    let regex = anchored(&pattern).map_err(|_| {
+    let compile = || anchored(&pattern).map(Arc::new);
+    let regex = own.context.expressions.get_or(&pattern, compile).map_err(|_| {
         Error::Execution(format!("invalid regular expression in label_replace(): {pattern}"))
     })?;
     let Some(target) = label_name(&target) else {

@@ -110,7 +110,9 @@ fn rank_of(value: f64, buckets: &[Bucket], endless_share: f64) -> f64 {
 
 /// Sorts, joins buckets of equal bounds; false when there is no `+Inf` bucket.
 fn prepare(buckets: &mut Vec<Bucket>) -> bool {
-    buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+    if !buckets.is_sorted_by(|a, b| a.upper.total_cmp(&b.upper).is_le()) {
+        buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+    }
     if buckets.last().is_none_or(|last| last.upper != f64::INFINITY) {
         return false;
     }

@@ -12,6 +12,8 @@ mod heavy;
 mod scope;
 /// Budgets, the queue, the list of running queries.
 mod limits;
+/// What an operator between vectors reads.
+mod narrow;
 /// Killing, deadlines and failures.
 mod stop;
 

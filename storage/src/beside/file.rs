@@ -29,6 +29,7 @@ use super::columns::{
 use super::exemplars::Numbered;
 use super::{Rows, Start};
 use crate::Error;
+use crate::block::guard::{Builder, FileGuard};
 use crate::block::meta::{FileMeta, checksum_text};
 use crate::error::{at, columns};
 
@@ -59,6 +60,7 @@ struct Sealing {
     file: DiskFile,
     all: Xxh3Default,
     group: Xxh3Default,
+    guard: Builder,
     size_bytes: u64,
 }
 
@@ -67,6 +69,7 @@ impl Write for Sealing {
         self.file.append(bytes)?;
         self.all.update(bytes);
         self.group.update(bytes);
+        self.guard.update(bytes);
         self.size_bytes += bytes.len() as u64;
         Ok(bytes.len())
     }
@@ -118,8 +121,13 @@ impl Table {
     ) -> Result<Table, Error> {
         let path = dir.join(name);
         let file = disk.create(&path).map_err(at("create", &path))?;
-        let sealing =
-            Sealing { file, all: Xxh3Default::new(), group: Xxh3Default::new(), size_bytes: 0 };
+        let sealing = Sealing {
+            file,
+            all: Xxh3Default::new(),
+            group: Xxh3Default::new(),
+            guard: Builder::default(),
+            size_bytes: 0,
+        };
         let writer = ArrowWriter::try_new(sealing, schema, Some(properties()));
         let writer = writer.map_err(columns("begin a file"))?;
         Ok(Table { name, path, writer, series: Vec::new(), row_groups: Vec::new() })
@@ -146,7 +154,7 @@ impl Table {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<FileMeta, Error> {
+    fn finish(mut self) -> Result<(FileMeta, FileGuard), Error> {
         let mut previous = 0;
         let series = self.series.iter().map(|(sid, rows)| {
             let step = sid - previous;
@@ -164,13 +172,14 @@ impl Table {
         let read = sealing.file.read_exact_at(footer_offset_bytes, &mut footer);
         read.map_err(at("read back", &self.path))?;
         sealing.file.sync_data().map_err(at("sync", &self.path))?;
-        Ok(FileMeta {
+        let meta = FileMeta {
             name: self.name.to_owned(),
             size_bytes: sealing.size_bytes,
             xxh3: format!("{:016x}", sealing.all.digest()),
             footer_offset_bytes: Some(footer_offset_bytes),
             footer_xxh3: Some(checksum_text(&footer)),
-        })
+        };
+        Ok((meta, sealing.guard.finish(self.name)))
     }
 }
 
@@ -270,7 +279,7 @@ impl Writer {
     pub fn finish(
         mut self,
         sid_of: impl Fn(model::append::SeriesId) -> Option<u32>,
-    ) -> Result<Vec<FileMeta>, Error> {
+    ) -> Result<Vec<(FileMeta, FileGuard)>, Error> {
         if self.pending.len() > 0 {
             self.write_histograms()?;
         }

@@ -105,7 +105,9 @@ pub fn load_exemplars(head: &mut Head, blocks: &[Arc<Block>]) {
             break;
         }
         // What can't be read is named by the block itself.
-        let own = merge::exemplars(std::slice::from_ref(block), &|_, _| true).unwrap_or_default();
+        let labels = |id| head.registry.slot_of(id).map(|slot| head.registry.labels(slot));
+        let own = merge::exemplars(std::slice::from_ref(block), &labels, &|_| true);
+        let own = own.unwrap_or_default();
         count += own.len();
         parts.push(own);
     }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use model::append::SeriesId;
-use model::{TimeRange, TimestampMs};
+use model::{Labels, TimeRange, TimestampMs};
 
 use super::exemplars::Numbered;
 use super::scan::{merge, read_block};
@@ -81,25 +81,27 @@ impl Merge {
     }
 }
 
-/// The exemplars of blocks, oldest first, that pass and that no deletion hides.
+/// The exemplars of blocks, oldest first, that pass and that no deletion hides. Their series may be
+/// in none of the blocks, so the store's labels say which deletion names them.
 pub fn exemplars(
     blocks: &[Arc<Block>],
-    keep: &dyn Fn(SeriesId, TimestampMs) -> bool,
+    labels: &dyn Fn(SeriesId) -> Option<Labels>,
+    keep: &dyn Fn(TimestampMs) -> bool,
 ) -> Result<Vec<Numbered>, Error> {
     let mut all = Vec::new();
     for block in blocks {
         let mut warnings = Vec::new();
         let own = table::exemplars(block, &mut warnings);
         whole(block, &warnings)?;
-        let index = if own.is_empty() { None } else { Some(block.index()?) };
-        let hidden = index.as_ref().and_then(|index| Some((index, block.hidden(index)?)));
-        let shows = |one: &Numbered| {
-            let ranges =
-                hidden.and_then(|(index, hidden)| Some(hidden.ranges(index.sid_of(one.id)?)));
-            !ranges.unwrap_or_default().iter().any(|range| range.contains(one.exemplar.at))
+        let is_hidden = |one: &Numbered| {
+            let in_range =
+                block.tombstones().iter().filter(|own| own.range.contains(one.exemplar.at));
+            let mut in_range = in_range.peekable();
+            in_range.peek().is_some()
+                && labels(one.id)
+                    .is_some_and(|labels| in_range.any(|own| own.hides(&labels, one.exemplar.at)))
         };
-        let kept = own.into_iter().filter(|one| shows(one) && keep(one.id, one.exemplar.at));
-        all.extend(kept);
+        all.extend(own.into_iter().filter(|one| keep(one.exemplar.at) && !is_hidden(one)));
     }
     Ok(all)
 }

@@ -30,7 +30,7 @@ pub const KIND_METADATA: u8 = 19;
 pub const KINDS: [u8; 4] = [KIND_HISTOGRAMS, KIND_STARTS, KIND_EXEMPLARS, KIND_METADATA];
 
 /// Bytes beyond which the next record begins.
-const RECORD_BYTES_MAX: usize = 256 * 1024;
+const RECORD_BYTES_MAX: usize = 32 * 1024;
 
 /// One histogram of a series by number.
 #[derive(Debug, Clone, PartialEq)]

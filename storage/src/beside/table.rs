@@ -3,8 +3,8 @@
 //! Place in the flow: `scan` and `merge` ask for rows of series → **`Table`** reads one row group
 //! after the other, checks it, and decodes the pages that hold the rows.
 //!
-//! A row group whose checksum does not fit is set aside and named, the rest of the file serves; a
-//! damaged footer costs the file, not the block.
+//! What fails its checksum is mended, if the block's guard can. Beyond that a row group is set aside
+//! and named, the rest of the file serves; a damaged footer costs the file, not the block.
 //!
 //! Not here: merging with memory (`scan`).
 
@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use journal::disk::DiskFile;
 use model::{TimeRange, TimestampMs};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -32,6 +31,7 @@ use super::starts::Start;
 use crate::Error;
 use crate::block::Block;
 use crate::block::cache::{Entry, Kind};
+use crate::block::mend::PatchedFile;
 use crate::block::meta::checksum_text;
 use crate::error::at;
 
@@ -58,7 +58,7 @@ struct SeriesRows {
 pub struct Table {
     name: &'static str,
     path: PathBuf,
-    file: DiskFile,
+    file: PatchedFile,
     metadata: ArrowReaderMetadata,
     groups: Vec<Group>,
     series: Vec<SeriesRows>,
@@ -140,7 +140,11 @@ pub fn open(block: &Block, name: &'static str, warnings: &mut Vec<String>) -> Op
     if let Some(Entry::Beside(table)) = block.cache().get(&key) {
         return Some(table);
     }
-    match Table::open(block, name) {
+    let opened = match Table::open(block, name) {
+        Err(Error::Damaged { .. }) if block.mend(name, 0..u64::MAX) => Table::open(block, name),
+        other => other,
+    };
+    match opened {
         Ok((table, bytes)) => {
             let table = Arc::new(table);
             block.cache().put(key, Entry::Beside(Arc::clone(&table)), bytes);
@@ -161,7 +165,7 @@ impl Table {
     fn open(block: &Block, name: &'static str) -> Result<(Table, u64), Error> {
         let path = block.dir().join(name);
         let damaged = |what: &str| Error::Damaged { path: path.clone(), what: what.to_owned() };
-        let file = block.disk().open(&path).map_err(at("open", &path))?;
+        let file = block.open_file(name)?;
         let size_bytes = file.size_bytes().map_err(at("measure", &path))?;
         let meta = block.meta().file(name);
         let start = meta.and_then(|file| file.footer_offset_bytes);
@@ -223,7 +227,7 @@ impl Table {
                 warnings.push(known);
                 continue;
             }
-            match self.read_group(number as usize, &runs, (range, decode)) {
+            match self.read_mended(number as usize, &runs, (range, decode), block) {
                 Ok(read) => {
                     for (position, rows) in read {
                         let inside = |row: &T| range.contains(TimestampMs(row.at_ms()));
@@ -238,6 +242,22 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// The same as `read_group`, with a second try over mended bytes.
+    fn read_mended<T>(
+        &self,
+        number: usize,
+        runs: &[(Range<usize>, usize)],
+        how: (TimeRange, Decode<T>),
+        block: &Block,
+    ) -> Result<Vec<(usize, Vec<T>)>, Problem> {
+        let read = self.read_group(number, runs, how);
+        let is_damaged = matches!(read, Err(Problem::Damaged(_)));
+        if is_damaged && block.mend(self.name, self.groups[number].bytes.clone()) {
+            return self.read_group(number, runs, how);
+        }
+        read
     }
 
     /// The rows of runs inside one row group, by position.
@@ -302,7 +322,7 @@ pub fn exemplars(block: &Block, warnings: &mut Vec<String>) -> Vec<Numbered> {
     let mut all = Vec::new();
     for number in 0..table.groups.len() {
         let rows = 0..(table.groups[number].rows.end - table.groups[number].rows.start) as usize;
-        match table.read_group(number, &[(rows, 0)], (TimeRange::ALL, exemplar_rows)) {
+        match table.read_mended(number, &[(rows, 0)], (TimeRange::ALL, exemplar_rows), block) {
             Ok(read) => all.extend(read.into_iter().flat_map(|(_, rows)| rows)),
             Err(Problem::Refused(reason)) => {
                 warnings.push(format!("can't read {}: {reason}", table.path.display()));

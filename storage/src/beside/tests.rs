@@ -318,10 +318,16 @@ fn damage_costs_a_row_group_or_one_file() {
         let dir = tempfile::tempdir().unwrap();
         drop(write(dir.path(), &series, Vec::new()));
         let path = dir.path().join(name);
+        let guard = dir.path().join(crate::block::guard::GUARD_FILE);
         let mut bytes = std::fs::read(&path).unwrap();
         let place = if from_end { bytes.len() - 30 } else { 1000 };
         bytes[place] ^= 4;
         std::fs::write(&path, bytes).unwrap();
+        let block = open(dir.path());
+        let (all, warnings) = read(&block, 60, TimeRange::ALL);
+        assert_eq!((warnings.len(), block.damage().len()), (0, 1), "it is mended");
+        assert!(all.iter().all(|rows| rows.histograms.len() == 300));
+        std::fs::remove_file(guard).unwrap();
         let block = open(dir.path());
         let (all, warnings) = read(&block, 60, TimeRange::ALL);
         assert_eq!(warnings.len(), 1, "{warnings:?}");

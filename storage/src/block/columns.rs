@@ -45,6 +45,17 @@ struct Wholes {
     delta_max: i64,
 }
 
+impl Wholes {
+    /// The bits that a difference takes.
+    fn noise_bits(self) -> u32 {
+        bits_between(self.delta_min, self.delta_max)
+    }
+}
+
+fn bits_between(min: i64, max: i64) -> u32 {
+    u64::BITS - ((max - min) as u64).leading_zeros()
+}
+
 /// The rows of one row group.
 #[derive(Default)]
 pub struct RowGroup {
@@ -60,6 +71,8 @@ pub struct RowGroup {
     ends: Vec<Place>,
     /// Where pages of `v_int` end as well.
     whole_ends: Vec<Place>,
+    /// Where pages of `v_float` end as well.
+    float_ends: Vec<Place>,
     before: Option<Wholes>,
 }
 
@@ -75,6 +88,9 @@ impl RowGroup {
 
     /// Adds all samples of a series.
     pub fn add(&mut self, sid: u32, instants_ms: &[i64], values: &[f64]) {
+        if values.is_empty() {
+            return; // A series with nothing but histograms: no run of rows must name it.
+        }
         let start = self.place();
         self.ts.extend_from_slice(instants_ms);
         let exponent = match decimal::append_mantissas(values, &mut self.v_int) {
@@ -87,6 +103,7 @@ impl RowGroup {
         self.series.push((sid, exponent, values.len()));
         self.end_wholes_before(start);
         self.end_pages(start);
+        self.end_floats(start);
     }
 
     /// Adds values that are not all decimals; answers with the exponent.
@@ -126,16 +143,15 @@ impl RowGroup {
             last = next;
         }
         let own = Wholes { last, delta_min, delta_max };
+        self.end_wholes_inside(start, own);
         let Some(before) = self.before.replace(own) else { return };
-        let bits = |min: i64, max: i64| u64::BITS - ((max - min) as u64).leading_zeros();
-        let noise_bits =
-            bits(before.delta_min, before.delta_max).max(bits(own.delta_min, own.delta_max));
+        let noise_bits = before.noise_bits().max(own.noise_bits());
         if noise_bits < NOISE_BITS_MIN {
             return;
         }
         let jump = first - before.last;
         let (min, max) = (before.delta_min.min(own.delta_min), before.delta_max.max(own.delta_max));
-        let wide_bits = bits(min.min(jump), max.max(jump));
+        let wide_bits = bits_between(min.min(jump), max.max(jump));
         // A jump down lowers the smallest difference of a whole block.
         let widened = if jump < min { delta::BLOCK } else { delta::MINIBLOCK } as u32;
         if (wide_bits - noise_bits) * widened / 8 > PAGE_COST_BYTES {
@@ -143,12 +159,28 @@ impl RowGroup {
         }
     }
 
-    /// Ends pages of all columns: at a series boundary when long enough, inside of very long series.
+    /// Ends pages of whole numbers in a long series of nothing else, unless they compress to nothing.
+    fn end_wholes_inside(&mut self, start: Place, own: Wholes) {
+        let (rows, wholes) = (self.ts.len() - start.rows, self.v_int.len() - start.wholes);
+        if wholes == rows && own.noise_bits() >= NOISE_BITS_MIN {
+            let inside = inside(rows, schema::WHOLE_PAGE_ROWS);
+            let place =
+                |more| Place { rows: start.rows + more, wholes: start.wholes + more, ..start };
+            self.whole_ends.extend(inside.map(place));
+        }
+    }
+
+    /// Ends pages of all columns: before a series that does not fit any more, inside of a long one, and
+    /// behind it.
     fn end_pages(&mut self, start: Place) {
-        let page_start = |own: &Self| own.ends.last().map_or(0, |end| end.rows);
+        let rows = self.ts.len() - start.rows;
+        let page_start = self.ends.last().map_or(0, |end| end.rows);
+        if start.rows > page_start && self.ts.len() - page_start > schema::PAGE_ROWS {
+            self.ends.push(start);
+        }
         let mut place = start;
-        while self.ts.len() - page_start(self) > schema::PAGE_ROWS_MAX {
-            let until = page_start(self) + schema::PAGE_ROWS_MAX;
+        while self.ts.len() - place.rows > schema::PAGE_ROWS {
+            let until = place.rows + schema::PAGE_ROWS;
             for kind in &self.kinds[place.rows..until] {
                 place.wholes += usize::from(*kind == WHOLE);
                 place.floats += usize::from(*kind == FLOAT);
@@ -156,9 +188,34 @@ impl RowGroup {
             place.rows = until;
             self.ends.push(place);
         }
-        if self.ts.len() - page_start(self) >= schema::PAGE_ROWS {
+        if rows >= schema::PAGE_ROWS {
             self.ends.push(self.place());
         }
+    }
+
+    /// Ends pages of floats in and before a series of nothing else: they unpack slowly, and who asks
+    /// for one instant wants few of them.
+    fn end_floats(&mut self, start: Place) {
+        let (rows, floats) = (self.ts.len() - start.rows, self.v_float.len() - start.floats);
+        if floats < rows {
+            return;
+        }
+        let ends = self.ends.iter().chain(&self.float_ends).filter(|end| end.rows <= start.rows);
+        let before = ends.map(|end| end.floats).max().unwrap_or(0);
+        if start.floats - before >= schema::FLOAT_PAGE_ROWS / 2 {
+            self.float_ends.push(start);
+        }
+        let inside = inside(rows, schema::FLOAT_PAGE_ROWS);
+        let place = |more| Place { rows: start.rows + more, floats: start.floats + more, ..start };
+        self.float_ends.extend(inside.map(place));
+    }
+
+    /// The ends of all columns' pages and those of one column, in order.
+    fn ends_with(&self, own: &[Place]) -> Vec<Place> {
+        let mut ends = [self.ends.as_slice(), own].concat();
+        ends.sort_unstable_by_key(|end| end.rows);
+        ends.dedup();
+        ends
     }
 
     /// Writes it.
@@ -208,11 +265,8 @@ impl RowGroup {
     }
 
     fn write_wholes(&self, chunk: &mut Chunk, packer: &mut Packer) -> Result<()> {
-        let mut ends = [self.ends.as_slice(), self.whole_ends.as_slice()].concat();
-        ends.sort_unstable_by_key(|end| end.rows);
-        ends.dedup();
         let (mut start, mut body) = (Place::default(), Vec::new());
-        for end in ends {
+        for end in self.ends_with(&self.whole_ends) {
             let rows = start.rows..end.rows;
             self.put_levels(rows.clone(), end.wholes - start.wholes, WHOLE, &mut body);
             delta::encode(&self.v_int[start.wholes..end.wholes], &mut body);
@@ -229,10 +283,10 @@ impl RowGroup {
         encoding: Encoding,
     ) -> Result<()> {
         let (mut start, mut body) = (Place::default(), Vec::new());
-        for (index, end) in self.ends.iter().enumerate() {
+        let ends = self.ends_with(&self.float_ends);
+        for (index, end) in ends.iter().enumerate() {
             let count = end.floats - start.floats;
-            if count == 0 && self.ends.get(index + 1).is_some_and(|next| next.floats == end.floats)
-            {
+            if count == 0 && ends.get(index + 1).is_some_and(|next| next.floats == end.floats) {
                 continue; // Neighbours without floats are one page.
             }
             let rows = start.rows..end.rows;
@@ -317,6 +371,11 @@ impl RowGroup {
         let split_wins = size(&split, trial.len())? < size(&plain, 0)?;
         Ok(if split_wins { Encoding::BYTE_STREAM_SPLIT } else { Encoding::PLAIN })
     }
+}
+
+/// Places in a series of so many rows, one page from the other, none near its end.
+fn inside(rows: usize, page_rows: usize) -> impl Iterator<Item = usize> {
+    (page_rows..rows.saturating_sub(page_rows / 2)).step_by(page_rows)
 }
 
 /// Appends the first bytes of all floats, then their second bytes, and so on.

@@ -3,11 +3,12 @@
 //! Place in the flow: flush writes blocks; scan and label queries read them; compaction merges them.
 //!
 //! A block is trusted only as far as its checksums go: `meta.json` is covered by the manifest, the
-//! footer and `series.parquet` by `meta.json`, every page by its own CRC, the index by its own. A
-//! damaged page costs its row group, a damaged footer the block; both are named and the rest serves.
+//! footer and `series.parquet` by `meta.json`, every page by its own CRC, the index by its own. What
+//! fails its checksum is made right again with the guard file (`mend`). Beyond that a damaged page
+//! costs its rows, a damaged footer the block; all is named and the rest serves.
 //!
-//! Invariants: nothing in the folder changes after it was published, but for the index file, which
-//! may be built again. The folder of a block that the manifest names no more is removed when the
+//! Invariants: the bytes in the folder stay what they were when it was published, but for the index
+//! file, which may be built again; a file that was damaged may be written anew. The folder of a block that the manifest names no more is removed when the
 //! last reader lets go of it.
 //!
 //! Not here: which blocks there are (`manifest`), merging with memory (`scan`).
@@ -38,10 +39,15 @@ pub mod reader;
 pub mod cache;
 /// The folder, and its end.
 mod folder;
+/// What files were: checksums and parity.
+pub mod guard;
+/// Damaged bytes made right again.
+pub mod mend;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use journal::disk::Disk;
 use model::TimeRange;
@@ -49,12 +55,14 @@ use model::TimeRange;
 use crate::Error;
 use crate::error::at;
 use crate::index::BlockIndex;
+use crate::index::file::Unusable;
 use crate::tombstone::{Hidden, Tombstone};
 use cache::Cache;
 use folder::Folder;
+use mend::Patches;
 use meta::{Meta, SERIES_FILE};
 
-pub use reader::{BlockRows, Columns};
+pub use reader::{Ask, BlockRows, Columns};
 pub use writer::BlockWriter;
 
 /// The name of the index inside a block's folder.
@@ -70,6 +78,7 @@ pub struct Block {
     disk: Disk,
     cache: Arc<Cache>,
     damage: Arc<Mutex<Damage>>,
+    patches: Arc<Patches>,
     tombstones: Vec<Arc<Tombstone>>,
     hidden: OnceLock<Hidden>,
 }
@@ -77,9 +86,14 @@ pub struct Block {
 #[derive(Debug, Default)]
 struct Damage {
     whole: Option<String>,
-    row_groups: BTreeMap<u32, String>,
+    /// Rows of the samples that are lost, by row group and first row in it.
+    rows: BTreeMap<(u32, usize), String>,
     /// Files beside the samples: one row group, or all of the file.
     parts: BTreeMap<(&'static str, Option<u32>), String>,
+    /// Places that were mended, by file and offset.
+    mended: BTreeMap<(&'static str, u64), String>,
+    /// Files that are still damaged on the disk.
+    unhealed: BTreeSet<&'static str>,
 }
 
 impl Block {
@@ -107,6 +121,7 @@ impl Block {
             disk: disk.clone(),
             cache: Arc::clone(cache),
             damage: Arc::default(),
+            patches: Arc::default(),
             tombstones: Vec::new(),
             hidden: OnceLock::new(),
         }
@@ -120,6 +135,7 @@ impl Block {
             disk: self.disk.clone(),
             cache: Arc::clone(&self.cache),
             damage: Arc::clone(&self.damage),
+            patches: Arc::clone(&self.patches),
             tombstones,
             hidden: OnceLock::new(),
         }
@@ -160,14 +176,20 @@ impl Block {
 
     /// What was found damaged so far.
     pub fn damage(&self) -> Vec<String> {
-        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        let groups = damage.row_groups.values();
-        damage.whole.iter().chain(groups).chain(damage.parts.values()).cloned().collect()
+        let damage = self.lock_damage();
+        let lost = damage.rows.values().chain(damage.parts.values());
+        damage.whole.iter().chain(lost).chain(damage.mended.values()).cloned().collect()
+    }
+
+    /// Whether something of it is lost, as far as is known.
+    pub fn has_losses(&self) -> bool {
+        let damage = self.lock_damage();
+        damage.whole.is_some() || !damage.rows.is_empty() || !damage.parts.is_empty()
     }
 
     /// Whether nothing of it can be read.
     pub fn is_set_aside(&self) -> bool {
-        self.damage.lock().unwrap_or_else(PoisonError::into_inner).whole.is_some()
+        self.lock_damage().whole.is_some()
     }
 
     /// Remembers that nothing of it can be read, unless it was only the disk that refused, and
@@ -179,23 +201,52 @@ impl Block {
             return text;
         }
         tracing::error!(damage = %text, "block set aside");
-        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut damage = self.lock_damage();
         damage.whole.get_or_insert(text).clone()
     }
 
-    fn set_row_group_aside(&self, row_group: u32, reason: &str) -> String {
-        let text = format!(
-            "block {}: row group {row_group} of {}: {reason}",
-            self.meta.block_id,
-            meta::SAMPLES_FILE
-        );
-        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        damage.row_groups.entry(row_group).or_insert(text).clone()
+    fn lock_damage(&self) -> MutexGuard<'_, Damage> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn row_group_damage(&self, row_group: u32) -> Option<String> {
-        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        damage.row_groups.get(&row_group).cloned()
+    /// Remembers that rows of a row group of the samples are lost, counted from its first one.
+    fn set_rows_aside(&self, row_group: u32, rows: Range<usize>, reason: &str) -> String {
+        let text = format!(
+            "block {}: rows {} to {} of row group {row_group} of {}: {reason}",
+            self.meta.block_id,
+            rows.start,
+            rows.end - 1,
+            meta::SAMPLES_FILE
+        );
+        let mut damage = self.lock_damage();
+        let is_new = !damage.rows.contains_key(&(row_group, rows.start));
+        if is_new {
+            tracing::error!(damage = %text, "part of a block set aside");
+        }
+        damage.rows.entry((row_group, rows.start)).or_insert(text).clone()
+    }
+
+    /// Whether rows of a row group are known to be lost: then mending was tried.
+    fn has_lost_rows(&self, row_group: u32) -> bool {
+        let first = (row_group, 0);
+        let damage = self.lock_damage();
+        damage.rows.range(first..).next().is_some_and(|((group, _), _)| *group == row_group)
+    }
+
+    fn name_mended(&self, name: &'static str, offset: u64, reason: &str) {
+        let text = format!("block {}: {name}: {reason}", self.meta.block_id);
+        tracing::error!(damage = %text, "a file of a block was damaged");
+        let mut damage = self.lock_damage();
+        damage.unhealed.insert(name);
+        damage.mended.insert((name, offset), text);
+    }
+
+    fn is_unhealed(&self, name: &str) -> bool {
+        self.lock_damage().unhealed.contains(name)
+    }
+
+    fn note_healed(&self, name: &str) {
+        self.lock_damage().unhealed.remove(name);
     }
 
     /// Remembers that a row group of a file beside the samples can't be read, or all of the file.
@@ -213,22 +264,18 @@ impl Block {
             None => format!("block {block_id}: {name}: {reason}"),
         };
         tracing::error!(damage = %text, "part of a block set aside");
-        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut damage = self.lock_damage();
         damage.parts.entry((name, row_group)).or_insert(text).clone()
     }
 
     /// What is wrong with a part that was set aside.
     pub(crate) fn part_damage(&self, name: &'static str, row_group: Option<u32>) -> Option<String> {
-        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let damage = self.lock_damage();
         damage.parts.get(&(name, row_group)).cloned()
     }
 
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
-    }
-
-    pub(crate) fn disk(&self) -> &Disk {
-        &self.disk
     }
 
     /// The index; read from its file, or built again from `series.parquet`.
@@ -244,12 +291,14 @@ impl Block {
 
     fn load_index(&self) -> Result<BlockIndex, Error> {
         let path = self.dir().join(INDEX_FILE);
-        let found = self.disk.read(&path, FILE_BYTES_MAX).ok();
-        let decoded = found.and_then(|bytes| BlockIndex::decode(&bytes).ok());
-        if let Some(index) = decoded
-            && index.series().len() as u64 == self.meta.series
-        {
-            return Ok(index);
+        if let Ok(bytes) = self.disk.read(&path, FILE_BYTES_MAX) {
+            match BlockIndex::decode(&bytes) {
+                Ok(index) if index.series().len() as u64 == self.meta.series => return Ok(index),
+                Err(Unusable::Newer) => {}
+                _ => {
+                    self.name_mended(INDEX_FILE, 0, "damaged, built again");
+                }
+            }
         }
         let index = self.read_series_file()?.into_index();
         // It serves from memory in any case; the file only saves the work at the next start.
@@ -260,12 +309,41 @@ impl Block {
         Ok(index)
     }
 
+    /// Labels and numbers of its series: from `series.parquet`, or when that can't be read from the
+    /// index.
+    pub fn read_series(&self) -> Result<series_file::SeriesRows, Error> {
+        self.read_series_file().or_else(|error| {
+            let path = self.dir().join(INDEX_FILE);
+            let bytes = self.disk.read(&path, FILE_BYTES_MAX).ok();
+            let index = bytes.and_then(|bytes| BlockIndex::decode(&bytes).ok());
+            index.map(|index| series_file::SeriesRows::of_index(&index)).ok_or(error)
+        })
+    }
+
     /// Labels and numbers of its series, from `series.parquet`.
     pub fn read_series_file(&self) -> Result<series_file::SeriesRows, Error> {
         let path = self.dir().join(SERIES_FILE);
-        let bytes = self.disk.read(&path, FILE_BYTES_MAX).map_err(at("read", &path))?;
-        self.meta.check(SERIES_FILE, &path, &bytes)?;
+        let bytes = self.read_whole(SERIES_FILE)?;
+        let bytes = match self.meta.check(SERIES_FILE, &path, &bytes) {
+            Ok(()) => bytes,
+            Err(error) if !self.mend(SERIES_FILE, 0..bytes.len() as u64) => {
+                self.set_part_aside(SERIES_FILE, None, &crate::error::chain(&error));
+                return Err(error);
+            }
+            Err(_) => {
+                let bytes = self.read_whole(SERIES_FILE)?;
+                self.meta.check(SERIES_FILE, &path, &bytes)?;
+                bytes
+            }
+        };
         series_file::read(bytes.into(), &path)
+    }
+
+    fn read_whole(&self, name: &'static str) -> Result<Vec<u8>, Error> {
+        let path = self.dir().join(name);
+        let mut bytes = self.disk.read(&path, FILE_BYTES_MAX).map_err(at("read", &path))?;
+        self.patches.lay_over(name, 0, &mut bytes);
+        Ok(bytes)
     }
 }
 

@@ -22,22 +22,23 @@ mod rows;
 use std::ops::Range;
 use std::sync::Arc;
 
-use journal::disk::DiskFile;
 use model::TimeRange;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
 use super::cache::{Entry, Kind};
+use super::mend::PatchedFile;
 use super::meta::{SAMPLES_FILE, checksum_text};
 use super::{Block, schema};
 use crate::Error;
 use crate::error::at;
 use crate::index::file::BlockSeries;
+use crate::read::Want;
 use library::DiskChunks;
 use page::ColumnPlaces;
 
-pub use rows::BlockRows;
+pub use rows::{Ask, BlockRows};
 
 /// Instants and values of one series.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -67,6 +68,8 @@ pub struct Footer {
     chunks: DiskChunks,
     metadata: ArrowReaderMetadata,
     groups: Vec<Group>,
+    /// Written by this program: the library knows nothing more of it.
+    is_own: bool,
 }
 
 /// Where the pages of one row group are.
@@ -75,21 +78,17 @@ struct Group {
     first_row: u64,
     rows: usize,
     /// Places of the columns that are read; `None` when only the library can.
-    columns: Option<[ColumnPlaces; 4]>,
+    columns: Option<[ColumnPlaces; 5]>,
     /// The first and last instant in each page of instants; `None` when that is not known.
     bounds_ms: Option<Vec<Option<(i64, i64)>>>,
 }
 
 impl Group {
     fn of(metadata: &ParquetMetaData, group: usize, first_row: u64) -> Group {
-        let [ts, wholes, exponents, floats] =
-            rows::READ.map(|column| ColumnPlaces::of(metadata, group, column));
-        let columns = match (ts, wholes, exponents, floats) {
-            (Some(ts), Some(wholes), Some(exponents), Some(floats)) => {
-                Some([ts, wholes, exponents, floats])
-            }
-            _ => None,
-        };
+        let places = |column| ColumnPlaces::of(metadata, group, column);
+        let all: Option<Vec<_>> =
+            rows::READ.into_iter().chain([schema::FLAGS]).map(places).collect();
+        let columns = all.and_then(|all| <[ColumnPlaces; 5]>::try_from(all).ok());
         let bounds = metadata.column_index().and_then(|all| all.get(group)?.get(schema::TS));
         let bounds_ms = match bounds {
             Some(ColumnIndexMetaData::INT64(own)) => {
@@ -127,15 +126,27 @@ impl Footer {
             first_row += group.rows as u64;
             groups.push(group);
         }
-        Footer { chunks, metadata, groups }
+        let is_own = own.file_metadata().created_by() == Some(schema::CREATED_BY);
+        Footer { chunks, metadata, groups, is_own }
     }
 
     fn group(&self, row_group: u32) -> Option<&Group> {
         self.groups.get(row_group as usize)
     }
 
-    fn file(&self) -> &DiskFile {
+    fn file(&self) -> &PatchedFile {
         &self.chunks.file
+    }
+
+    /// The bytes of a row group.
+    fn bytes_of(&self, row_group: u32) -> Range<u64> {
+        let groups = self.metadata.metadata().row_groups();
+        let columns = groups.get(row_group as usize).map_or(&[][..], |group| group.columns());
+        let ranges = columns.iter().map(|column| column.byte_range());
+        let joined = ranges
+            .map(|(start, length)| start..start.saturating_add(length))
+            .reduce(|one, other| one.start.min(other.start)..one.end.max(other.end));
+        joined.unwrap_or(0..0)
     }
 }
 
@@ -145,9 +156,30 @@ impl Block {
         if let Some(Entry::Footer(footer)) = self.cache.get(&key) {
             return Ok(footer);
         }
+        let footer = match self.read_footer() {
+            Err(Error::Damaged { .. }) if self.mend(SAMPLES_FILE, self.footer_bytes()) => {
+                self.read_footer()
+            }
+            other => other,
+        };
+        let (footer, bytes) = footer?;
+        let footer = Arc::new(footer);
+        // The parsed form is about four times the bytes.
+        self.cache.put(key, Entry::Footer(Arc::clone(&footer)), 4 * bytes);
+        Ok(footer)
+    }
+
+    fn footer_bytes(&self) -> Range<u64> {
+        let meta = self.meta().file(SAMPLES_FILE);
+        let start = meta.and_then(|file| file.footer_offset_bytes).unwrap_or(0);
+        start..u64::MAX
+    }
+
+    /// The footer, and its bytes in the file.
+    fn read_footer(&self) -> Result<(Footer, u64), Error> {
         let path = self.dir().join(SAMPLES_FILE);
         let damaged = |what: String| Error::Damaged { path: path.clone(), what };
-        let file = self.disk.open(&path).map_err(at("open", &path))?;
+        let file = self.open_file(SAMPLES_FILE)?;
         let size_bytes = file.size_bytes().map_err(at("measure", &path))?;
         let meta = self.meta().file(SAMPLES_FILE);
         let start = meta.and_then(|file| file.footer_offset_bytes);
@@ -155,7 +187,10 @@ impl Block {
         let start = start.ok_or_else(|| damaged("meta.json misses its footer".to_owned()))?;
         let mut bytes = vec![0; (size_bytes - start) as usize];
         file.read_exact_at(start, &mut bytes).map_err(at("read", &path))?;
-        if meta.and_then(|file| file.footer_xxh3.as_deref()) != Some(&checksum_text(&bytes)) {
+        let is_right =
+            meta.and_then(|file| file.footer_xxh3.as_deref()) == Some(&checksum_text(&bytes));
+        // The planted bug shows that the tests would notice.
+        if !is_right && !cfg!(feature = "planted") {
             return Err(damaged("the checksum of its footer is not the one in meta.json".into()));
         }
         let chunks = DiskChunks::new(file, size_bytes);
@@ -166,10 +201,7 @@ impl Block {
                 ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
             })
             .map_err(|error| damaged(error.to_string()))?;
-        let footer = Arc::new(Footer::new(chunks, metadata));
-        // The parsed form is about four times the bytes.
-        self.cache.put(key, Entry::Footer(Arc::clone(&footer)), 4 * bytes.len() as u64);
-        Ok(footer)
+        Ok((Footer::new(chunks, metadata), bytes.len() as u64))
     }
 
     /// Reads the rows of series in the range. `wanted` names series of this block with the position
@@ -190,7 +222,8 @@ impl Block {
                 count.checked_sub(1).map_or(0, |last| rest[last].0.first_row + rest[last].0.rows)
             };
             let mut found = Vec::new();
-            rows.append(self, series, (range, &next), (&mut out[*position], &mut found));
+            let ask = Ask { range, want: Want::All, next: &next };
+            rows.append(self, series, ask, (&mut out[*position], &mut found));
             for warning in found {
                 if !warnings.contains(&warning) {
                     warnings.push(warning);

@@ -23,14 +23,21 @@ pub const V_INT: usize = 2;
 pub const V_EXP: usize = 3;
 /// A value that is no decimal.
 pub const V_FLOAT: usize = 4;
+/// What else is to be said of the row.
+pub const FLAGS: usize = 5;
 
 /// The row is a stale marker.
 pub const FLAG_STALE: i32 = 1;
 
-/// Rows after which a page ends, at the next series boundary.
-pub const PAGE_ROWS: usize = 8 * 1024;
-/// Rows after which a page ends inside a series.
-pub const PAGE_ROWS_MAX: usize = 2 * PAGE_ROWS;
+/// Who wrote a file, as its footer says.
+pub const CREATED_BY: &str = "belfry";
+
+/// Rows of a page at most: 64 KiB as instants and values.
+pub const PAGE_ROWS: usize = 4 * 1024;
+/// Rows after which a page of floats ends inside of a series of nothing else.
+pub const FLOAT_PAGE_ROWS: usize = 2 * 1024;
+/// Rows after which a page of whole numbers ends inside of a series of nothing else.
+pub const WHOLE_PAGE_ROWS: usize = 4 * 1024;
 /// Rows after which a row group ends, at the next series boundary.
 pub const ROW_GROUP_ROWS: usize = 256 * 1024;
 
@@ -53,7 +60,7 @@ fn zstd(level: i32) -> Compression {
 }
 
 fn common() -> WriterPropertiesBuilder {
-    WriterProperties::builder().set_created_by("belfry".to_owned())
+    WriterProperties::builder().set_created_by(CREATED_BY.to_owned())
 }
 
 /// What holds for `samples.parquet` as a whole; its chunks come encoded (`columns`).

@@ -45,6 +45,22 @@ impl SeriesRows {
         BlockIndex::new(self.series, index)
     }
 
+    /// The same, as the index knows it.
+    pub fn of_index(index: &BlockIndex) -> SeriesRows {
+        let series = index.series().to_vec();
+        let (own, pairs) = (index.index(), index.index().pairs());
+        let mut by_series: Vec<Vec<u32>> = vec![Vec::new(); series.len()];
+        for pair in own.labels_sorted().into_iter().flat_map(|label| own.pairs_sorted(label)) {
+            for sid in own.postings(pair).iter() {
+                by_series[sid as usize].push(pair);
+            }
+        }
+        let labels = by_series.into_iter().map(|found| {
+            Labels::from_pairs(found.iter().map(|pair| (pairs.name(*pair), pairs.value(*pair))))
+        });
+        SeriesRows { labels: labels.collect(), series }
+    }
+
     /// Their numbers and labels.
     pub fn entries(&self) -> impl Iterator<Item = (SeriesId, &Labels)> {
         self.series.iter().map(|series| series.id).zip(&self.labels)

@@ -14,6 +14,7 @@ use parquet::file::properties::{WriterProperties, WriterVersion};
 use proptest::prelude::*;
 
 use super::cache::Cache;
+use super::guard::GUARD_FILE;
 use super::meta::{META_FILE, Meta, SAMPLES_FILE, SERIES_FILE, checksum_text};
 use super::writer::Heading;
 use super::{Block, BlockWriter, Columns, INDEX_FILE};
@@ -92,27 +93,63 @@ fn many_series_over_several_row_groups_and_pages() {
 }
 
 #[test]
-fn a_damaged_page_costs_its_row_group() {
+fn a_damaged_page_costs_its_rows() {
     let dir = tempfile::tempdir().unwrap();
     let series: Vec<_> =
         (0..200).map(|number| regular(2000, |at| (at * at * number) as f64)).collect();
     write(dir.path(), &series);
     let path = dir.path().join(SAMPLES_FILE);
-    let mut bytes = std::fs::read(&path).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let mut bytes = good.clone();
     bytes[50_000] ^= 1;
+    bytes[51_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for is_guarded in [true, false] {
+        if !is_guarded {
+            std::fs::remove_file(dir.path().join(GUARD_FILE)).unwrap();
+        }
+        let block = open(dir.path()).unwrap();
+        for _ in 0..2 {
+            let (all, warnings) = read(&block, 200, TimeRange::ALL);
+            assert_eq!(warnings.len(), usize::from(!is_guarded), "{warnings:?}");
+            assert_eq!((block.damage().len(), block.has_losses()), (1, !is_guarded));
+            for (columns, own) in all.iter().zip(&series) {
+                let whole = bits(&own.1);
+                let found = bits(&columns.values);
+                assert!(found == whole || found.is_empty(), "a page holds whole series");
+            }
+            let lost = all.iter().filter(|own| own.values.is_empty()).count();
+            assert!(lost <= if is_guarded { 0 } else { 4 }, "{lost} series are lost");
+        }
+        if is_guarded {
+            assert_eq!(block.heal().unwrap(), 1);
+            assert!(std::fs::read(&path).unwrap() == good, "the file is whole again");
+            assert_eq!(block.heal().unwrap(), 0);
+            let mut bytes = good.clone();
+            bytes[50_000] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn labels_come_from_the_index_when_the_series_file_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let series: Vec<_> = (0..30).map(|number| regular(3, |_| number as f64)).collect();
+    write(dir.path(), &series);
+    let block = open(dir.path()).unwrap();
+    let expected: Vec<_> =
+        block.read_series_file().unwrap().entries().map(|(id, own)| (id, own.clone())).collect();
+    std::fs::remove_file(dir.path().join(GUARD_FILE)).unwrap();
+    let path = dir.path().join(SERIES_FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[40] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let block = open(dir.path()).unwrap();
-    let (all, warnings) = read(&block, 200, TimeRange::ALL);
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert_eq!(block.damage(), warnings);
-    for (number, columns) in all.iter().enumerate().filter(|(_, own)| !own.values.is_empty()) {
-        assert_eq!(bits(&columns.values), bits(&series[number].1), "what is read is whole");
-    }
-    // From then on the whole row group is left out.
-    let (all, again) = read(&block, 200, TimeRange::ALL);
-    assert_eq!(again, warnings);
-    let whole: Vec<usize> = (0..200).filter(|n| all[*n].values.len() == 2000).collect();
-    assert_eq!(whole, (132..200).collect::<Vec<_>>(), "the second row group serves");
+    assert!(block.read_series_file().is_err());
+    let rows = block.read_series().unwrap();
+    let found: Vec<_> = rows.entries().map(|(id, own)| (id, own.clone())).collect();
+    assert_eq!(found, expected);
 }
 
 /// Writes the samples of a block anew, as another program might.
@@ -203,6 +240,7 @@ fn damage_of_each_file() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), &series);
+        std::fs::remove_file(dir.path().join(GUARD_FILE)).unwrap();
         let path = dir.path().join(file);
         let mut bytes = std::fs::read(&path).unwrap();
         let place = place.min(bytes.len() - 20);
@@ -227,6 +265,7 @@ fn damage_of_each_file() {
 fn index_and_series_file_both_gone() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[regular(5, |at| at as f64)]);
+    std::fs::remove_file(dir.path().join(GUARD_FILE)).unwrap();
     std::fs::remove_file(dir.path().join(INDEX_FILE)).unwrap();
     assert!(open(dir.path()).unwrap().index().is_ok());
     std::fs::remove_file(dir.path().join(INDEX_FILE)).unwrap();

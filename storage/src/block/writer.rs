@@ -22,6 +22,7 @@ use parquet::file::writer::SerializedFileWriter;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::columns::RowGroup;
+use super::guard::{Builder, FileGuard, GUARD_FILE, Guard};
 use super::meta::checksum_text;
 use super::meta::{FORMAT_VERSION, FileMeta, META_FILE, Meta, SAMPLES_FILE, SERIES_FILE};
 use super::page::Packer;
@@ -38,6 +39,7 @@ use crate::index::{BlockIndex, Index};
 struct HashingFile {
     file: DiskFile,
     hash: Xxh3Default,
+    guard: Builder,
     size_bytes: u64,
 }
 
@@ -45,6 +47,7 @@ impl Write for HashingFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.file.append(bytes)?;
         self.hash.update(bytes);
+        self.guard.update(bytes);
         self.size_bytes += bytes.len() as u64;
         Ok(bytes.len())
     }
@@ -88,7 +91,7 @@ pub struct BlockWriter {
 
 fn create(disk: &Disk, path: &Path) -> Result<HashingFile, Error> {
     let file = disk.create(path).map_err(at("create", path))?;
-    Ok(HashingFile { file, hash: Xxh3Default::new(), size_bytes: 0 })
+    Ok(HashingFile { file, hash: Xxh3Default::new(), guard: Builder::default(), size_bytes: 0 })
 }
 
 impl BlockWriter {
@@ -217,13 +220,14 @@ impl BlockWriter {
             .file
             .read_exact_at(footer_offset_bytes, &mut footer)
             .map_err(at("read back", &samples_path))?;
-        let mut samples = sealed(samples, &samples_path, SAMPLES_FILE)?;
+        let (mut samples, samples_guard) = sealed(samples, &samples_path, SAMPLES_FILE)?;
         samples.footer_offset_bytes = Some(footer_offset_bytes);
         samples.footer_xxh3 = Some(checksum_text(&footer));
-        let series = sealed(series, &self.dir.join(SERIES_FILE), SERIES_FILE)?;
+        let (series, series_guard) = sealed(series, &self.dir.join(SERIES_FILE), SERIES_FILE)?;
         let sids: BTreeMap<SeriesId, u32> =
             self.all.iter().zip(0..).map(|(series, sid)| (series.id, sid)).collect();
         let beside = self.beside.finish(|id| sids.get(&id).copied())?;
+        let (beside, beside_guards): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
         let meta = Meta {
             format_version: FORMAT_VERSION,
             block_id: heading.block_id,
@@ -239,7 +243,10 @@ impl BlockWriter {
             files: [samples, series].into_iter().chain(beside).collect(),
         };
         let index = BlockIndex::new(self.all, self.index).encode();
-        for (name, bytes) in [(INDEX_FILE, index), (META_FILE, meta.encode())] {
+        let guards = [samples_guard, series_guard].into_iter().chain(beside_guards).collect();
+        let guard = Guard::new(guards, meta.encode()).encode();
+        for (name, bytes) in [(INDEX_FILE, index), (GUARD_FILE, guard), (META_FILE, meta.encode())]
+        {
             let path = self.dir.join(name);
             let mut file = self.disk.create(&path).map_err(at("create", &path))?;
             file.append(&bytes).map_err(at("write", &path))?;
@@ -250,13 +257,14 @@ impl BlockWriter {
     }
 }
 
-fn sealed(file: HashingFile, path: &Path, name: &str) -> Result<FileMeta, Error> {
+fn sealed(file: HashingFile, path: &Path, name: &str) -> Result<(FileMeta, FileGuard), Error> {
     file.file.sync_data().map_err(at("sync", path))?;
-    Ok(FileMeta {
+    let meta = FileMeta {
         name: name.to_owned(),
         size_bytes: file.size_bytes,
         xxh3: format!("{:016x}", file.hash.digest()),
         footer_offset_bytes: None,
         footer_xxh3: None,
-    })
+    };
+    Ok((meta, file.guard.finish(name)))
 }

@@ -41,8 +41,14 @@ const SCRATCH_SPARE_BYTES: u64 = 1024 * 1024;
 /// Drops what is too old and merges what is due. What fails is counted and named, and tried again
 /// after the next flush.
 pub fn upkeep(shared: &Shared) {
+    for block in shared.blocks().iter() {
+        if let Err(error) = block.heal() {
+            tracing::warn!(error = %chain(&error), "can't write a damaged file anew");
+        }
+    }
     let done = retention::apply(shared).and_then(|()| merge_due(shared, false));
     let mut counters = lock(&shared.counters);
+    counters.upkeeps += 1;
     match done {
         Ok(()) => counters.upkeep_failure = None,
         Err(error) => {
@@ -80,9 +86,9 @@ pub fn clean(shared: &Shared) -> Result<(), Error> {
     }
 }
 
-/// Whether nothing of it is known to be damaged.
+/// Whether nothing of it is known to be lost.
 fn is_whole(block: &Block) -> bool {
-    block.damage().is_empty()
+    !block.has_losses()
 }
 
 /// Whether a merge copies all there is in it. A block with further files stays as it is: nothing may

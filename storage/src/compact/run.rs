@@ -164,7 +164,11 @@ fn copy(
         }
         start = end;
     }
-    match beside::exemplars(sources, &|_, at| keep.contains(at)) {
+    let labels = |id| {
+        let head = shared.head();
+        head.registry.slot_of(id).map(|slot| head.registry.labels(slot))
+    };
+    match beside::exemplars(sources, &labels, &|at| keep.contains(at)) {
         Ok(exemplars) => block.add_exemplars(exemplars)?,
         Err(error) => return Ok(Some(Outcome::SourceUnreadable(chain(&error)))),
     }

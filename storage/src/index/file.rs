@@ -80,6 +80,19 @@ impl BlockIndex {
         Some(self.by_id[found].1)
     }
 
+    /// The ordinals of many series: numbers that follow each other are found without a search.
+    pub fn sids_of(&self, ids: &[SeriesId]) -> impl Iterator<Item = Option<u32>> {
+        let mut place = 0;
+        ids.iter().map(move |id| {
+            if self.by_id.get(place).is_none_or(|entry| entry.0 != *id) {
+                place = self.by_id.partition_point(|entry| entry.0 < *id);
+            }
+            let sid = self.by_id.get(place).filter(|entry| entry.0 == *id)?.1;
+            place += 1;
+            Some(sid)
+        })
+    }
+
     /// Memory, roughly.
     pub fn bytes(&self) -> u64 {
         let per_series = size_of::<BlockSeries>() + size_of::<(SeriesId, u32)>();
@@ -141,7 +154,8 @@ impl BlockIndex {
             return Err(Unusable::Newer);
         }
         let expected = [&(body.len() as u64).to_le_bytes()[..], &xxh3_64(body).to_le_bytes()];
-        if header[16..] != expected.concat() {
+        // The planted bug shows that the tests would notice.
+        if header[16..] != expected.concat() && !cfg!(feature = "planted") {
             return Err(Unusable::Damaged);
         }
         decode_body(&mut Reader::new(body)).ok_or(Unusable::Damaged)

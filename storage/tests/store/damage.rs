@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use journal::disk::{Fault, SimulatedDisk};
 
-use crate::support::{append, content, labels, open, quiet, read, try_open};
+use crate::support::{append, content, cut_power, labels, open, quiet, read, try_open};
 use model::TimeRange;
 
 /// Three blocks with series 1, 2 and 3, and series 4 in the journal.
@@ -26,7 +26,7 @@ fn files(disk: &SimulatedDisk, name: &str) -> Vec<PathBuf> {
 
 #[test]
 fn a_block_with_a_damaged_meta_file_is_set_aside() {
-    let disk = three_blocks();
+    let disk = three_unguarded_blocks();
     let path = files(&disk, "meta.json")[1].clone();
     disk.flip_bit(&path, 3, 1).unwrap();
     disk.flip_bit(&path, 9, 1).unwrap();
@@ -59,9 +59,16 @@ fn one_flipped_bit_in_the_words_about_blocks_is_turned_back() {
     }
 }
 
+/// Three blocks whose damage can't be mended.
+fn three_unguarded_blocks() -> SimulatedDisk {
+    let disk = three_blocks();
+    files(&disk, "guard").iter().for_each(|path| disk.disk().remove_file(path).unwrap());
+    disk
+}
+
 #[test]
 fn a_damaged_footer_sets_the_block_aside_while_it_serves() {
-    let disk = three_blocks();
+    let disk = three_unguarded_blocks();
     let path = files(&disk, "samples.parquet")[0].clone();
     let size = disk.files().iter().find(|file| file.0 == path).unwrap().1;
     disk.flip_bit(&path, size - 20, 1).unwrap();
@@ -75,7 +82,7 @@ fn a_damaged_footer_sets_the_block_aside_while_it_serves() {
 
 #[test]
 fn a_damaged_page_costs_its_rows() {
-    let disk = three_blocks();
+    let disk = three_unguarded_blocks();
     let path = files(&disk, "samples.parquet")[2].clone();
     // Somewhere in each of the first columns, far from the footer.
     for place in [40, 100, 160] {
@@ -99,7 +106,9 @@ fn a_damaged_index_is_built_again() {
     disk.disk().remove_file(&files(&disk, "index")[0]).unwrap();
     let store = open(&disk.disk(), quiet());
     assert_eq!(content(&store).len(), 4);
-    assert_eq!(store.stats().damaged, Vec::<String>::new());
+    let damaged = store.stats().damaged;
+    assert_eq!(damaged.len(), 2, "one was missing: {damaged:?}");
+    assert!(damaged.iter().all(|text| text.contains("index")), "{damaged:?}");
     assert_eq!(files(&disk, "index").len(), 3);
 }
 
@@ -135,9 +144,7 @@ fn a_lost_series_log_is_made_again_from_the_blocks() {
         let answer = append(&store, &[(6, 9000, 1.0), (1, 100_000, 1.0)]).unwrap();
         assert_eq!(answer.ids[1].unwrap().0, 1, "the number is the old one");
         assert!(answer.ids[0].unwrap().0 > 4, "no number is given twice");
-        disk.power_off();
-        drop(store);
-        disk.crash_and_restart();
+        cut_power(&disk, store);
     }
 }
 
@@ -209,6 +216,8 @@ fn what_a_newer_release_wrote_is_refused() {
     let path = Path::new("/store/manifest");
     let text = String::from_utf8(door.read(path, 1 << 20).unwrap()).unwrap();
     let (_, body) = text.split_once('\n').unwrap();
+    let (body, _) = body.split_once("\n\n").unwrap(); // The copy stands behind empty lines.
+    let body = format!("{body}\n");
     let checksum = xxhash_rust::xxh3::xxh3_64(format!("2\n{body}").as_bytes());
     let newer = format!("BELFRY-MANIFEST 2 {checksum:016x}\n{body}");
     door.write_atomic(path, newer.as_bytes()).unwrap();

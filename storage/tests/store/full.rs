@@ -8,9 +8,9 @@ use journal::disk::SimulatedDisk;
 use model::{AppendError, TimeRange};
 use storage::{Settings, Store};
 
-use crate::support::{Content, append, content, labels, open, quiet, read, wait_until};
+use crate::support::{Content, append, content, cut_power, labels, open, quiet, read, wait_until};
 
-const RESERVE_BYTES: u64 = 64 * 1024;
+const RESERVE_BYTES: u64 = 128 * 1024;
 
 fn settings() -> Settings {
     Settings { reserve_bytes: RESERVE_BYTES, ..quiet() }
@@ -78,9 +78,7 @@ fn a_disk_that_others_fill_and_empty() {
     assert_eq!(store.stats().unavailable, None);
     assert!(has_reserve(&disk), "for the next time");
     assert_eq!(content(&store), expected);
-    disk.power_off();
-    drop(store);
-    disk.crash_and_restart();
+    cut_power(&disk, store);
     assert_eq!(content(&open(&disk.disk(), settings())), expected);
 }
 
@@ -101,10 +99,36 @@ fn a_disk_that_the_journal_fills() {
         assert!(has_reserve(&disk), "the reserve is there again");
     }
     assert_eq!(content(&store), expected);
-    disk.power_off();
-    drop(store);
-    disk.crash_and_restart();
+    cut_power(&disk, store);
     assert_eq!(content(&open(&disk.disk(), settings())), expected);
+}
+
+/// The reserve is what a flush of the journal may need.
+#[test]
+fn the_reserve_follows_the_journal() {
+    let disk = SimulatedDisk::new(7);
+    let settings = || Settings { reserve_bytes: 1 << 20, ..quiet() };
+    let store = open(&disk.disk(), settings());
+    let reserve = |bytes: u64| {
+        let is_it = |file: &(PathBuf, u64)| file.0.ends_with("reserve") && file.1 == bytes;
+        wait_until(&format!("a reserve of {bytes} bytes"), || disk.files().iter().any(is_it));
+    };
+    append(&store, &[(1, 1, 1.0)]).unwrap();
+    store.flush().unwrap();
+    reserve(256 << 10);
+    let noise = |from: u64| -> Vec<_> {
+        (from..from + 60_000).map(|at| (1, at as i64, 0.1 + (at as f64).sin())).collect()
+    };
+    append(&store, &noise(10)).unwrap();
+    reserve(512 << 10);
+    // What others take meanwhile leaves the reserve as it is.
+    disk.set_space_bytes(Some(used_bytes(&disk) + 1_200_000));
+    append(&store, &noise(100_000)).unwrap();
+    reserve(512 << 10);
+    disk.set_space_bytes(None);
+    store.flush().unwrap();
+    reserve(256 << 10);
+    assert!(!disk.files().iter().any(|file| file.0.ends_with("reserve.tmp")));
 }
 
 #[test]
@@ -112,9 +136,7 @@ fn a_start_on_a_full_disk() {
     let disk = SimulatedDisk::new(3);
     let store = prepared(&disk);
     let expected = content(&store);
-    disk.power_off();
-    drop(store);
-    disk.crash_and_restart();
+    cut_power(&disk, store);
     disk.set_space_bytes(Some(used_bytes(&disk)));
     let store = open(&disk.disk(), settings());
     assert_eq!(content(&store), expected);
@@ -147,9 +169,7 @@ fn full_again_and_again() {
             }
             assert_eq!(content(&store), expected, "seed {seed}");
         }
-        disk.power_off();
-        drop(store);
-        disk.crash_and_restart();
+        cut_power(&disk, store);
         let (found, _) = read(&open(&disk.disk(), quiet()), TimeRange::ALL);
         for (labels, series) in expected {
             for (at_ms, bits) in series {

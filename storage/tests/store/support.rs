@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type, UInt32Type};
-use journal::disk::Disk;
+use journal::disk::{Disk, SimulatedDisk};
 use model::clock::SystemClock;
 use model::{Append, AppendError, Appended, Batch, Labels, Matcher, TimeRange, TimestampMs};
 use storage::{Error, Settings, Store, Want};
@@ -116,6 +116,23 @@ fn check_readers(store: &Store, content: &Content) {
         }
     }
     assert_eq!(newest, content.len(), "each series has a newest sample");
+    for mut reader in store.read(&ids, TimeRange::ALL, Want::Instants, 2).unwrap() {
+        while let Some(own) = reader.next_series() {
+            let samples = &content[&entries[own.position].labels];
+            let is_stale = |value: &f64| model::sample::is_stale_nan(*value);
+            let told = own.instants_ms.iter().copied().zip(own.values.iter().map(is_stale));
+            let known = samples.iter().map(|(at, bits)| (*at, is_stale(&f64::from_bits(*bits))));
+            let (told, known): (Vec<_>, Vec<_>) = (told.collect(), known.collect());
+            assert_eq!(told, known, "instants and stale markers");
+        }
+    }
+    for mut reader in store.read(&ids, TimeRange::ALL, Want::NewestInstant, 2).unwrap() {
+        while let Some(own) = reader.next_series() {
+            let samples = &content[&entries[own.position].labels];
+            let last = samples.last_key_value().map(|(at, _)| at);
+            assert_eq!(own.instants_ms.last(), last, "newest instant");
+        }
+    }
     let keep = |name: &str| name == "number";
     let grouped = store.grouped(&everything, TimeRange::ALL, &[&keep, &|_| false]).unwrap();
     let mut sorted = grouped.ids.clone();
@@ -124,6 +141,13 @@ fn check_readers(store: &Store, content: &Content) {
     expected.sort();
     assert_eq!(sorted, expected, "groups hold the same series");
     assert!(grouped.ways[1].of.iter().all(|group| *group == 0), "all in one");
+}
+
+/// The power fails under a store that runs, and comes back.
+pub fn cut_power(disk: &SimulatedDisk, store: Arc<Store>) {
+    disk.power_off();
+    drop(store);
+    disk.crash_and_restart();
 }
 
 /// Waits until a condition holds, which another thread brings about.

@@ -12,7 +12,6 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int8Type, Int64Type, TimestampMillisecondType};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use journal::disk::DiskFile;
 use model::TimeRange;
 use model::sample::stale_nan;
 use parquet::arrow::ProjectionMask;
@@ -23,6 +22,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use super::page::Fault;
 use super::rows::READ;
 use super::{Columns, Footer};
+use crate::block::mend::PatchedFile;
 use crate::encoding::decimal;
 use crate::index::file::BlockSeries;
 
@@ -30,7 +30,7 @@ use crate::index::file::BlockSeries;
 #[derive(Debug, Clone)]
 pub struct DiskChunks {
     /// The file.
-    pub file: Arc<DiskFile>,
+    pub file: Arc<PatchedFile>,
     /// Its size.
     pub size_bytes: u64,
     /// Whether the disk refused to give bytes: that is not damage, it may pass.
@@ -39,14 +39,14 @@ pub struct DiskChunks {
 
 impl DiskChunks {
     /// A file of a size.
-    pub fn new(file: DiskFile, size_bytes: u64) -> DiskChunks {
+    pub fn new(file: PatchedFile, size_bytes: u64) -> DiskChunks {
         DiskChunks { file: Arc::new(file), size_bytes, refused: Arc::default() }
     }
 }
 
 /// Reads on from a position.
 pub struct ReadFrom {
-    file: Arc<DiskFile>,
+    file: Arc<PatchedFile>,
     offset: u64,
 }
 

@@ -197,6 +197,28 @@ pub fn plain_f64(bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Option<()> {
     Some(())
 }
 
+/// Floats that are put together at a time.
+const LANE: usize = 64;
+
+/// Neighbouring bytes become one number, a lane of them in a few steps.
+#[inline(always)]
+fn pairs(low: &[u8; LANE], high: &[u8; LANE]) -> [u16; LANE] {
+    let mut out = [0; LANE];
+    for (out, (low, high)) in out.iter_mut().zip(low.iter().zip(high)) {
+        *out = u16::from(*low) | u16::from(*high) << 8;
+    }
+    out
+}
+
+#[inline(always)]
+fn fours(low: &[u16; LANE], high: &[u16; LANE]) -> [u32; LANE] {
+    let mut out = [0; LANE];
+    for (out, (low, high)) in out.iter_mut().zip(low.iter().zip(high)) {
+        *out = u32::from(*low) | u32::from(*high) << 16;
+    }
+    out
+}
+
 /// Appends the first `limit` of `count` floats whose bytes stand place by place.
 pub fn split_f64(bytes: &[u8], (count, limit): (usize, usize), out: &mut Vec<f64>) -> Option<()> {
     if bytes.len() != count.checked_mul(8)? || limit > count {
@@ -206,12 +228,21 @@ pub fn split_f64(bytes: &[u8], (count, limit): (usize, usize), out: &mut Vec<f64
         return Some(());
     }
     let mut places = bytes.chunks_exact(count);
-    let mut next = || places.next().unwrap_or_default();
-    let [a, b, c, d, e, f, g, h] = [(); 8].map(|()| &next()[..limit]);
-    out.extend(
-        (0..limit)
-            .map(|at| f64::from_le_bytes([a[at], b[at], c[at], d[at], e[at], f[at], g[at], h[at]])),
-    );
+    let places = [(); 8].map(|()| &places.next().unwrap_or_default()[..limit]);
+    out.reserve(limit);
+    let in_lanes = limit - limit % LANE;
+    for start in (0..in_lanes).step_by(LANE) {
+        let lane = |place: usize| -> &[u8; LANE] {
+            places[place][start..start + LANE].try_into().expect("a lane is this long")
+        };
+        let low = fours(&pairs(lane(0), lane(1)), &pairs(lane(2), lane(3)));
+        let high = fours(&pairs(lane(4), lane(5)), &pairs(lane(6), lane(7)));
+        let halves = low.iter().zip(&high);
+        out.extend(
+            halves.map(|(low, high)| f64::from_bits(u64::from(*low) | u64::from(*high) << 32)),
+        );
+    }
+    out.extend((in_lanes..limit).map(|at| f64::from_le_bytes(places.map(|place| place[at]))));
     Some(())
 }
 
@@ -275,6 +306,17 @@ mod tests {
         split_f64(&bytes, (3, 2), &mut out).unwrap();
         assert_eq!(out, [1.5, -2.25]);
         assert_eq!(split_f64(&bytes, (4, 2), &mut out), None);
+        let values: Vec<u64> =
+            (0..300u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let bytes: Vec<u8> = (0..8)
+            .flat_map(|place| values.iter().map(move |own| own.to_le_bytes()[place]))
+            .collect();
+        for limit in [0, 1, 63, 64, 65, 128, 299, 300] {
+            let mut out = Vec::new();
+            split_f64(&bytes, (300, limit), &mut out).unwrap();
+            let bits: Vec<u64> = out.into_iter().map(f64::to_bits).collect();
+            assert_eq!(bits, values[..limit]);
+        }
     }
 
     proptest! {

@@ -3,9 +3,9 @@
 //! Place in the flow: a reader of series names ordinals, as a rule in the order of rows → **rows** →
 //! plain columns.
 //!
-//! Pages are read once as long as the series come in the order of rows. A page that fails costs its
-//! row group, which is named once and left out from then on. A row group that is encoded in a way
-//! that is not known here is read by the library.
+//! Pages are read once as long as the series come in the order of rows. When one fails, the row group
+//! is mended. Beyond that a page costs its rows, which are named once and left out from then on. A row
+//! group that is encoded in a way that is not known here is read by the library.
 //!
 //! Not here: what else the store has of a series.
 
@@ -15,14 +15,30 @@ use std::sync::Arc;
 use model::TimeRange;
 use model::sample::stale_nan;
 
-use super::page::{Exponents, Fault, Numbers, Presence, Unpacker};
+use super::page::{ColumnPlaces, Fault, Numbers, Presence, Runs, Unpacker};
 use super::{Columns, Footer};
 use crate::Error;
+use crate::beside::file::HISTOGRAMS_FILE;
+use crate::block::mend::PatchedFile;
 use crate::block::meta::SAMPLES_FILE;
 use crate::block::{Block, schema};
 use crate::encoding::decimal;
 use crate::error::at;
 use crate::index::file::BlockSeries;
+use crate::read::Want;
+use crate::reads::Reads;
+
+/// What is asked of each series of a block.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// Which instants.
+    pub range: TimeRange,
+    /// What of them.
+    pub want: Want,
+    /// Tells, for a row, how far the following series want the page that ends before it: the end of
+    /// the last one that begins before it.
+    pub next: &'a dyn Fn(u64) -> u64,
+}
 
 /// Reads rows of one block.
 pub struct BlockRows {
@@ -31,8 +47,11 @@ pub struct BlockRows {
     group: Option<u32>,
     ts: Numbers<i64>,
     wholes: Numbers<i64>,
-    exponents: Exponents,
+    exponents: Runs,
     floats: Numbers<f64>,
+    flags: Runs,
+    /// Whether the last instant of a series is that of its last row, and the row shows.
+    ends_with_rows: bool,
 }
 
 impl std::fmt::Debug for BlockRows {
@@ -50,51 +69,117 @@ impl BlockRows {
             group: None,
             ts: Numbers::new(false),
             wholes: Numbers::new(true),
-            exponents: Exponents::default(),
+            exponents: Runs::default(),
             floats: Numbers::new(true),
+            flags: Runs::default(),
+            ends_with_rows: block.meta().file(HISTOGRAMS_FILE).is_none()
+                && block.tombstones().is_empty(),
         })
     }
 
-    /// Appends the rows of a series that lie in the range. `next` tells, for a row, how far the
-    /// following series want the page it is in: the end of the last one that begins before it.
+    /// What was read so far.
+    pub fn reads(&self) -> Reads {
+        self.unpacker.reads
+    }
+
+    /// Appends what is asked for of the rows of a series.
     pub fn append(
         &mut self,
         block: &Block,
         series: &BlockSeries,
-        (range, next): (TimeRange, &dyn Fn(u64) -> u64),
+        ask: Ask<'_>,
         (out, warnings): (&mut Columns, &mut Vec<String>),
     ) {
-        if let Some(known) = block.row_group_damage(series.row_group) {
-            warnings.push(known);
+        let before = out.instants_ms.len();
+        let Err(fault) = self.try_read(series, ask, out) else { return };
+        out.truncate(before);
+        self.group = None;
+        let reason = match fault {
+            Fault::Disk(reason) => {
+                warnings.push(refused(block, &reason));
+                return;
+            }
+            Fault::Damaged(what) => what,
+            Fault::Unknown => "it can't be read",
+        };
+        let bytes = self.footer.bytes_of(series.row_group);
+        let is_mended = !block.has_lost_rows(series.row_group) && block.mend(SAMPLES_FILE, bytes);
+        if is_mended && self.try_read(series, ask, out).is_ok() {
             return;
         }
-        let before = out.instants_ms.len();
-        let Err(fault) = self.read(series, range, next, out) else { return };
         out.truncate(before);
-        let fault = match fault {
-            Fault::Unknown => match self.footer.read_with_library(series, range, out) {
-                Ok(()) => return,
-                Err(fault) => {
-                    out.truncate(before);
-                    fault
-                }
-            },
-            fault => fault,
-        };
         self.group = None;
-        let path = block.dir().join(SAMPLES_FILE);
-        warnings.push(match fault {
-            Fault::Disk(reason) => format!("can't read {}: {reason}", path.display()),
-            Fault::Damaged(what) => block.set_row_group_aside(series.row_group, what),
-            Fault::Unknown => block.set_row_group_aside(series.row_group, "it can't be read"),
-        });
+        self.read_pages(block, (series, ask, reason), out, warnings);
     }
 
-    fn read(
+    /// Reads page by page, and leaves out what can't be read.
+    fn read_pages(
+        &mut self,
+        block: &Block,
+        (series, ask, reason): (&BlockSeries, Ask<'_>, &'static str),
+        out: &mut Columns,
+        warnings: &mut Vec<String>,
+    ) {
+        let footer = Arc::clone(&self.footer);
+        let group = footer.group(series.row_group);
+        let Some((group, rows)) = group.and_then(|group| Some((group, group.rows_of(series)?)))
+        else {
+            warnings.push(block.set_rows_aside(series.row_group, 0..1, reason));
+            return;
+        };
+        let ends_of = |row| match &group.columns {
+            Some(columns) => columns[0].rows_of(columns[0].page_of(row)),
+            None => 0..group.rows,
+        };
+        let mut row = rows.start;
+        while row < rows.end {
+            let page = ends_of(row);
+            let part = row..rows.end.min(page.end);
+            row = part.end;
+            let before = out.instants_ms.len();
+            let read = match &group.columns {
+                Some(_) => self.read((series, part), Ask { next: &|_| 0, ..ask }, out),
+                None => Err(Fault::Unknown),
+            };
+            if let Err(fault) = read {
+                out.truncate(before);
+                self.group = None;
+                warnings.push(match fault {
+                    Fault::Disk(reason) => refused(block, &reason),
+                    Fault::Damaged(what) => block.set_rows_aside(series.row_group, page, what),
+                    Fault::Unknown => block.set_rows_aside(series.row_group, page, reason),
+                });
+            }
+        }
+    }
+
+    /// Reads all rows of a series that lie in the range; by the library what only that can read.
+    fn try_read(
         &mut self,
         series: &BlockSeries,
-        range: TimeRange,
-        next: &dyn Fn(u64) -> u64,
+        ask: Ask<'_>,
+        out: &mut Columns,
+    ) -> Result<(), Fault> {
+        let before = out.instants_ms.len();
+        let footer = Arc::clone(&self.footer);
+        let group = footer.group(series.row_group).ok_or(Fault::Damaged("no row group"))?;
+        let rows = group
+            .rows_of(series)
+            .ok_or(Fault::Damaged("the index names rows that are not there"))?;
+        match self.read((series, rows), ask, out) {
+            Err(Fault::Unknown) if !footer.is_own => {
+                out.truncate(before);
+                footer.read_with_library(series, ask.range, out)
+            }
+            other => other,
+        }
+    }
+
+    /// Reads some rows of a series.
+    fn read(
+        &mut self,
+        (series, rows): (&BlockSeries, Range<usize>),
+        ask: Ask<'_>,
         out: &mut Columns,
     ) -> Result<(), Fault> {
         if self.group != Some(series.row_group) {
@@ -103,35 +188,41 @@ impl BlockRows {
             self.wholes.clear();
             self.exponents.clear();
             self.floats.clear();
+            self.flags.clear();
         }
         let footer = Arc::clone(&self.footer);
         let group = footer.group(series.row_group).ok_or(Fault::Damaged("no row group"))?;
-        let rows = group
-            .rows_of(series)
-            .ok_or(Fault::Damaged("the index names rows that are not there"))?;
         let columns = group.columns.as_ref().ok_or(Fault::Unknown)?;
         let file = footer.file();
+        let wanted = |page_end: usize| {
+            let until = (ask.next)(group.first_row + page_end as u64);
+            usize::try_from(until.saturating_sub(group.first_row)).unwrap_or(usize::MAX)
+        };
+        let from = Pages { file, columns, wanted: &wanted };
+        let is_last = group.rows_of(series).is_some_and(|all| all.end == rows.end);
+        let is_told = ask.want.is_newest() && self.ends_with_rows && is_last;
+        if is_told && series.max_ms < ask.range.end_ms().0 {
+            // The index tells its instant.
+            out.instants_ms.push(series.max_ms);
+            return self.values(&from, rows.end - 1..rows.end, ask.want, &mut out.values);
+        }
         let mut row = rows.start;
         while row < rows.end {
             let page = columns[0].page_of(row);
-            let page_rows = columns[0].rows_of(page);
-            let until = rows.end.min(page_rows.end);
-            if !group.touches(page, range) {
+            let until = rows.end.min(columns[0].rows_of(page).end);
+            if !group.touches(page, ask.range) {
+                self.unpacker.reads.pages_pruned += 1;
                 row = until;
                 continue;
             }
-            // How far the page will be wanted by the series that follow.
-            let hint = next(group.first_row + page_rows.end as u64);
-            let hint = usize::try_from(hint.saturating_sub(group.first_row)).unwrap_or(usize::MAX);
-            let from = (file, &mut self.unpacker);
-            self.ts.seek(from, &columns[0], (row, until, hint))?;
+            self.ts.seek((file, &mut self.unpacker), &columns[0], (row, until), &wanted)?;
             let start = self.ts.rows.start;
             let own = &self.ts.values[row - start..until - start];
-            let skip = own.partition_point(|at_ms| *at_ms < range.start_ms().0);
-            let end = own.partition_point(|at_ms| *at_ms < range.end_ms().0);
+            let skip = own.partition_point(|at_ms| *at_ms < ask.range.start_ms().0);
+            let end = own.partition_point(|at_ms| *at_ms < ask.range.end_ms().0);
             if skip < end {
                 out.instants_ms.extend_from_slice(&own[skip..end]);
-                self.values(&footer, columns, (row + skip..row + end, hint), &mut out.values)?;
+                self.values(&from, row + skip..row + end, ask.want, &mut out.values)?;
             }
             if row + end < until {
                 break; // The rest is later still.
@@ -144,24 +235,35 @@ impl BlockRows {
     /// Appends the values of rows that all belong to one series.
     fn values(
         &mut self,
-        footer: &Footer,
-        columns: &[super::page::ColumnPlaces; 4],
-        (rows, hint): (Range<usize>, usize),
+        from: &Pages<'_>,
+        rows: Range<usize>,
+        want: Want,
         out: &mut Vec<f64>,
     ) -> Result<(), Fault> {
-        let file = footer.file();
+        let columns = from.columns;
         let mut row = rows.start;
+        while row < rows.end && !want.has_values() {
+            let pages = (from.file, &mut self.unpacker);
+            let until = rows.end.min(self.flags.seek(pages, &columns[4], row)?);
+            let (flags, run_end) = self.flags.at(row);
+            let is_stale = flags & i64::from(schema::FLAG_STALE) != 0;
+            let value = if is_stale { stale_nan() } else { 0.0 };
+            let until = until.min(run_end);
+            out.extend(std::iter::repeat_n(value, until - row));
+            row = until;
+        }
         while row < rows.end {
-            let from = (file, &mut self.unpacker);
-            self.wholes.seek(from, &columns[1], (row, rows.end, hint.max(rows.end)))?;
+            let wanted = (row, rows.end);
+            let pages = (from.file, &mut self.unpacker);
+            self.wholes.seek(pages, &columns[1], wanted, from.wanted)?;
             let mut until = rows.end.min(self.wholes.rows.end);
             if self.wholes.presence != Presence::Nothing {
-                let from = (file, &mut self.unpacker);
-                until = until.min(self.exponents.seek(from, &columns[2], row)?);
+                let pages = (from.file, &mut self.unpacker);
+                until = until.min(self.exponents.seek(pages, &columns[2], row)?);
             }
             if self.wholes.presence != Presence::All {
-                let from = (file, &mut self.unpacker);
-                self.floats.seek(from, &columns[3], (row, until, hint.max(until)))?;
+                let pages = (from.file, &mut self.unpacker);
+                self.floats.seek(pages, &columns[3], (row, until), from.wanted)?;
                 until = until.min(self.floats.rows.end);
             }
             self.combine(row..until, out)?;
@@ -214,5 +316,17 @@ impl BlockRows {
     }
 }
 
-/// The columns that are read, in the order of their places.
+fn refused(block: &Block, reason: &std::io::Error) -> String {
+    format!("can't read {}: {reason}", block.dir().join(SAMPLES_FILE).display())
+}
+
+/// Where the pages of one row group come from.
+struct Pages<'a> {
+    file: &'a PatchedFile,
+    columns: &'a [ColumnPlaces; 5],
+    /// Tells, for the end of a page, how far it will be wanted.
+    wanted: &'a dyn Fn(usize) -> usize,
+}
+
+/// The columns that make a value and its instant, in the order of their places.
 pub const READ: [usize; 4] = [schema::TS, schema::V_INT, schema::V_EXP, schema::V_FLOAT];

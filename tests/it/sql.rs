@@ -1,0 +1,161 @@
+//! SQL against the running binary: HTTP in its three forms, psql on the wire, explain, the query
+//! log, the cost of panels.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tests::appliance::Appliance;
+use tests::http;
+use tests::process::{eventually, free_port};
+
+/// A belfry with the wire and the query log, and a metric of two series.
+async fn start(folder: &Path) -> (Appliance, u16) {
+    let port = free_port();
+    let config = format!(
+        "sql: {{postgres: {{listen: '127.0.0.1:{port}'}}}}\n\
+         query: {{log_file: queries.log, slow_threshold: 0s}}\n"
+    );
+    std::fs::write(folder.join("belfry.yml"), config).expect("write belfry.yml");
+    let belfry = Appliance::start(folder, &["--services", "all", "--config", "belfry.yml"]).await;
+    let mut page = String::new();
+    for minute in 0..60_i64 {
+        for instance in ["a", "b"] {
+            let at_ms = now_ms() - (60 - minute) * 60_000;
+            page.push_str(&format!("node_load1{{instance=\"{instance}\"}} {minute} {at_ms}\n"));
+        }
+    }
+    let url = format!("{}/api/v1/import/prometheus", belfry.url);
+    let answer = http::client().post(&url).body(page).send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+    belfry.until_value("count(node_load1)", 2.0, 10).await;
+    (belfry, port)
+}
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.expect("after 1970").as_millis()).expect("before the end of time")
+}
+
+async fn body(belfry: &Appliance, query: &str, headers: &[(&str, &str)]) -> (u16, String, Vec<u8>) {
+    let mut request = http::client().get(format!("{}/api/v1/{query}", belfry.url));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    let kind = response.headers().get("content-type").and_then(|own| own.to_str().ok());
+    let kind = kind.unwrap_or_default().to_owned();
+    (status, kind, response.bytes().await.expect("a body").to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_http() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (belfry, _) = start(folder.path()).await;
+    let text = "select instance, count(*) as n from metrics.node_load1 group by 1 order by 1";
+    for name in ["q", "query"] {
+        let (status, answer) = belfry.api("sql", &[(name, text)]).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(answer["data"]["rows"], json!([["a", 60], ["b", 60]]), "{answer}");
+        assert_eq!(answer["data"]["columns"][0]["name"], "instance");
+    }
+    let (status, answer) = belfry
+        .api("sql", &[("q", "select * from samples where name = 'node_load1'"), ("limit", "7")])
+        .await;
+    assert_eq!(status, 200);
+    assert_eq!(answer["data"]["rows"].as_array().map(Vec::len), Some(7), "{answer}");
+    assert!(answer["warnings"][0].as_str().is_some_and(|own| own.contains("cut")), "{answer}");
+    let path =
+        "sql?q=select+instance,value+from+metrics.node_load1+order+by+1,2+limit+2&format=csv";
+    let (status, kind, bytes) = body(&belfry, path, &[]).await;
+    assert_eq!((status, kind.starts_with("text/csv")), (200, true), "{kind}");
+    assert_eq!(String::from_utf8_lossy(&bytes), "instance,value\na,0.0\na,1.0\n");
+    let arrow = "application/vnd.apache.arrow.stream";
+    let path = "sql?q=select+*+from+metrics.node_load1";
+    let (status, kind, bytes) = body(&belfry, path, &[("accept", arrow)]).await;
+    assert_eq!((status, kind.as_str()), (200, arrow));
+    assert!(bytes.starts_with(&[0xff; 4]) && bytes.ends_with(&[0; 4]), "an Arrow stream");
+    for (text, code, word) in [
+        ("select nothing from samples", 400, "1:8"),
+        ("drop table samples", 400, "not allowed"),
+        ("select * from '/etc/passwd'", 400, "not found"),
+    ] {
+        let (status, answer) = belfry.api("sql", &[("q", text)]).await;
+        assert_eq!(status, code, "{text}: {answer}");
+        let error = answer["error"].as_str().unwrap_or_default();
+        assert!(error.contains(word), "{text}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_the_wire() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (_belfry, port) = start(folder.path()).await;
+    let port = port.to_string();
+    let psql = |command: &str| {
+        let output = Command::new("psql")
+            .args(["-X", "-A", "-t", "-h", "127.0.0.1", "-U", "x", "-d", "belfry"])
+            .args(["-p", &port, "-c", command])
+            .stdin(Stdio::null())
+            .output()
+            .expect("psql: install postgresql-client");
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let text = "select instance, max(value) from metrics.node_load1 \
+                where ts > now() - interval '2 hours' group by 1 order by 1";
+    assert_eq!(psql(text), "a|59\nb|59\n");
+    let text = psql("\\d metrics.node_load1");
+    assert!(text.contains("instance|text"), "{text}");
+    assert!(psql("drop table samples").contains("not allowed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_queries_cost() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (belfry, _) = start(folder.path()).await;
+    let (start, end) = ((now_ms() / 1000 - 1800).to_string(), (now_ms() / 1000).to_string());
+    let form = [
+        ("query", "sum by (instance) (rate(node_load1[5m])) / 2"),
+        ("start", start.as_str()),
+        ("end", end.as_str()),
+        ("step", "60"),
+    ];
+    let (status, answer) = belfry.api("explain", &form).await;
+    assert_eq!(status, 200, "{answer}");
+    let tree = &answer["data"]["tree"];
+    assert_eq!((tree["kind"].as_str(), tree["series"].as_u64()), (Some("operator /"), Some(2)));
+    let sum = &tree["children"][0];
+    assert_eq!((sum["kind"].as_str(), sum["series"].as_u64()), (Some("aggregate sum"), Some(2)));
+    let selector = &sum["children"][0]["children"][0]["children"][0];
+    let selector = if selector.is_null() { &sum["children"][0]["children"][0] } else { selector };
+    assert_eq!(selector["kind"], "range selector", "{answer}");
+    assert!(selector["samples"].as_u64() > Some(50), "{answer}");
+    assert!(answer["data"]["text"].as_str().is_some_and(|own| own.contains("└─")), "{answer}");
+    // A panel of a dashboard asks twice, once wrongly.
+    let headers = [("x-dashboard-uid", "abc"), ("x-panel-id", "4"), ("x-grafana-user", "ada")];
+    for query in ["query?query=node_load1", "query?query=node_load1+*+on()+node_load1"] {
+        body(&belfry, query, &headers).await;
+    }
+    let labels = "{dashboard_uid=\"abc\",panel_id=\"4\"}";
+    let value = async |name: &str| {
+        let page = http::get(&format!("{}/metrics", belfry.url)).await?;
+        let line = page.lines().find(|line| line.starts_with(&format!("{name}{labels}")))?;
+        line.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    assert_eq!(value("belfry_panel_queries_total").await, Some(2.0));
+    assert_eq!(value("belfry_panel_query_failures_total").await, Some(1.0));
+    assert!(value("belfry_panel_samples_total").await >= Some(2.0));
+    let log = folder.path().join("queries.log");
+    let line = eventually("the log has the panel's query", 10, async || {
+        let text = std::fs::read_to_string(&log).ok()?;
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.into_iter().find(|line| line["panelId"] == "4")
+    })
+    .await;
+    assert_eq!(line["params"]["query"], "node_load1", "{line}");
+    assert_eq!(line["dashboardUid"], "abc");
+    assert!(line["stats"]["timings"]["execTotalTime"].as_f64() > Some(0.0), "{line}");
+    assert!(line["origin"].as_str().is_some_and(|own| own.contains("ada")), "{line}");
+}

@@ -39,7 +39,7 @@ const CASES_PER_SEED: u32 = 100;
 /// Bytes of one case, at most.
 const BYTES_MAX: usize = 4096;
 /// What `cargo test` runs.
-const CASES: u64 = 3000;
+const CASES: u64 = 2000;
 
 struct Arguments {
     cases: u64,

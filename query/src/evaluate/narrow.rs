@@ -148,7 +148,12 @@ fn hashes_of(side: &Side, matching: &Matching) -> Option<Vec<u64>> {
             Some(labels.map(|labels| hasher.hash(labels)).collect())
         }
         Side::Evaluated(Evaluated::Vector(block)) => {
-            Some(block.keys().iter().map(|key| hasher.hash(&key.labels)).collect())
+            // A filter may have left nothing of a series.
+            let is_there = |series: usize| {
+                block.points(series).next().is_some() || block.histograms(series).next().is_some()
+            };
+            let there = block.keys().iter().enumerate().filter(|(series, _)| is_there(*series));
+            Some(there.map(|(_, key)| hasher.hash(&key.labels)).collect())
         }
         Side::Evaluated(_) => None,
     }

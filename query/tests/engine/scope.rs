@@ -87,7 +87,7 @@ async fn nothing_outside_is_seen() {
         "count({__name__=~\".+\"})",
         "requests_total{job=\"b\"}",
         "absent(requests_total{job=\"b\"})",
-        "count by (job) ({job=~\".*\"})",
+        "count by (job) ({job=~\".+\"})",
         "label_replace(requests_total, \"job\", \"b\", \"\", \"\")",
         "requests_total or {job=\"b\"}",
         "info(requests_total, {__name__=~\"temperature\"})",

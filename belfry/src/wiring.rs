@@ -98,10 +98,7 @@ impl Rooms {
         let http = Arc::new(HttpClient::new());
         let external_url = external_url(&config, web);
         let metrics = SelfMetrics::default();
-        let registry = prometheus::Registry::new();
-        registry
-            .register(Box::new(metrics.clone()))
-            .map_err(|error| format!("register metrics: {error}"))?;
+        let registry = registry_of(&metrics)?;
         let store = if roles.has(Service::Store) {
             Some(open_store(&disk, data, &config, &clock).await?)
         } else {
@@ -110,8 +107,7 @@ impl Rooms {
         let queried = store.as_ref().filter(|_| roles.has(Service::Query));
         let (costs, tellers) = (Arc::<Costs>::default(), Arc::<Tellers>::default());
         let query_log = open_query_log(&disk, &config.query_log, &clock)?;
-        let mut observers = vec![Arc::clone(&costs) as Arc<dyn Observer>];
-        observers.extend(query_log.clone().map(|log| log as Arc<dyn Observer>));
+        let observers = observers(&costs, query_log.as_ref());
         let engine = queried.map(|store| {
             let source = Arc::clone(store) as Arc<dyn query::Source>;
             let engine = Engine::new(source, Arc::clone(&clock), config.query.clone());
@@ -123,12 +119,9 @@ impl Rooms {
         let sql = sql.transpose()?;
         let postgres = Postgres::bind(&config.sql, sql.is_some(), &access).await?;
         let collector = store.as_ref().filter(|_| roles.has(Service::Collect)).map(|store| {
-            Arc::new(Collector::new(collector::Parts {
-                append: Arc::clone(store) as Arc<dyn Append>,
-                clock: Arc::clone(&clock),
-                http: Arc::clone(&http),
-                seed: SEED,
-            }))
+            let append = Arc::clone(store) as Arc<dyn Append>;
+            let (clock, http) = (Arc::clone(&clock), Arc::clone(&http));
+            Arc::new(Collector::new(collector::Parts { append, clock, http, seed: SEED }))
         });
         let collected = store.as_ref().filter(|_| roles.has(Service::Collect));
         let receiver = collected.map(|store| Arc::new(receiver(store, &clock)));
@@ -383,6 +376,19 @@ fn rules_settings(config: &Config, external_url: &str) -> rules::Settings {
 }
 
 /// Where links point: as configured, else where we listen.
+fn registry_of(metrics: &SelfMetrics) -> Result<prometheus::Registry, String> {
+    let registry = prometheus::Registry::new();
+    let registered = registry.register(Box::new(metrics.clone()));
+    registered.map_err(|error| format!("register metrics: {error}"))?;
+    Ok(registry)
+}
+
+/// Who is told of each query that ends.
+fn observers(costs: &Arc<Costs>, log: Option<&Arc<QueryLog>>) -> Vec<Arc<dyn Observer>> {
+    let log = log.map(|log| Arc::clone(log) as Arc<dyn Observer>);
+    std::iter::once(Arc::clone(costs) as Arc<dyn Observer>).chain(log).collect()
+}
+
 fn external_url(config: &Config, web: Option<SocketAddr>) -> String {
     if !config.external_url.is_empty() {
         return config.external_url.trim_end_matches('/').to_owned();

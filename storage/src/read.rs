@@ -157,6 +157,10 @@ fn stored_order(count: usize, blocks: &[(Arc<Block>, Arc<BlockIndex>, Vec<u32>)]
     order
 }
 
+fn as_asked(count: usize) -> Vec<u32> {
+    (0..u32::try_from(count).expect("slices of series fit 32 bits")).collect()
+}
+
 impl Reader {
     /// Readers over one picture of the store, each with about as many of the series.
     pub(crate) fn open(
@@ -182,10 +186,9 @@ impl Reader {
         for block in blocks.iter().filter(may_matter) {
             let Some(index) = index_or_set_aside(block, &mut warnings) else { continue };
             let mut sids = ordinals(&index, ids, range);
+            let is_newer = |sid: u32, at: i64| index.series()[sid as usize].max_ms > at;
             for (sid, own) in sids.iter_mut().zip(&in_memory) {
-                if *sid != ABSENT
-                    && newest_ms(own).is_some_and(|at| index.series()[*sid as usize].max_ms <= at)
-                {
+                if *sid != ABSENT && newest_ms(own).is_some_and(|at| !is_newer(*sid, at)) {
                     *sid = ABSENT;
                 }
             }
@@ -202,7 +205,7 @@ impl Reader {
         let count = ids.len();
         let order = match order {
             Order::Stored if !touched.is_empty() => stored_order(count, &touched),
-            _ => (0..u32::try_from(count).expect("slices of series fit 32 bits")).collect(),
+            _ => as_asked(count),
         };
         let mut readers = Vec::with_capacity(parts);
         for part in 0..parts {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::tree;
 
 /// Licences that an Apache-2.0 product may ship.
-const ALLOWED: [&str; 14] = [
+const ALLOWED: [&str; 16] = [
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "MIT",
@@ -23,6 +23,9 @@ const ALLOWED: [&str; 14] = [
     "0BSD",
     "CDLA-Permissive-2.0",
     "Unlicense",
+    "bzip2-1.0.6",
+    // Holds for the library's own files, which are used as they are.
+    "MPL-2.0",
 ];
 const SOURCE: &str = "registry+https://github.com/rust-lang/crates.io-index";
 

@@ -157,6 +157,19 @@ fn stored_order(count: usize, blocks: &[(Arc<Block>, Arc<BlockIndex>, Vec<u32>)]
     order
 }
 
+impl FromBlock {
+    /// The part of a touched block that a reader of these positions needs.
+    fn of(
+        (block, index, sids): &(Arc<Block>, Arc<BlockIndex>, Vec<u32>),
+        share: &[u32],
+    ) -> FromBlock {
+        let sids: Vec<u32> = share.iter().map(|at| sids[*at as usize]).collect();
+        let is_over = sids.iter().all(|sid| *sid == ABSENT);
+        let (block, index) = (Arc::clone(block), Arc::clone(index));
+        FromBlock { block, index, sids, rows: None, is_over }
+    }
+}
+
 fn as_asked(count: usize) -> Vec<u32> {
     (0..u32::try_from(count).expect("slices of series fit 32 bits")).collect()
 }
@@ -215,17 +228,11 @@ impl Reader {
                 Visit { position: *position, in_memory: std::mem::replace(own, InMemory::Nothing) }
             };
             let visits = share.iter().map(&mut visit).collect();
-            let from_block = |(block, index, sids): &(Arc<Block>, Arc<BlockIndex>, Vec<u32>)| {
-                let sids: Vec<u32> = share.iter().map(|at| sids[*at as usize]).collect();
-                let is_over = sids.iter().all(|sid| *sid == ABSENT);
-                let (block, index) = (Arc::clone(block), Arc::clone(index));
-                FromBlock { block, index, sids, rows: None, is_over }
-            };
             readers.push(Reader {
                 range,
                 want,
                 visits,
-                blocks: touched.iter().map(from_block).collect(),
+                blocks: touched.iter().map(|own| FromBlock::of(own, share)).collect(),
                 next: 0,
                 columns: Columns::default(),
                 merged: Columns::default(),

@@ -63,6 +63,8 @@ pub async fn sql(
         }
     });
     let first = futures::stream::iter(first.map(Ok));
+    // Whoever writes the body may ask once more after the last piece.
+    let rest = futures::StreamExt::fuse(rest);
     let body = Body::from_stream(futures::StreamExt::chain(first, rest));
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
 }

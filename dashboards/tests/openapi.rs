@@ -190,6 +190,8 @@ async fn every_answer_is_what_is_told() {
         ("/api/v1/query_exemplars", "query=m", 200),
         ("/api/v1/format_query", "query=sum(m)", 200),
         ("/api/v1/parse_query", "query=sum%20by%20(a)%20(rate(m[5m]))", 200),
+        ("/api/v1/explain", "query=sum(m)&time=1009", 200),
+        ("/api/v1/explain", "query=rate(m[5s])&start=1000&end=1009&step=1", 200),
         ("/api/v1/queries", "", 200),
         ("/api/v1/series", "match[]=m", 200),
         ("/api/v1/series", "", 400),

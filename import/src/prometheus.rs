@@ -101,6 +101,11 @@ impl Folder {
         (self.blocks.len(), self.blocks.iter().map(|meta| meta.samples).sum())
     }
 
+    /// Whether there is a write-ahead log.
+    pub fn has_log(&self) -> bool {
+        !self.log.is_empty()
+    }
+
     /// Everything in it.
     pub fn batches(self, options: Options) -> Batches {
         let Options { range, matchers } = options;

@@ -213,24 +213,24 @@ impl Engine {
         let guard = cancel.clone().drop_guard();
         let context = self.context(text, when, options, seat.ledger().clone());
         let work = tokio::task::spawn_blocking(move || {
-            // The seat is held until the work has ended, also when nobody waits for it. It leaves
-            // with the outcome: dropped here, it would look like a cancellation from outside.
+            // The seat is held until the work has ended, also when nobody waits for it.
             let mut outcome = evaluate(&expr, when, context).map_err(|error| seat.or_killed(error));
             let mut failed = Stats::default();
             let stats = outcome.as_mut().map_or(&mut failed, |answer| &mut answer.stats);
             (stats.prepare_us, stats.queue_us) = (prepare_us, seat.queue_us());
             let stats = stats.clone();
             seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
+            // A seat that is given up cancels what it was for, so it goes after the answer.
             (outcome, seat)
         });
         // The caller need not wait until the work notices: it ends soon after.
         let answer = tokio::select! {
             biased;
             ended = work => {
-                let (answer, _seat) = ended.map_err(|problem| {
+                let (outcome, _seat) = ended.map_err(|problem| {
                     Error::Execution(format!("the evaluation ended early: {problem}"))
                 })?;
-                answer
+                outcome
             }
             () = cancel.cancelled() => {
                 Err(or_killed(Error::Cancelled { phase: EVALUATION }, &killed))

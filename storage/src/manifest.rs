@@ -77,7 +77,7 @@ pub struct TombstoneEntry {
     pub created_ms: i64,
     /// The blocks in which it hides samples.
     pub block_ids: Vec<String>,
-    /// Whether it was carried out in other blocks already.
+    /// Whether it was carried out, or taken back, in other blocks already.
     #[serde(default)]
     pub is_partly_done: bool,
 }

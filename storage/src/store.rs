@@ -39,6 +39,9 @@ use crate::{
 use crate::{
     cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone, undelete,
 };
+use crate::{
+    cardinality, compact, forget, grouped, limits, open, select, snapshot, tombstone, undelete,
+};
 
 /// Lines of the figures that name who brought too many series.
 const CULPRITS_SHOWN_MAX: usize = 10;

@@ -270,7 +270,6 @@ fn greedy(name: &str) -> Option<&'static str> {
         "name" | "label" => "team",
         "step" => "15",
         "search[]" => "canary",
-        "metric" => return None,
         _ => return None,
     })
 }

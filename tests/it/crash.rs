@@ -1,10 +1,11 @@
 //! kill -9 while it ingests, 50 times: every sample that was answered 2xx, and every sample that a
-//! scrape had committed (it was visible to a query), is there after the restart.
+//! scrape had committed (it was visible to a query), is there after the restart. Told to stop while it
+//! starts, it ends in time and loses nothing either.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tests::appliance::Appliance;
 use tests::http;
@@ -141,4 +142,50 @@ async fn fifty_kills_lose_nothing() {
     }
     assert!(acked_total > 50 * SERIES as usize, "the test wrote too little: {acked_total}");
     println!("{KILLS} kills, {acked_total} acknowledged samples, none lost");
+}
+
+/// Requests of the journal that is read while it is told to stop.
+const REQUESTS: i64 = 40;
+/// Samples of one series in one of them.
+const STEPS: i64 = 500;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_while_it_starts() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = "packs: {enabled: false}\nexporters: {host: {enabled: false}}\n";
+    std::fs::write(folder.path().join("belfry.yml"), config).expect("write");
+    let arguments = ["--services", "all", "--config", "belfry.yml"];
+    let mut belfry = Appliance::start(folder.path(), &arguments).await;
+    let (client, url) = (http::client(), format!("{}/api/v1/write", belfry.url));
+    let first_ms = now_ms() - 600_000;
+    for request in 0..REQUESTS {
+        let samples = |index: u64| {
+            let at_ms = |step: i64| first_ms + request * STEPS + step;
+            (0..STEPS).map(|step| (at_ms(step), (step * index as i64) as f64)).collect()
+        };
+        let series: Vec<TimeSeries> = (0..SERIES)
+            .map(|index| {
+                TimeSeries::new("pushed", &[("series", &index.to_string())], samples(index))
+            })
+            .collect();
+        let answer = remote_write::post(&client, &url, remote_write::encode(&series)).await;
+        assert_eq!(answer.expect("an answer").0, 204);
+    }
+    let address = belfry.url.trim_start_matches("http://").to_owned();
+    for wait_ms in [0, 50, 150, 400] {
+        belfry.start_again();
+        eventually("it listens", 30, async || {
+            tokio::net::TcpStream::connect(&address).await.ok().map(drop)
+        })
+        .await;
+        // From its first moment to some time after it has read everything.
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        let asked = Instant::now();
+        belfry.process.signal("TERM");
+        assert!(belfry.process.wait(), "it ends well: {}", belfry.process.log());
+        assert!(asked.elapsed() < Duration::from_secs(20), "it ends in time");
+    }
+    belfry.restart().await;
+    let expected = (SERIES as i64 * REQUESTS * STEPS) as f64;
+    belfry.until_value("sum(count_over_time(pushed[30m]))", expected, 10).await;
 }

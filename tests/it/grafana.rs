@@ -50,7 +50,8 @@ async fn no_panel_asks_for_what_is_not_there() {
     let redis = servers::redis(folder.path(), None).await;
     let haproxy = servers::haproxy(folder.path(), redis.port).await;
     let config = format!(
-        "external_url: http://belfry.example:9090\nexporters:\n  host: {{interval: 2s, timeout: 1s}}\n\
+        "external_url: http://belfry.example:9090\n\
+         sql: {{postgres: {{listen: '127.0.0.1:0'}}}}\nexporters:\n  host: {{interval: 2s, timeout: 1s}}\n\
          \x20 postgres:\n  - {{name: main, url: 'postgres://postgres:hush-hush@127.0.0.1:{}/postgres', interval: 2s, timeout: 2s}}\n\
          \x20 redis:\n  - {{name: cache, address: '127.0.0.1:{}', interval: 2s, timeout: 2s}}\n\
          \x20 haproxy:\n  - {{name: edge, url: 'http://127.0.0.1:{}/metrics', interval: 2s, timeout: 2s}}\n",
@@ -63,6 +64,7 @@ async fn no_panel_asks_for_what_is_not_there() {
     let sources = read("provisioning/datasources/belfry.yaml");
     assert!(sources.contains("timeInterval: 2s\n"), "{sources}");
     assert!(sources.contains("url: \"http://belfry.example:9090\""), "{sources}");
+    assert!(sources.contains("type: postgres") && sources.contains("\"belfry.example:0\""));
     assert!(!sources.contains("hush-hush"));
     let first: Vec<u8> = read("dashboards/belfry/belfry-host.json").into_bytes();
     export(folder.path(), &["--url", "http://other:1"]);

@@ -42,9 +42,14 @@ impl Appliance {
 
     /// Starts it again in the same folder after it was stopped or killed.
     pub async fn restart(&mut self) {
+        self.start_again();
+        self.until_ready().await;
+    }
+
+    /// The same without waiting for it.
+    pub fn start_again(&mut self) {
         self.process.kill();
         self.process = spawn(&self.folder, self.port, &self.arguments);
-        self.until_ready().await;
     }
 
     async fn until_ready(&mut self) {

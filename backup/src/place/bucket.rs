@@ -486,3 +486,6 @@ fn failed(action: &'static str, key: &str) -> impl Fn(object_store::Error) -> Er
         Error::Bucket { action, key: key.clone(), reason }
     }
 }
+
+#[cfg(test)]
+mod tests;

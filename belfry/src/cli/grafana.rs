@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use dashboards::grafana::{self, Export};
+use dashboards::grafana::{self, Export, Postgres};
 use journal::disk::Disk;
 
 use super::{fail, load_file, say};
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Where Grafana reaches this server [default: external_url, or the listening address].
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Who asks over the Postgres wire, when the configuration opens it.
+    #[arg(long, value_name = "USER", default_value = "grafana")]
+    sql_user: String,
     /// Write ConfigMaps for the sidecar of Grafana's Helm chart instead of plain files.
     #[arg(long)]
     configmap: bool,
@@ -63,11 +66,15 @@ fn export(arguments: &Arguments) -> Result<usize, String> {
         None if !config.external_url.is_empty() => config.external_url.clone(),
         None => format!("http://{}", super::backups::reachable(&config.listen)),
     };
-    let has_host = url::Url::parse(&url).is_ok_and(|url| url.has_host());
-    if !has_host || !url.starts_with("http") {
+    let parsed = url::Url::parse(&url).ok().filter(|parsed| parsed.scheme().starts_with("http"));
+    let Some(host) = parsed.as_ref().and_then(|parsed| parsed.host_str()) else {
         return Err(format!("--url needs an address such as http://belfry:9090, but is {url:?}"));
-    }
-    let export = Export { url, interval_ms: interval_ms(&config), postgres: None };
+    };
+    let postgres = config.sql.postgres_listen.as_ref().and_then(|listen| {
+        let port = listen.rsplit_once(':')?.1;
+        Some(Postgres { address: format!("{host}:{port}"), user: arguments.sql_user.clone() })
+    });
+    let export = Export { url: url.clone(), interval_ms: interval_ms(&config), postgres };
     let files = match arguments.configmap {
         true => grafana::config_maps(&export, &arguments.namespace),
         false => grafana::files(&export),

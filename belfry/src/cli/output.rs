@@ -7,15 +7,25 @@
 
 use std::fmt::Write;
 
-/// Columns padded to their widest cell, two blanks between them. The first row is the head.
+/// Columns padded to their widest cell, two blanks between them. The first row is the head. What
+/// would steer a terminal is shown as an escape: label values may hold anything.
 pub fn table(rows: &[Vec<String>]) -> String {
+    let shown = |cell: &String| -> String {
+        let letters = cell.chars();
+        let letter = |letter: char| match letter.is_control() {
+            true => letter.escape_default().to_string(),
+            false => letter.to_string(),
+        };
+        letters.map(letter).collect()
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
     };
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let mut lines = Vec::with_capacity(rows.len());
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             let blanks = width - cell.chars().count() + 2;
@@ -125,8 +135,8 @@ mod tests {
     #[test]
     fn texts() {
         let rows =
-            [vec!["A".to_owned(), "LONG".to_owned()], vec!["äöü".to_owned(), "x".to_owned()]];
-        assert_eq!(table(&rows), "A    LONG\näöü  x");
+            [vec!["A".to_owned(), "LONG".to_owned()], vec!["äöü".to_owned(), "x\n".to_owned()]];
+        assert_eq!(table(&rows), "A    LONG\näöü  x\\n");
         for (text, shown) in [
             ("a<b>&\"q\\é\n", r#""a<b>&\"q\\é\n""#),
             ("\u{1}\u{7f}\u{a0}\u{200b}", r#""\x01\x7f\u00a0\u200b""#),

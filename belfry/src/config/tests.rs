@@ -107,6 +107,28 @@ fn every_mistake_of_every_file_once() {
 }
 
 #[test]
+fn where_the_web_server_stands() {
+    for (text, expected) in [
+        ("", ("", "http://127.0.0.1:9090")),
+        ("external_url: https://b.example/belfry/\n", ("/belfry", "https://b.example/belfry")),
+        ("external_url: https://b.example\n", ("", "https://b.example")),
+        (
+            "external_url: https://b.example/belfry\nweb: {route_prefix: /}\n",
+            ("", "https://b.example/belfry"),
+        ),
+        ("web: {route_prefix: a/b/}\n", ("/a/b", "http://127.0.0.1:9090/a/b")),
+    ] {
+        let config = Folder::new(&[("belfry.yml", text)]).load().expect("no mistakes");
+        let place = crate::wiring::web_place(&config, None);
+        let own = (place.route_prefix.as_str(), place.external_url.as_str());
+        assert_eq!(own, expected, "{text}");
+    }
+    let wrong = Folder::new(&[("belfry.yml", "web: {route_prefix: 'a b'}\n")]).load();
+    let lines = wrong.expect_err("a mistake");
+    assert!(lines[0].starts_with("belfry.yml:1: web.route_prefix: needs a path"), "{lines:?}");
+}
+
+#[test]
 fn variables_are_replaced_and_not_shown() {
     let folder = Folder::new(&[
         ("belfry.yml", "prometheus: p.yml\nexternal_url: 'http://${SITE}.example'\n"),

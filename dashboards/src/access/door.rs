@@ -103,7 +103,7 @@ async fn decide(door: &Door, rules: &Rulebook, request: &Parts) -> Result<Identi
     // The route's own path, which may stand below a prefix, and not whatever was asked for.
     let route = matched.unwrap_or("");
     let is_openable = rules.open_paths.iter().any(|own| route.ends_with(own.as_str()));
-    let is_open = is_openable && rule != Rule::NO_ROUTE && is_get(&request.method);
+    let is_open = is_openable && is_get(&request.method);
     // A browser asks in advance without showing anything; no handler takes OPTIONS.
     if (is_open || request.method == Method::OPTIONS) && !rules.is_open() {
         within_rate(door, rules, (&Identity::nobody(), address), now)?;

@@ -21,7 +21,7 @@ const ADDRESS_FACTOR: u32 = 10;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// After this time without a failure all is forgiven.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
-/// Most entries; the oldest goes first.
+/// Most entries; the older half goes first.
 const ENTRIES_MAX: usize = 10_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -73,10 +73,10 @@ impl Patience {
             entries.retain(|_, failures| now.duration_since(failures.last) < MEMORY);
         }
         if entries.len() + 2 > ENTRIES_MAX {
-            let oldest = entries.iter().min_by_key(|(_, failures)| failures.last);
-            if let Some(oldest) = oldest.map(|(key, _)| *key) {
-                entries.remove(&oldest);
-            }
+            let mut instants: Vec<Instant> = entries.values().map(|own| own.last).collect();
+            instants.sort_unstable();
+            let middle = instants[instants.len() / 2];
+            entries.retain(|_, failures| failures.last > middle);
         }
         let mut has_begun = false;
         for (key, factor) in self.keys(who.0, who.1) {

@@ -19,6 +19,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use model::append::SeriesId;
 use model::{Labels, MatchOp, Matcher};
 use storage::{Store, Want};
@@ -164,7 +165,7 @@ impl Chosen {
         });
         let kind = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
         let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
-        (headers, Body::from_stream(pieces)).into_response()
+        (headers, Body::from_stream(pieces.fuse())).into_response()
     }
 
     /// The answer in one piece.

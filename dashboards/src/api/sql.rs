@@ -63,7 +63,7 @@ pub async fn sql(
         }
     });
     let first = futures::stream::iter(first.map(Ok));
-    // Whoever writes the body may ask once more after the last piece.
+    // A body may be asked again after its end.
     let rest = futures::StreamExt::fuse(rest);
     let body = Body::from_stream(futures::StreamExt::chain(first, rest));
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())

@@ -13,6 +13,7 @@ pub fn named_shapes() -> Vec<(&'static str, Shape)> {
         ("Error", error()),
         ("Labels", map(text())),
         ("ExplainNode", explained_node()),
+        ("TextPoint", tuple([schema(number()), schema(text())])),
         ("Point", tuple([schema(number()), schema(value())])),
         ("HistogramPoint", tuple([schema(number()), schema(histogram())])),
         ("VectorSample", vector_sample()),
@@ -83,7 +84,8 @@ pub fn query() -> Shape {
     let result = either([
         list(named("VectorSample")),
         list(named("MatrixSeries")),
-        tuple([schema(number()), schema(text())]),
+        // Under a name: some readers of such documents stumble over it in place.
+        named("TextPoint"),
     ]);
     object(&[
         ("resultType", choice(&["matrix", "vector", "scalar", "string"])),

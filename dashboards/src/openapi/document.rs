@@ -160,7 +160,10 @@ fn request_body(
     let builder = RequestBodyBuilder::new();
     match &route.body {
         Body::Json(shape) => Some(
-            builder.content(JSON, content(shape.clone())).required(Some(Required::True)).build(),
+            builder
+                .content(JSON, content(Shape::clone(shape)))
+                .required(Some(Required::True))
+                .build(),
         ),
         Body::Bytes(kinds) => {
             let all = kinds.iter().fold(builder, |all, kind| all.content(*kind, bytes()));
@@ -197,21 +200,28 @@ fn bytes() -> Content {
     content(shape::text())
 }
 
+fn enveloped(shape: &Shape) -> ResponseBuilder {
+    let envelope = shape::object(&[
+        ("status", shape::choice(&["success"])),
+        ("data", shape.clone()),
+        ("warnings?", shape::list(shape::text())),
+        ("infos?", shape::list(shape::text())),
+    ]);
+    ResponseBuilder::new().content(JSON, content(envelope))
+}
+
 fn responses(route: &Route) -> utoipa::openapi::Responses {
     let (code, good) = match &route.answer {
-        Answer::Data(shape) => {
-            let envelope = shape::object(&[
-                ("status", shape::choice(&["success"])),
-                ("data", shape.clone()),
-                ("warnings?", shape::list(shape::text())),
-                ("infos?", shape::list(shape::text())),
-            ]);
-            (200, ResponseBuilder::new().content(JSON, content(envelope)))
-        }
+        Answer::Data(shape) => (200, enveloped(shape)),
         Answer::Json(shape) => (200, ResponseBuilder::new().content(JSON, content(shape.clone()))),
         Answer::Bytes(kinds) => {
             let empty = ResponseBuilder::new();
-            (200, kinds.iter().fold(empty, |all, kind| all.content(*kind, bytes())))
+            let own = |kind: &str| match kind {
+                // A tree, once it is read.
+                "application/yaml" => content(shape::any()),
+                _ => bytes(),
+            };
+            (200, kinds.iter().fold(empty, |all, kind| all.content(*kind, own(kind))))
         }
         Answer::Nothing => (204, ResponseBuilder::new()),
     };

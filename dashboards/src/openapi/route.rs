@@ -99,7 +99,7 @@ pub enum Body {
     /// Nothing. POST and PUT take the parameters as a form too.
     Nothing,
     /// JSON of this shape.
-    Json(Shape),
+    Json(Box<Shape>),
     /// Bytes of one of these content types.
     Bytes(&'static [&'static str]),
 }

@@ -84,7 +84,8 @@ fn queries() -> Vec<Route> {
         read("/api/v1/explain", "explain", "What each part of a query costs")
             .get_post(explain::explain)
             .narrowed()
-            .takes([QUERY, TIME, START, END, STEP, TIMEOUT, LOOKBACK])
+            .takes([QUERY, TIME, START, END, Parameter { is_required: false, ..STEP }])
+            .takes([TIMEOUT, LOOKBACK])
             .data(data::explained()),
         read("/api/v1/sql", "sql", "The rows of one SQL statement that reads")
             .get_post(sql::sql)
@@ -384,7 +385,7 @@ fn alerts() -> Vec<Route> {
         Route::new(Access::Write, "/api/v2/alerts", "postAlerts", "Takes alerts")
             .on(&[Verb::Post], alertmanager::post_alerts)
             .narrowed()
-            .body(Body::Json(data::postable_alerts()), BODY_BYTES_MAX)
+            .body(Body::Json(Box::new(data::postable_alerts())), BODY_BYTES_MAX)
             .also(200, "durable"),
         read("/api/v2/alerts/groups", "alertGroups", "Alerts by group")
             .get(alertmanager::groups)

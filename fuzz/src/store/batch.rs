@@ -55,7 +55,9 @@ impl Story {
                     batch.histogram(series, at, Arc::new(histogram(self.shapes[&own])));
                 }
             }
-            if let Some(start_ms) = start_of(one.number, one.at_ms) {
+            if self.has_beside
+                && let Some(start_ms) = start_of(one.number, one.at_ms)
+            {
                 batch.start(series, at, TimestampMs(start_ms));
             }
             if one.has_exemplar {
@@ -144,7 +146,7 @@ impl Story {
         };
         let is_newest = self.ledger.newest_ms(number).is_none_or(|newest_ms| newest_ms < at_ms);
         self.ledger.send(number, at_ms, held);
-        let has_exemplar = self.random.one_in(6);
+        let has_exemplar = self.random.one_in(6) && self.has_beside;
         Sent { number, at_ms, held, is_newest, has_exemplar }
     }
 
@@ -155,7 +157,7 @@ impl Story {
             1 => self.random.one_in(8),
             _ => false,
         };
-        if !is_histogram {
+        if !is_histogram || !self.has_beside {
             return Held::Number(self.value());
         }
         let shape = self.random.number();

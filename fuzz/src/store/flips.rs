@@ -7,12 +7,16 @@
 
 use std::path::{Path, PathBuf};
 
+use storage::Settings;
+
 use super::held::content;
-use super::story::{DIR, End, Story};
+use super::story::{DIR, End, Story, settings};
 use crate::random::Random;
 
 /// Steps before the bit turns.
 const STEPS: u64 = 40;
+/// A flush makes some blocks, not many: each of them costs time.
+const BLOCK_RANGE_MS: i64 = 4 * 3_600_000;
 /// What one flipped bit may cost.
 pub const LOST_BYTES_MAX: u64 = 64 * 1024;
 /// Instant and value.
@@ -94,7 +98,8 @@ pub struct Cost {
 /// One story, one flipped bit in a file of a kind. `reseal` makes the file's checksums right again: the
 /// planted bug of a reader that does not look at them.
 pub fn one_flip(seed: u64, kind: Kind, reseal: Option<fn(&mut [u8])>) -> Result<Cost, String> {
-    let mut story = Story::new(seed);
+    let mut story =
+        Story::with_settings(seed, Settings { block_range_ms: BLOCK_RANGE_MS, ..settings() });
     let mut store = None;
     for step in 0..STEPS {
         match story.step(&mut store) {

@@ -49,7 +49,7 @@ pub fn one_disk(seed: u64, kills: u64, plant: Option<Plant>) -> Result<Tally, St
     story.has_faults = story.random.one_in(4);
     let mut store = None;
     for kill in 0..kills {
-        let reach = *story.random.pick(&[8, 40, 120]);
+        let reach = *story.random.pick(&[4, 16, 60]);
         let crash_at = story.disk.operations() + story.random.below(reach);
         story.disk.crash_at(crash_at);
         let wrong = |what: String| format!("seed {seed}, kill {kill}: {what}");

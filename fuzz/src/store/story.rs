@@ -92,6 +92,8 @@ pub struct Story {
     pub random: Random,
     /// Whether the disk fails now and then.
     pub has_faults: bool,
+    /// Whether there is anything beside numbers.
+    pub(super) has_beside: bool,
     pub(super) runtime: tokio::runtime::Runtime,
     pub(super) now_ms: i64,
     /// Numbers that the store gave.
@@ -108,11 +110,17 @@ impl Story {
     /// An empty disk and what a seed brings.
     pub fn new(seed: u64) -> Story {
         let mut random = Random::new(seed);
-        let block_range_ms = *random.pick(&[600_000, 2 * HOUR_MS, 1 << 50]);
+        let block_range_ms = *random.pick(&[HOUR_MS, 4 * HOUR_MS, 1 << 50]);
         let retention_ms = *random.pick(&[0, 0, 4 * HOUR_MS]);
         let deletion_undo_ms = *random.pick(&[0, DAY_MS]);
         let settings = Settings { block_range_ms, retention_ms, deletion_undo_ms, ..settings() };
-        Story::with_settings(seed, settings)
+        let mut story = Story::with_settings(seed, settings);
+        // The files beside the numbers take most of the time, so that most stories have none.
+        if !random.one_in(3) {
+            story.has_beside = false;
+            story.ledger = Ledger::new(retention_ms, false);
+        }
+        story
     }
 
     /// An empty disk and what a seed brings, with other settings.
@@ -123,9 +131,10 @@ impl Story {
         made.and_then(|()| door.sync_dir(Path::new("/"))).expect("the disk is new");
         Story {
             disk,
-            ledger: Ledger::new(settings.retention_ms),
+            ledger: Ledger::new(settings.retention_ms, true),
             random: Random::new(!seed),
             has_faults: false,
+            has_beside: true,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .expect("a runtime without drivers needs nothing of the system"),

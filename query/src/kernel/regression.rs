@@ -9,7 +9,7 @@
 
 use super::sums::Sum;
 use super::window::{Fold, slide_fold};
-use super::{Input, Row, Window};
+use super::{Input, Row, Samples, Window};
 
 /// The sums a regression needs, about a fixed origin.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +71,7 @@ impl Fold for Line {
     }
 }
 
-fn each_line(input: &Input, mut emit: impl FnMut(usize, i64, Line)) {
+fn each_line(input: &Input, mut emit: impl FnMut(usize, Line)) {
     let ts = input.samples.ts;
     let Some(&origin_ms) = ts.first() else { return };
     slide_fold(
@@ -79,25 +79,51 @@ fn each_line(input: &Input, mut emit: impl FnMut(usize, i64, Line)) {
         |index| Line::of(ts[index] - origin_ms, input.samples.values[index]),
         |step, window, line| {
             if window.len() >= 2 {
-                emit(step, origin_ms, line);
+                emit(step, line);
             }
         },
     );
 }
 
+/// Slope and value of a window's line at an instant, summed about that instant: there the sums stay
+/// small where those about the origin of the series are too large for a number.
+fn direct(samples: Samples, window: Window, at_ms: i64) -> (f64, f64) {
+    let [mut x, mut y, mut xy, mut x_squared] = [Sum::default(); 4];
+    for index in window.lo..window.hi {
+        let own_x = (samples.ts[index] - at_ms) as f64 / 1000.0;
+        let own_y = samples.values[index];
+        (x, y) = (x.with(own_x), y.with(own_y));
+        (xy, x_squared) = (xy.with(own_x * own_y), x_squared.with(own_x * own_x));
+    }
+    let (n, x, y) = (window.len() as f64, x.value(), y.value());
+    let slope = (xy.value() - x * y / n) / (x_squared.value() - x * x / n);
+    (slope, y / n - slope * x / n)
+}
+
+/// The same from the sums about the origin, as long as they are numbers.
+fn slope_and_value(input: &Input, line: Line, window: Window, at_ms: i64) -> (f64, f64) {
+    let Some(&origin_ms) = input.samples.ts.first() else { return (f64::NAN, f64::NAN) };
+    let (slope, value) = line.slope_and_value(at_ms - origin_ms);
+    if slope.is_finite() && value.is_finite() || input.pace.is_over(window.len()) {
+        return (slope, value);
+    }
+    direct(input.samples, window, at_ms)
+}
+
 /// `deriv`: the slope.
 pub fn deriv(input: &Input, row: &mut Row) {
     let ts = input.samples.ts;
-    each_line(input, |step, origin_ms, line| {
-        let first_ms = ts[input.windows[step].lo] - origin_ms;
-        row.set(step, line.slope_and_value(first_ms).0);
+    each_line(input, |step, line| {
+        let window = input.windows[step];
+        row.set(step, slope_and_value(input, line, window, ts[window.lo]).0);
     });
 }
 
 /// `predict_linear`: the line's value so many seconds after the evaluation time.
 pub fn predict_linear(input: &Input, row: &mut Row) {
-    each_line(input, |step, origin_ms, line| {
-        let (slope, value) = line.slope_and_value(input.frames.eval_ms[step] - origin_ms);
+    each_line(input, |step, line| {
+        let at_ms = input.frames.eval_ms[step];
+        let (slope, value) = slope_and_value(input, line, input.windows[step], at_ms);
         row.set(step, slope * input.params[0][step] + value);
     });
 }

@@ -100,3 +100,19 @@ async fn a_selector_may_have_a_limit_of_series() {
     assert_eq!(text, "temperature has 40 series, at most 39 are allowed");
     fleet.engine.instant("temperature{instance=\"1\"}", at, &options).await.expect("one series");
 }
+
+#[tokio::test]
+async fn an_answer_counts_against_the_budget_while_it_leaves() {
+    let fleet = Fleet::new(Settings::default(), 40, 10).await;
+    let engine = &fleet.engine;
+    let (start, end) = (TimestampMs(0), TimestampMs(9 * STEP_MS));
+    let options = QueryOptions::default();
+    let answer = engine.range("temperature", start, end, STEP_MS, &options).await.expect("runs");
+    let held = engine.memory_bytes();
+    assert!(held >= 40 * 10 * 16, "{held} bytes are held for 400 points");
+    let copy = answer.clone();
+    drop(answer);
+    assert_eq!(engine.memory_bytes(), held, "a copy of it is still there");
+    drop(copy);
+    assert_eq!(engine.memory_bytes(), 0);
+}

@@ -167,12 +167,12 @@ impl Memory {
         self.bytes
     }
 
-    /// The oldest histogram's instant.
+    /// The oldest instant of a histogram or a start.
     pub fn oldest_ms(&self) -> Option<i64> {
         self.oldest_ms
     }
 
-    /// The newest histogram's instant.
+    /// The newest instant of a histogram or a start.
     pub fn newest_ms(&self) -> Option<i64> {
         self.newest_ms
     }
@@ -245,6 +245,10 @@ impl Memory {
         histogram: std::sync::Arc<model::Histogram>,
     ) {
         self.change_histograms(slot, |own| own.insert(at_ms, histogram));
+        self.widen(at_ms);
+    }
+
+    fn widen(&mut self, at_ms: i64) {
         self.oldest_ms = Some(self.oldest_ms.map_or(at_ms, |oldest| oldest.min(at_ms)));
         self.newest_ms = Some(self.newest_ms.map_or(at_ms, |newest| newest.max(at_ms)));
     }
@@ -252,6 +256,7 @@ impl Memory {
     /// Puts a start where it belongs.
     pub fn insert_start(&mut self, slot: u32, start: Start) {
         self.change_starts(slot, |own| own.insert(start));
+        self.widen(start.0);
     }
 
     /// A number came at an instant: whatever a failed write left there gives way.
@@ -307,10 +312,11 @@ impl Memory {
     }
 
     fn measure(&mut self) {
-        let spans = || self.histograms.values().filter_map(SeriesHistograms::span_ms);
-        let (oldest_ms, newest_ms) =
-            (spans().map(|span| span.0).min(), spans().map(|span| span.1).max());
-        (self.oldest_ms, self.newest_ms) = (oldest_ms, newest_ms);
+        let histograms = self.histograms.values().filter_map(SeriesHistograms::span_ms);
+        let starts = self.starts.values().filter_map(SeriesStarts::span_ms);
+        let span = histograms.chain(starts);
+        let span = span.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        (self.oldest_ms, self.newest_ms) = (span.map(|span| span.0), span.map(|span| span.1));
     }
 }
 

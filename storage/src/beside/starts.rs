@@ -41,6 +41,12 @@ impl SeriesStarts {
         (self.count > 0).then_some(self.last.0)
     }
 
+    /// The first and the last instant that have one.
+    pub fn span_ms(&self) -> Option<(i64, i64)> {
+        let first = self.decode(TimeRange::ALL).first().map(|start| start.0);
+        first.zip(self.last_ms())
+    }
+
     /// Puts a start where it belongs; it takes the place of one at the same instant.
     pub fn insert(&mut self, start: Start) {
         if self.last_ms().is_none_or(|last_ms| start.0 > last_ms) {

@@ -187,3 +187,17 @@ fn values_come_back_bit_for_bit() {
     expected.sort_unstable();
     assert!(content(&memtable, 3, TimeRange::ALL) == expected);
 }
+
+/// A flush drops what it has written and nothing that came meanwhile, however close they stand.
+#[test]
+fn late_samples_sealed_during_a_flush_stay_apart() {
+    let mut memtable = Memtable::default();
+    let sample = |at_ms: i64| Sample { at_ms, value: at_ms as f64 };
+    memtable.put(0, sample(1_000_000));
+    (0..63).for_each(|index| memtable.put(0, sample(index * 10)));
+    memtable.begin_flush();
+    memtable.put(0, sample(5)); // The one that seals them all.
+    memtable.drop_taken(&[Taken { slot: 0, last_ms: 1_000_000 }]);
+    assert_eq!(content(&memtable, 0, TimeRange::ALL), [(5, 5.0f64.to_bits())]);
+    assert_eq!(memtable.samples(), 1);
+}

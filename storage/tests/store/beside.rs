@@ -11,13 +11,12 @@ use model::exporter::MetricKind;
 use model::histogram::{Buckets, CUSTOM_SCHEMA, ResetHint};
 use model::sample::stale_nan;
 use model::{Append, Batch, Histogram, Labels, MatchOp, Matcher, TimeRange, TimestampMs};
-use proptest::prelude::*;
 use storage::{Exemplar, Settings, Store};
 
-use crate::support::{append, block_on, labels, open, quiet, read, try_open};
+use crate::support::{append, block_on, cut_power, labels, open, quiet, read, try_open};
 
 /// One of many shapes.
-fn histogram(seed: u64) -> Histogram {
+pub fn histogram(seed: u64) -> Histogram {
     let counts: Vec<f64> = (0..seed % 7).map(|bucket| (seed * 31 % (bucket + 5)) as f64).collect();
     let own = Histogram {
         count: counts.iter().sum(),
@@ -51,10 +50,10 @@ pub fn text(own: &Histogram) -> String {
 }
 
 /// Histograms as text and starts by series and instant.
-type Content = BTreeMap<Labels, (BTreeMap<i64, String>, BTreeMap<i64, i64>)>;
+pub type Content = BTreeMap<Labels, (BTreeMap<i64, String>, BTreeMap<i64, i64>)>;
 
 #[track_caller]
-fn content_in(store: &Store, range: TimeRange) -> Content {
+pub fn content_in(store: &Store, range: TimeRange) -> Content {
     let everything = Matcher::new("__name__", MatchOp::NotEqual, "").unwrap();
     let entries = store.series(&[everything], range, 0).unwrap();
     let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
@@ -75,11 +74,11 @@ fn content_in(store: &Store, range: TimeRange) -> Content {
 }
 
 #[track_caller]
-fn content(store: &Store) -> Content {
+pub fn content(store: &Store) -> Content {
     content_in(store, TimeRange::ALL)
 }
 
-fn exemplar(at_ms: i64, value: f64) -> Exemplar {
+pub fn exemplar(at_ms: i64, value: f64) -> Exemplar {
     let labels = Labels::from_pairs([("trace_id", format!("t{at_ms}").as_str())]);
     Exemplar { at: TimestampMs(at_ms), value, labels }
 }
@@ -89,7 +88,7 @@ pub fn exemplars(store: &Store) -> Vec<(Labels, Vec<Exemplar>)> {
     found.into_iter().map(|own| (own.labels, own.exemplars)).collect()
 }
 
-fn told(help: &str) -> Metadata {
+pub fn told(help: &str) -> Metadata {
     Metadata { kind: MetricKind::Counter, unit: "bytes".to_owned(), help: help.to_owned() }
 }
 
@@ -393,9 +392,7 @@ fn power_cuts_leave_whole_batches() {
             if round == "after it" {
                 store.flush().unwrap();
             } else {
-                disk.power_off();
-                drop(store);
-                disk.crash_and_restart();
+                cut_power(&disk, store);
                 store = open(&disk.disk(), settings.clone());
             }
         }
@@ -421,91 +418,4 @@ fn a_damaged_metadata_file_costs_only_itself() {
     block_on(store.append(full_batch(30_000))).unwrap();
     assert_eq!(store.metadata(0, None).unwrap().len(), 1);
     assert_eq!(content(&store)[&labels(4)].0.len(), 2);
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    /// Series, step in time, what: a number, a histogram.
-    Append(Vec<(u64, i64, Result<u16, u64>, bool)>),
-    Flush,
-    Restart,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let ahead = prop_oneof![5 => Just(15_000i64), 2 => 1i64..60_000, 1 => -40_000i64..=0];
-    let what =
-        prop_oneof![any::<u16>().prop_map(Ok), any::<u16>().prop_map(|seed| Err(seed.into()))];
-    let samples = proptest::collection::vec((0u64..5, ahead, what, any::<bool>()), 1..30);
-    prop_oneof![8 => samples.prop_map(Step::Append), 1 => Just(Step::Flush), 1 => Just(Step::Restart)]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-
-    /// Any order of appends, flushes and restarts equals a plain map.
-    #[test]
-    fn any_order_of_steps(steps in proptest::collection::vec(step(), 1..25)) {
-        let disk = SimulatedDisk::new(1);
-        let settings = Settings { block_range_ms: 100_000, flush_margin_ms: 0, ..quiet() };
-        let mut store = open(&disk.disk(), settings.clone());
-        let mut expected = Content::new();
-        let mut numbers: BTreeMap<(u64, i64), u16> = BTreeMap::new();
-        let mut now = [i64::MIN; 5];
-        for step in steps {
-            match step {
-                Step::Append(samples) => {
-                    for (number, ahead, what, has_start) in samples {
-                        let newest = now[number as usize];
-                        let at_ms = if newest == i64::MIN { 0 } else { newest } + ahead;
-                        let mut batch = Batch::new();
-                        let series = batch.series(&labels(number));
-                        let at = TimestampMs(at_ms);
-                        match what {
-                            Ok(value) => batch.sample(series, at, f64::from(value)),
-                            Err(seed) => batch.histogram(series, at, Arc::new(histogram(seed))),
-                        }
-                        if has_start {
-                            batch.start(series, at, TimestampMs(-9));
-                        }
-                        let answer = block_on(store.append(batch)).unwrap();
-                        let is_taken = answer.refused.is_empty();
-                        let own = expected.entry(labels(number)).or_default();
-                        let stored = (
-                            numbers.get(&(number, at_ms)).copied(),
-                            own.0.get(&at_ms).cloned(),
-                        );
-                        let fits = match (&what, &stored) {
-                            (_, (None, None)) => at_ms > newest,
-                            (Ok(value), (known, None)) => Some(*value) == *known,
-                            (Err(seed), (None, Some(known))) => *known == text(&histogram(*seed)),
-                            _ => false,
-                        };
-                        prop_assert_eq!(is_taken, fits, "{:?} at {}", what, at_ms);
-                        if !is_taken {
-                            continue;
-                        }
-                        match what {
-                            Ok(value) => drop(numbers.insert((number, at_ms), value)),
-                            Err(seed) => drop(own.0.insert(at_ms, text(&histogram(seed)))),
-                        }
-                        if has_start {
-                            own.1.insert(at_ms, -9);
-                        }
-                        now[number as usize] = now[number as usize].max(at_ms);
-                    }
-                }
-                Step::Flush => store.flush().unwrap(),
-                Step::Restart => {
-                    drop(store);
-                    store = open(&disk.disk(), settings.clone());
-                }
-            }
-            expected.retain(|_, own| !(own.0.is_empty() && own.1.is_empty()));
-            prop_assert_eq!(content(&store), expected.clone());
-            let found: usize = read(&store, TimeRange::ALL).0.values().map(BTreeMap::len).sum();
-            prop_assert_eq!(found, numbers.len());
-        }
-        prop_assert_eq!(store.stats().damaged, Vec::<String>::new());
-        let _ = append(&store, &[]);
-    }
 }

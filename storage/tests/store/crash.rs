@@ -7,7 +7,7 @@ use journal::disk::{Fault, SimulatedDisk};
 use model::{Labels, TimeRange};
 use storage::{Settings, Store};
 
-use crate::support::{append, content, labels, open, quiet, read, try_open};
+use crate::support::{append, content, cut_power, labels, open, quiet, read, try_open};
 
 /// What was sent and what was acknowledged.
 #[derive(Default)]
@@ -89,9 +89,7 @@ fn crash_everywhere(seed: u64, step: usize, settings: &Settings) {
         store.flush().unwrap();
         assert!(ledger.send(&store, 0..12), "{when}: appends go on");
         ledger.check(&store, &when);
-        disk.power_off();
-        drop(store);
-        disk.crash_and_restart();
+        cut_power(&disk, store);
         let store = open(&disk.disk(), settings.clone());
         ledger.check(&store, &format!("{when}, then another"));
     }
@@ -141,9 +139,7 @@ fn errors_of_the_disk() {
             assert!((0..2).any(|_| store.flush().is_ok()), "{when}: flushes resume");
             assert!(resumes(&mut ledger), "{when}: appends resume");
             ledger.check(&store, &when);
-            disk.power_off();
-            drop(store);
-            disk.crash_and_restart();
+            cut_power(&disk, store);
             let store = open(&disk.disk(), settings.clone());
             ledger.check(&store, &format!("{when}, then a power cut"));
         }
@@ -169,9 +165,7 @@ fn a_kill_then_a_repetition_then_a_power_cut() {
         let store = open(&disk.disk(), quiet());
         ledger.next_ms = 0;
         assert!(ledger.send(&store, 0..5), "the repetition is acknowledged");
-        disk.power_off();
-        drop(store);
-        disk.crash_and_restart();
+        cut_power(&disk, store);
         ledger.check(&open(&disk.disk(), quiet()), &format!("seed {seed}"));
     }
 }
@@ -220,9 +214,7 @@ fn a_disk_that_lies_is_found_out() {
             lie(&disk, true);
             store.flush().unwrap();
         }
-        disk.power_off();
-        drop(store);
-        disk.crash_and_restart();
+        cut_power(&disk, store);
         let Ok(store) = try_open(&disk.disk(), quiet()) else { return true };
         let (found, _) = read(&store, TimeRange::ALL);
         let stored: usize = found.values().map(|series| series.len()).sum();

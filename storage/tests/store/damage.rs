@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use journal::disk::{Fault, SimulatedDisk};
 
-use crate::support::{append, content, labels, open, quiet, read, try_open};
+use crate::support::{append, content, cut_power, labels, open, quiet, read, try_open};
 use model::TimeRange;
 
 /// Three blocks with series 1, 2 and 3, and series 4 in the journal.
@@ -144,9 +144,7 @@ fn a_lost_series_log_is_made_again_from_the_blocks() {
         let answer = append(&store, &[(6, 9000, 1.0), (1, 100_000, 1.0)]).unwrap();
         assert_eq!(answer.ids[1].unwrap().0, 1, "the number is the old one");
         assert!(answer.ids[0].unwrap().0 > 4, "no number is given twice");
-        disk.power_off();
-        drop(store);
-        disk.crash_and_restart();
+        cut_power(&disk, store);
     }
 }
 

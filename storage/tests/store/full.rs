@@ -8,7 +8,7 @@ use journal::disk::SimulatedDisk;
 use model::{AppendError, TimeRange};
 use storage::{Settings, Store};
 
-use crate::support::{Content, append, content, labels, open, quiet, read, wait_until};
+use crate::support::{Content, append, content, cut_power, labels, open, quiet, read, wait_until};
 
 const RESERVE_BYTES: u64 = 128 * 1024;
 
@@ -78,9 +78,7 @@ fn a_disk_that_others_fill_and_empty() {
     assert_eq!(store.stats().unavailable, None);
     assert!(has_reserve(&disk), "for the next time");
     assert_eq!(content(&store), expected);
-    disk.power_off();
-    drop(store);
-    disk.crash_and_restart();
+    cut_power(&disk, store);
     assert_eq!(content(&open(&disk.disk(), settings())), expected);
 }
 
@@ -101,9 +99,7 @@ fn a_disk_that_the_journal_fills() {
         assert!(has_reserve(&disk), "the reserve is there again");
     }
     assert_eq!(content(&store), expected);
-    disk.power_off();
-    drop(store);
-    disk.crash_and_restart();
+    cut_power(&disk, store);
     assert_eq!(content(&open(&disk.disk(), settings())), expected);
 }
 
@@ -140,9 +136,7 @@ fn a_start_on_a_full_disk() {
     let disk = SimulatedDisk::new(3);
     let store = prepared(&disk);
     let expected = content(&store);
-    disk.power_off();
-    drop(store);
-    disk.crash_and_restart();
+    cut_power(&disk, store);
     disk.set_space_bytes(Some(used_bytes(&disk)));
     let store = open(&disk.disk(), settings());
     assert_eq!(content(&store), expected);
@@ -175,9 +169,7 @@ fn full_again_and_again() {
             }
             assert_eq!(content(&store), expected, "seed {seed}");
         }
-        disk.power_off();
-        drop(store);
-        disk.crash_and_restart();
+        cut_power(&disk, store);
         let (found, _) = read(&open(&disk.disk(), quiet()), TimeRange::ALL);
         for (labels, series) in expected {
             for (at_ms, bits) in series {

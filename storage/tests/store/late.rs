@@ -142,3 +142,26 @@ fn after_a_restart_the_newest_sample_may_be_in_a_block() {
     let found = content(&store);
     assert_eq!(found[&labels(1)].keys().copied().collect::<Vec<_>>(), [900_000, 1_000_000]);
 }
+
+/// What stands there can't be told: the sample is refused, and never put over another one.
+#[test]
+fn a_place_that_cannot_be_read_takes_nothing() {
+    let simulated = SimulatedDisk::new(1);
+    let store = open(&simulated.disk(), windowed(3_600_000));
+    append(&store, &[(1, 1_000, 1.0), (1, 9_000, 9.0)]).unwrap();
+    store.flush().unwrap();
+    store.close().unwrap();
+    let is_samples = |path: &std::path::PathBuf| path.ends_with("samples.parquet");
+    let path = simulated.files().into_iter().map(|file| file.0).find(is_samples).unwrap();
+    let store = open(&simulated.disk(), windowed(3_600_000));
+    simulated.set_unreadable(&path, true).unwrap();
+    assert_eq!(reasons(&store, &[(1, 1_000, 2.0), (1, 5_000, 5.0)]), [TooOld, TooOld]);
+    assert_eq!(reasons(&store, &[(1, 10_000, 10.0)]), vec![], "newer ones are taken");
+    simulated.set_unreadable(&path, false).unwrap();
+    assert_eq!(reasons(&store, &[(1, 1_000, 2.0)]), [DuplicateTimestamp]);
+    assert_eq!(reasons(&store, &[(1, 5_000, 5.0)]), vec![], "it may come again");
+    let found = content(&store);
+    let instants: Vec<i64> = found[&labels(1)].keys().copied().collect();
+    assert_eq!(instants, [1_000, 5_000, 9_000, 10_000]);
+    assert_eq!(found[&labels(1)][&1_000], 1.0f64.to_bits());
+}

@@ -6,12 +6,16 @@
 
 /// Histograms, starts, exemplars and metadata.
 mod beside;
+/// The same in any order of steps.
+mod beside_steps;
 /// Readers, writers and flushes at the same time.
 mod concurrency;
 /// Power cuts at every operation.
 mod crash;
 /// Damage on disk.
 mod damage;
+/// Deletions that meet newer samples and exemplars.
+mod deletions;
 /// A flipped bit and a lost sector in every file.
 mod flips;
 /// A full disk, and one that refuses to read.
@@ -22,8 +26,10 @@ mod labels;
 mod limits;
 /// Samples out of order, and the same ones twice.
 mod late;
-/// Any order of appends, flushes and restarts.
+/// Any order of appends, flushes, merges, deletions and restarts.
 mod model_test;
+/// A store as plain maps.
+mod naive;
 /// DuckDB and pyarrow read a block.
 mod other_tools;
 /// What is refused and when nothing is taken.

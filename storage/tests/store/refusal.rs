@@ -8,7 +8,7 @@ use model::clock::{Clock, ManualClock, SystemClock};
 use model::{Append, AppendError, Batch, Labels, TimestampMs};
 use storage::{Settings, Store};
 
-use crate::support::{append, block_on, content, labels, open, quiet, wait_until};
+use crate::support::{append, block_on, content, cut_power, labels, open, quiet, wait_until};
 
 fn reasons(store: &Store, samples: &[(u64, i64, f64)]) -> Vec<RefusedReason> {
     append(store, samples).unwrap().refused.iter().map(|refused| refused.reason).collect()
@@ -142,9 +142,7 @@ fn series_of_a_failed_commit_are_created_anew() {
         // The same series again, with other values and an older instant.
         append(&store, &[(3, 5, 7.0), (2, 10, 8.0)]).unwrap();
         append(&store, &[(3, 6, 7.0)]).unwrap();
-        simulated.power_off();
-        drop(store);
-        simulated.crash_and_restart();
+        cut_power(&simulated, store);
         let store = open(&simulated.disk(), quiet());
         let found = content(&store);
         assert_eq!(found[&labels(2)][&10], 8.0f64.to_bits(), "{fault:?}: the later write wins");
@@ -254,9 +252,7 @@ fn a_batch_larger_than_a_journal_record() {
     }
     let answer = block_on(store.append(batch)).unwrap();
     assert_eq!((answer.accepted, answer.series_created), (40, 40));
-    simulated.power_off();
-    drop(store);
-    simulated.crash_and_restart();
+    cut_power(&simulated, store);
     let store = open(&simulated.disk(), quiet());
     assert_eq!((store.stats().series, store.stats().samples_in_memtable), (40, 40));
 }

@@ -9,7 +9,7 @@ use journal::disk::{Disk, Fault, SimulatedDisk};
 use model::clock::SystemClock;
 use storage::{Settings, Store};
 
-use crate::support::{Content, append, content, open, quiet, wait_until};
+use crate::support::{Content, append, content, cut_power, open, quiet, wait_until};
 
 const TO: &str = "/snapshots/one";
 
@@ -112,9 +112,7 @@ fn a_power_cut_leaves_all_of_it_or_nothing() {
             let before = content(&store);
             simulated.crash_at(operation);
             let done = store.snapshot(Path::new(TO), true);
-            simulated.power_off();
-            drop(store);
-            simulated.crash_and_restart();
+            cut_power(&simulated, store);
             let when = format!("power cut at {operation}, seed {seed}, {done:?}");
             if disk.exists(Path::new(TO)).unwrap() {
                 whole += 1;

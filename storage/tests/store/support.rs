@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type, UInt32Type};
-use journal::disk::Disk;
+use journal::disk::{Disk, SimulatedDisk};
 use model::clock::SystemClock;
 use model::{Append, AppendError, Appended, Batch, Labels, Matcher, TimeRange, TimestampMs};
 use storage::{Error, Settings, Store, Want};
@@ -141,6 +141,13 @@ fn check_readers(store: &Store, content: &Content) {
     expected.sort();
     assert_eq!(sorted, expected, "groups hold the same series");
     assert!(grouped.ways[1].of.iter().all(|group| *group == 0), "all in one");
+}
+
+/// The power fails under a store that runs, and comes back.
+pub fn cut_power(disk: &SimulatedDisk, store: Arc<Store>) {
+    disk.power_off();
+    drop(store);
+    disk.crash_and_restart();
 }
 
 /// Waits until a condition holds, which another thread brings about.

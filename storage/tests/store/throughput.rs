@@ -1,4 +1,5 @@
-//! Many series at once: batches of whole series, sizes, and that nothing is out of proportion.
+//! Many series at once: batches of whole series, sizes, and that nothing is out of proportion; and what
+//! series cost that have ended.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -86,4 +87,52 @@ fn scrapes_of_many_series() {
     );
     assert!(journal_bytes < 5.0 && memory_bytes < 10.0 && block_bytes < 2.0);
     assert!(store.stats().journal_bytes < samples, "the journal shrinks after a flush");
+}
+
+/// What the process holds, in bytes.
+fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = text.split_whitespace().nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// Pods come and go: series whose samples are all in blocks stay known until retention drops those.
+#[test]
+fn a_series_that_only_blocks_have_costs_little() {
+    const ENDED: u64 = 40_000;
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::open(Disk::real(), dir.path(), quiet(), Arc::new(SystemClock)).unwrap();
+    let store = open();
+    for first in (0..ENDED).step_by(5_000) {
+        let mut batch = Batch::new();
+        for number in first..first + 5_000 {
+            // Ten labels; twenty series of a pod.
+            let pod = format!("checkout-7d9f8b6c5-{:05x}", number / 20);
+            let series = batch.series(&Labels::from_pairs([
+                ("__name__", format!("container_thing_{}", number % 20).as_str()),
+                ("cluster", "production"),
+                ("container", "checkout"),
+                ("image", "registry.example/checkout:1.2.3"),
+                ("instance", &format!("10.0.{}.{}:9100", number / 5000, number / 20 % 250)),
+                ("job", "kubelet"),
+                ("namespace", "shop"),
+                ("node", &format!("node-{}", number / 20 % 30)),
+                ("pod", &pod),
+                ("service", "checkout"),
+            ]));
+            batch.sample(series, TimestampMs(1_700_000_000_000 + number as i64), 1.0);
+        }
+        assert_eq!(block_on(store.append(batch)).unwrap().accepted, 5_000);
+    }
+    store.flush().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let before_bytes = resident_bytes();
+    let store = open();
+    let stats = store.stats();
+    let resident = resident_bytes().saturating_sub(before_bytes) / ENDED;
+    let known = stats.registry_bytes / ENDED;
+    println!("an ended series of ten labels: {known} bytes by its own count, {resident} resident");
+    assert_eq!((stats.series, stats.samples_in_memtable), (ENDED, 0));
+    assert!(known < 200, "{known} bytes of an ended series");
 }

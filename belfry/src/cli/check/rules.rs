@@ -104,9 +104,12 @@ fn standard_input() -> Result<String, String> {
     Ok(text)
 }
 
+/// What makes two rules the same: file, name, whether it alerts, labels.
+type RuleKey<'a> = (&'a Path, &'a str, bool, BTreeMap<&'a str, &'a str>);
+
 /// Rules of one file with the same name and labels, in promtool's words; `None` when there are none.
 pub fn duplicates(groups: &[GroupConfig]) -> Option<String> {
-    let mut counts: BTreeMap<(&Path, &str, bool, BTreeMap<&str, &str>), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<RuleKey<'_>, usize> = BTreeMap::new();
     for group in groups {
         for rule in &group.rules {
             let labels = rule.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));

@@ -139,7 +139,8 @@ async fn prometheus(source: PathBuf, into: Target) -> Result<ExitCode, String> {
     let folder =
         ::import::Folder::open(&Disk::real(), &source).map_err(|error| error.to_string())?;
     let (blocks, samples) = folder.size();
-    note(&format!("{}: {blocks} blocks with {samples} samples, and a log", source.display()));
+    let log = if folder.has_log() { " and a write-ahead log" } else { "" };
+    note(&format!("{}: {blocks} blocks with {samples} samples{log}", source.display()));
     let goal = Goal::new(into).await?;
     let mut batches = folder.batches(options);
     let (mut tally, mut teller) = (Tally::default(), Teller::new());

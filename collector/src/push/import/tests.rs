@@ -235,3 +235,14 @@ async fn a_line_without_end_is_refused() {
     assert_eq!(answer.status, 400);
     assert!(answer.text.starts_with("line 1 of the page: the line has more than"), "{answer:?}");
 }
+
+/// Series that are called like their kinds are told apart also when they are known.
+#[tokio::test]
+async fn series_that_are_called_like_kinds() {
+    let (store, receiver) = door();
+    let page = b"# TYPE gauge gauge\ngauge 1\n# TYPE counter counter\ncounter 2\n";
+    for _ in 0..2 {
+        send(&receiver, at(5), &[page]).await;
+        assert_eq!(taken(&store), [one("gauge", 5, 1.0), one("counter", 5, 2.0)]);
+    }
+}

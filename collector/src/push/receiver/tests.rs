@@ -318,3 +318,19 @@ async fn refusals_of_whole_messages() {
     check(&receiver.remote_write(proto, "snappy", &nothing).await, 204, "");
     assert_eq!(receiver.stats().requests[&("1.0", 503)], 1);
 }
+
+/// Labels behind a tag of another spelling are no part of what a series is remembered by: it must not
+/// be taken for the one whose labels they follow.
+#[tokio::test]
+async fn a_label_tag_of_another_spelling_mixes_no_series() {
+    let (store, receiver) = door();
+    let usual = label("job", "a");
+    let spelled = [&[0x8a, 0x00][..], &usual[1..]].concat();
+    let whole = vec![label("__name__", "x"), spelled, sample(1.0, 1)];
+    let short = vec![label("__name__", "x"), sample(2.0, 2)];
+    for _ in 0..2 {
+        let answer = post(&receiver, &message(&[whole.clone(), short.clone()])).await;
+        assert_eq!(answer.status, 204, "{answer:?}");
+        assert_eq!(store.samples(), [shown("x", 1), ("x".to_owned(), 2, 2.0)]);
+    }
+}

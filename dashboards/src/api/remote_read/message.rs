@@ -80,6 +80,21 @@ impl<'a> Fields<'a> {
         self.0 = rest;
         Some(own)
     }
+
+    fn field(&mut self) -> Option<(u64, Field<'a>)> {
+        let key = self.varint()?;
+        let value = match key & 7 {
+            0 => Field::Number(self.varint()?),
+            1 => self.take(8).map(|_| Field::Other)?,
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Field::Bytes(self.take(length)?)
+            }
+            5 => self.take(4).map(|_| Field::Other)?,
+            _ => return None,
+        };
+        Some((key >> 3, value))
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -89,20 +104,7 @@ impl<'a> Iterator for Fields<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let field = (|| {
-            let key = self.varint()?;
-            let value = match key & 7 {
-                0 => Field::Number(self.varint()?),
-                1 => self.take(8).map(|_| Field::Other)?,
-                2 => {
-                    let length = usize::try_from(self.varint()?).ok()?;
-                    Field::Bytes(self.take(length)?)
-                }
-                5 => self.take(4).map(|_| Field::Other)?,
-                _ => return None,
-            };
-            Some((key >> 3, value))
-        })();
+        let field = self.field();
         if field.is_none() {
             // Nothing that follows can be read either.
             self.0 = &[];

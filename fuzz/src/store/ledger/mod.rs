@@ -41,6 +41,8 @@ struct Place {
     failed: Vec<Held>,
     /// All that was ever sent.
     sent: Vec<Held>,
+    /// A power cut may have torn its batch, and left a start timestamp alone.
+    was_failed: bool,
 }
 
 impl Place {
@@ -130,6 +132,8 @@ pub struct Ledger {
     doubts: Vec<Doubt>,
     extras: Extras,
     retention_ms: i64,
+    /// Whether start timestamps were sent.
+    has_starts: bool,
     newest_ms: i64,
     acknowledged_count: u64,
     /// Stands for the number of a deletion that nobody was told.
@@ -138,8 +142,8 @@ pub struct Ledger {
 
 impl Ledger {
     /// An empty one for a store that need not keep what is older than this; 0: it must keep all.
-    pub fn new(retention_ms: i64) -> Ledger {
-        Ledger { retention_ms, nameless: 1 << 32, ..Ledger::default() }
+    pub fn new(retention_ms: i64, has_starts: bool) -> Ledger {
+        Ledger { retention_ms, has_starts, nameless: 1 << 32, ..Ledger::default() }
     }
 
     /// Samples and histograms acknowledged so far, repetitions too.
@@ -200,6 +204,7 @@ impl Ledger {
     /// The store did not take the batch: it may come back all the same, but not over what it has.
     pub fn fail(&mut self, number: u64, at_ms: i64, held: Held) {
         let place = self.place(number, at_ms);
+        place.was_failed = true;
         if place.shown().is_none_or(|shown| shown.in_doubt.is_some()) {
             place.failed.push(held);
         }
@@ -372,13 +377,16 @@ impl Ledger {
                 let wrong = |what: String| format!("series {number} at {at_ms}: {what}");
                 place.judge(here, self.is_old(*at_ms)).map_err(wrong)?;
                 let start = starts.and_then(|starts| starts.get(at_ms)).copied();
-                let expected = start_of(*number, *at_ms);
+                let expected = start_of(*number, *at_ms).filter(|_| self.has_starts);
                 let shown = place.shown().filter(|_| here.is_some());
-                let must_have = shown.is_some_and(|shown| shown.has_start) && expected.is_some();
-                if start.is_some_and(|start| Some(start) != expected || here.is_none())
+                let must_have = expected.is_some() && shown.is_some_and(|shown| shown.has_start);
+                let is_alone = here.is_none() && !place.was_failed && !self.is_old(*at_ms);
+                if start.is_some_and(|start| Some(start) != expected || is_alone)
                     || start.is_none() && must_have
                 {
-                    return Err(wrong(format!("start {start:?}, not {expected:?}, of {here:?}")));
+                    return Err(wrong(format!(
+                        "start {start:?}, not {expected:?}, of {here:?}: {place:?}"
+                    )));
                 }
             }
         }

@@ -22,13 +22,13 @@ async fn start(folder: &Path) -> (Appliance, u16) {
     for minute in 0..60_i64 {
         for instance in ["a", "b"] {
             let at_ms = now_ms() - (60 - minute) * 60_000;
-            page.push_str(&format!("node_load1{{instance=\"{instance}\"}} {minute} {at_ms}\n"));
+            page.push_str(&format!("box_load{{instance=\"{instance}\"}} {minute} {at_ms}\n"));
         }
     }
     let url = format!("{}/api/v1/import/prometheus", belfry.url);
     let answer = http::client().post(&url).body(page).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
-    belfry.until_value("count(node_load1)", 2.0, 10).await;
+    belfry.until_value("count(box_load)", 2.0, 10).await;
     (belfry, port)
 }
 
@@ -53,7 +53,7 @@ async fn body(belfry: &Appliance, query: &str, headers: &[(&str, &str)]) -> (u16
 async fn by_http() {
     let folder = tempfile::tempdir().expect("folder");
     let (belfry, _) = start(folder.path()).await;
-    let text = "select instance, count(*) as n from metrics.node_load1 group by 1 order by 1";
+    let text = "select instance, count(*) as n from metrics.box_load group by 1 order by 1";
     for name in ["q", "query"] {
         let (status, answer) = belfry.api("sql", &[(name, text)]).await;
         assert_eq!(status, 200, "{answer}");
@@ -61,18 +61,18 @@ async fn by_http() {
         assert_eq!(answer["data"]["columns"][0]["name"], "instance");
     }
     let (status, answer) = belfry
-        .api("sql", &[("q", "select * from samples where name = 'node_load1'"), ("limit", "7")])
+        .api("sql", &[("q", "select * from samples where name = 'box_load'"), ("limit", "7")])
         .await;
     assert_eq!(status, 200);
     assert_eq!(answer["data"]["rows"].as_array().map(Vec::len), Some(7), "{answer}");
     assert!(answer["warnings"][0].as_str().is_some_and(|own| own.contains("cut")), "{answer}");
     let path =
-        "sql?q=select+instance,value+from+metrics.node_load1+order+by+1,2+limit+2&format=csv";
+        "sql?q=select+instance,value+from+metrics.box_load+order+by+1,2+limit+2&format=csv";
     let (status, kind, bytes) = body(&belfry, path, &[]).await;
     assert_eq!((status, kind.starts_with("text/csv")), (200, true), "{kind}");
     assert_eq!(String::from_utf8_lossy(&bytes), "instance,value\na,0.0\na,1.0\n");
     let arrow = "application/vnd.apache.arrow.stream";
-    let path = "sql?q=select+*+from+metrics.node_load1";
+    let path = "sql?q=select+*+from+metrics.box_load";
     let (status, kind, bytes) = body(&belfry, path, &[("accept", arrow)]).await;
     assert_eq!((status, kind.as_str()), (200, arrow));
     assert!(bytes.starts_with(&[0xff; 4]) && bytes.ends_with(&[0; 4]), "an Arrow stream");
@@ -103,10 +103,10 @@ async fn by_the_wire() {
         let text = [output.stdout, output.stderr].concat();
         String::from_utf8_lossy(&text).into_owned()
     };
-    let text = "select instance, max(value) from metrics.node_load1 \
+    let text = "select instance, max(value) from metrics.box_load \
                 where ts > now() - interval '2 hours' group by 1 order by 1";
-    assert_eq!(psql(text), "a|59\nb|59\n");
-    let text = psql("\\d metrics.node_load1");
+    assert_eq!(psql(text), "a|59.0\nb|59.0\n");
+    let text = psql("\\d metrics.box_load");
     assert!(text.contains("instance|text"), "{text}");
     assert!(psql("drop table samples").contains("not allowed"));
 }
@@ -117,7 +117,7 @@ async fn what_queries_cost() {
     let (belfry, _) = start(folder.path()).await;
     let (start, end) = ((now_ms() / 1000 - 1800).to_string(), (now_ms() / 1000).to_string());
     let form = [
-        ("query", "sum by (instance) (rate(node_load1[5m])) / 2"),
+        ("query", "sum by (instance) (rate(box_load[5m])) / 2"),
         ("start", start.as_str()),
         ("end", end.as_str()),
         ("step", "60"),
@@ -135,7 +135,7 @@ async fn what_queries_cost() {
     assert!(answer["data"]["text"].as_str().is_some_and(|own| own.contains("└─")), "{answer}");
     // A panel of a dashboard asks twice, once wrongly.
     let headers = [("x-dashboard-uid", "abc"), ("x-panel-id", "4"), ("x-grafana-user", "ada")];
-    for query in ["query?query=node_load1", "query?query=node_load1+*+on()+node_load1"] {
+    for query in ["query?query=box_load", "query?query=box_load+*+on()+box_load"] {
         body(&belfry, query, &headers).await;
     }
     let labels = "{dashboard_uid=\"abc\",panel_id=\"4\"}";
@@ -154,7 +154,7 @@ async fn what_queries_cost() {
         lines.into_iter().find(|line| line["panelId"] == "4")
     })
     .await;
-    assert_eq!(line["params"]["query"], "node_load1", "{line}");
+    assert_eq!(line["params"]["query"], "box_load", "{line}");
     assert_eq!(line["dashboardUid"], "abc");
     assert!(line["stats"]["timings"]["execTotalTime"].as_f64() > Some(0.0), "{line}");
     assert!(line["origin"].as_str().is_some_and(|own| own.contains("ada")), "{line}");

@@ -83,7 +83,7 @@ pub fn response(
             Err(error) => stream::iter([Err(error)]).right_stream(),
         }
     });
-    Ok(QueryResponse::new(fields, encoded))
+    Ok(QueryResponse::new(fields, encoded.fuse()))
 }
 
 /// One column, one row.

@@ -66,8 +66,7 @@ async fn by_http() {
     assert_eq!(status, 200);
     assert_eq!(answer["data"]["rows"].as_array().map(Vec::len), Some(7), "{answer}");
     assert!(answer["warnings"][0].as_str().is_some_and(|own| own.contains("cut")), "{answer}");
-    let path =
-        "sql?q=select+instance,value+from+metrics.box_load+order+by+1,2+limit+2&format=csv";
+    let path = "sql?q=select+instance,value+from+metrics.box_load+order+by+1,2+limit+2&format=csv";
     let (status, kind, bytes) = body(&belfry, path, &[]).await;
     assert_eq!((status, kind.starts_with("text/csv")), (200, true), "{kind}");
     assert_eq!(String::from_utf8_lossy(&bytes), "instance,value\na,0.0\na,1.0\n");

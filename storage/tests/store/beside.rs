@@ -13,7 +13,7 @@ use model::sample::stale_nan;
 use model::{Append, Batch, Histogram, Labels, MatchOp, Matcher, TimeRange, TimestampMs};
 use storage::{Exemplar, Settings, Store};
 
-use crate::support::{append, block_on, cut_power, labels, open, quiet, read, try_open};
+use crate::support::{block_on, cut_power, labels, open, quiet, read, try_open};
 
 /// One of many shapes.
 pub fn histogram(seed: u64) -> Histogram {

@@ -1,6 +1,5 @@
 //! Merges, retention and deletions, calm and with the power failing.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -420,7 +420,10 @@ fn evaluate_here(expr: &Expr, when: When, context: Context) -> Result<Answer, Er
         let mut trace = trace.lock().unwrap_or_else(|held| held.into_inner());
         (std::mem::take(&mut *trace), context.text.clone())
     });
+    let ledger = context.ledger.clone();
     let mut answer = answer::answer(value, context)?;
+    // Loops that were told to stop have handed on what there was: that is no answer.
+    ledger.check()?;
     if let Some((trace, text)) = trace {
         let tree = trace.tree(expr, &text, &answer.stats.nodes);
         answer.stats.tree = Some(Box::new(tree));

@@ -92,7 +92,7 @@ impl Golden {
         };
         let block_id = folder.file_name().expect("a name").to_string_lossy().into_owned();
         let manifest_path = Path::new(DIR).join("manifest");
-        let manifest = &self.files[&manifest_path];
+        let manifest = seal::manifest(&self.files[&manifest_path]);
         let line_end = manifest.iter().position(|byte| *byte == b'\n').expect("a first line");
         let mut tree: serde_json::Value =
             serde_json::from_slice(&manifest[line_end + 1..]).expect("the manifest is JSON");

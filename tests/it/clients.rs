@@ -104,8 +104,13 @@ async fn a_prometheus_federates_and_reads_remotely() {
     })
     .await;
     assert_eq!(federated["metric"]["job"], "node", "honoured: {federated}");
-    let health = ask(&one_url, "up{job=\"federate\"}", now_s()).await;
-    assert_eq!(health[0]["value"][1], "1", "the page is a good one");
+    // Its first sample may be newer than the whole second that is asked for.
+    let health = eventually("its health", 30, async || {
+        let result = ask(&one_url, "up{job=\"federate\"}", now_s()).await;
+        result.get(0).cloned()
+    })
+    .await;
+    assert_eq!(health["value"][1], "1", "the page is a good one");
 
     // The same samples, read by another engine: between two scrapes, so that no edge differs.
     let two_url = format!("http://127.0.0.1:{}", two.port);

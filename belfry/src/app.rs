@@ -63,7 +63,6 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
     let outcome = match opened {
         Some(Ok(rooms)) => {
             rooms.show_config(Arc::clone(&shared) as Arc<dyn Control>);
-            rooms.show_access(Arc::clone(&access));
             let admin = shared.fixed.web.enable_admin_api.then(|| rooms.snapshots(&data));
             let admin = admin.map(|own| Arc::new(own) as Arc<dyn Admin>);
             gate.open(rooms.parts(Arc::clone(&shared) as Arc<dyn Control>, admin));

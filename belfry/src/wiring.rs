@@ -153,6 +153,7 @@ impl Rooms {
             rooms.rules = rooms.open_rules(&disk, data, &config, &external_url)?;
         }
         rooms.introduce();
+        rooms.metrics.add(Box::new(move || self_metrics::access_families(&access.stats())));
         self_metrics::add(&rooms);
         Ok(rooms)
     }
@@ -216,11 +217,6 @@ impl Rooms {
     /// Adds what the whole tells of its configuration to the metrics.
     pub fn show_config(&self, control: Arc<dyn Control>) {
         self.metrics.add(Box::new(move || self_metrics::config_families(&control.status())));
-    }
-
-    /// Adds what happens at the web server's door to the metrics.
-    pub fn show_access(&self, access: Arc<Access>) {
-        self.metrics.add(Box::new(move || self_metrics::access_families(&access.stats())));
     }
 
     /// What the web server serves from.

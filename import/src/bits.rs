@@ -2,6 +2,7 @@
 //!
 //! Place in the flow: `xor` and `histogram` read their chunks with it.
 
+use crate::bytes;
 use crate::error::Malformed;
 
 /// Reads from the highest bit of the first byte on.
@@ -64,23 +65,12 @@ impl<'a> Bits<'a> {
 
     /// LEB128 whose bytes need not begin at a byte.
     pub fn uvarint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.bits(8)?;
-            if shift == 63 && byte > 1 {
-                return Err(LARGE);
-            }
-            value |= (byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(LARGE)
+        // Eight bits fit a byte.
+        bytes::uvarint(|| Ok(self.bits(8)? as u8), LARGE)
     }
 
     pub fn varint(&mut self) -> Result<i64, Malformed> {
-        let bits = self.uvarint()?;
-        Ok((bits >> 1).cast_signed() ^ -((bits & 1).cast_signed()))
+        self.uvarint().map(bytes::unzigzag)
     }
 
     /// How many ones stand before a zero, at most `most`; the zero is read when there are fewer.

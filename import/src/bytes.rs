@@ -45,24 +45,11 @@ impl<'a> Bytes<'a> {
     }
 
     pub fn uvarint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            let part = u64::from(byte & 0x7f);
-            if shift == 63 && part > 1 {
-                return Err(LARGE);
-            }
-            value |= part << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(LARGE)
+        uvarint(|| self.u8(), LARGE)
     }
 
     pub fn varint(&mut self) -> Result<i64, Malformed> {
-        let bits = self.uvarint()?;
-        Ok((bits >> 1).cast_signed() ^ -((bits & 1).cast_signed()))
+        self.uvarint().map(unzigzag)
     }
 
     /// A count of things that take at least a byte each, so that it can't claim more than there is.
@@ -76,6 +63,31 @@ impl<'a> Bytes<'a> {
         let bytes = self.take(count)?;
         std::str::from_utf8(bytes).map_err(|_| Malformed("holds a text that is no UTF-8"))
     }
+}
+
+/// A LEB128 number, byte after byte; what is beyond 64 bits is `too_large`.
+pub fn uvarint(
+    mut byte: impl FnMut() -> Result<u8, Malformed>,
+    too_large: Malformed,
+) -> Result<u64, Malformed> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = byte()?;
+        let part = u64::from(byte & 0x7f);
+        if shift == 63 && part > 1 {
+            return Err(too_large);
+        }
+        value |= part << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(too_large)
+}
+
+/// The number whose sign stands in the last bit.
+pub fn unzigzag(bits: u64) -> i64 {
+    (bits >> 1).cast_signed() ^ -((bits & 1).cast_signed())
 }
 
 #[cfg(test)]

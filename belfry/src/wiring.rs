@@ -331,7 +331,7 @@ fn open_sql(
 ) -> Result<Arc<sql::Session>, sql::Error> {
     let told = Arc::clone(tellers) as Arc<dyn sql::told::Told>;
     let (store, engine) = (Arc::clone(store), Arc::clone(engine));
-    sql::Session::new(sql::Parts { store, engine, told }).map(Arc::new)
+    sql::Session::start(sql::Parts { store, engine, told }).map(Arc::new)
 }
 
 /// The doors for pushed samples. The secret of their hashes is a new one in every process.

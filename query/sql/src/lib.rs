@@ -29,6 +29,8 @@ pub mod told;
 mod reading;
 /// The tables' columns, filled from the store.
 mod columns;
+/// Threads that compute statements.
+mod cores;
 /// Statements: plan, admit, run, hand out.
 pub mod session;
 /// Cells as JSON.

@@ -31,13 +31,14 @@ use datafusion::sql::parser::Statement;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::setup_pg_catalog;
 use futures::StreamExt;
-use query::{Charge, Engine, Heading, Language, QueryOptions, Seat, Stats};
+use query::{Charge, Engine, Heading, Language, Ledger, QueryOptions, Seat, Stats};
 use storage::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{self, DATABASE, PUBLIC};
+use crate::cores::{Cores, Lent};
 use crate::reading::{Shared, Tally};
 use crate::told::Told;
 use crate::{Error, functions, statement};
@@ -65,13 +66,16 @@ pub struct Session {
     engine: Arc<Engine>,
     /// Functions, catalogs and settings of every statement.
     template: SessionState,
+    cores: Cores,
 }
 
 impl Session {
-    /// A session over a store.
-    pub fn new(parts: Parts) -> Result<Session, Error> {
+    /// A session over a store, and the threads that compute its statements.
+    pub fn start(parts: Parts) -> Result<Session, Error> {
         let template = template(&parts).map_err(Error::of_planning)?;
-        Ok(Session { engine: parts.engine, template })
+        let cores = Cores::start()
+            .map_err(|error| Error::Execution(format!("start threads for statements: {error}")))?;
+        Ok(Session { engine: parts.engine, template, cores })
     }
 
     /// Runs one statement. Rows come as they are asked for.
@@ -126,6 +130,7 @@ impl Session {
             shared,
             bytes_max: seat.ledger().bytes_max(),
             seat,
+            cores: self.cores.lend(),
             evaluated: Instant::now(),
             prepare_us,
             is_enough: Arc::default(),
@@ -138,7 +143,7 @@ impl Session {
     async fn begin(&self, mut running: Running, work: Work) -> Result<Rows, Error> {
         let state = self.state(&running.shared);
         let bytes_max = running.bytes_max;
-        let begun = running.unless_ended(async {
+        let begun = running.compute(async move {
             let planned = match work {
                 Work::Statement(statement) => state.statement_to_plan(*statement).await,
                 Work::Plan(plan) => Ok(*plan),
@@ -244,6 +249,7 @@ impl Drop for Rows {
 struct Running {
     shared: Arc<Shared>,
     seat: Seat,
+    cores: Lent,
     evaluated: Instant,
     prepare_us: u64,
     bytes_max: usize,
@@ -254,41 +260,38 @@ impl Running {
     /// Hands out what the stream gives, until all is out or the statement has ended otherwise.
     async fn pump(
         mut self,
-        mut stream: SendableRecordBatchStream,
+        stream: SendableRecordBatchStream,
         sender: mpsc::Sender<(RecordBatch, Charge)>,
     ) -> Result<(), Error> {
-        let bytes_max = self.bytes_max;
-        let outcome = self.unless_ended(async {
-            while let Some(batch) = stream.next().await {
-                let batch = batch.map_err(|error| Error::of_running(error, bytes_max))?;
-                let charge = self.seat.ledger().charge(0, batch.get_array_memory_size())?;
-                if sender.send((batch, charge)).await.is_err() {
-                    return Err(query::Error::Cancelled { phase: EVALUATION }.into());
-                }
-            }
-            Ok(())
-        });
-        let outcome = outcome.await;
-        drop(stream);
+        let handing_out = hand_out(stream, sender, (self.seat.ledger().clone(), self.bytes_max));
+        let outcome = self.compute(handing_out).await;
         self.end(outcome.as_ref().err());
         outcome
     }
 
-    /// Goes on until the deadline, a kill, or the caller's own end.
-    async fn unless_ended<T>(
+    /// Computes until the deadline, a kill, or the caller's own end.
+    async fn compute<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, Error>>,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
+        let mut task = self.cores.compute(work);
         let outcome = tokio::select! {
             biased;
             () = self.seat.cancel().cancelled() => {
                 Err(query::Error::Cancelled { phase: EVALUATION }.into())
             }
-            outcome = work => outcome,
+            joined = &mut task => joined.unwrap_or_else(|problem| {
+                Err(Error::Execution(format!("the statement ended early: {problem}")))
+            }),
             () = tokio::time::sleep_until(self.seat.deadline().into()) => {
                 Err(query::Error::TimedOut { phase: EVALUATION }.into())
             }
         };
+        if !task.is_finished() {
+            // The place is not given to others while this one still computes.
+            task.abort();
+            let _ = task.await;
+        }
         outcome.map_err(|error| match error {
             Error::Query(own) => Error::Query(self.seat.or_killed(own)),
             other => other,
@@ -311,6 +314,22 @@ impl Running {
         let error = error.filter(|_| !self.is_enough.load(Ordering::Relaxed));
         self.seat.set_outcome(stats, error.map(Error::to_string));
     }
+}
+
+/// Sends batches, each charged for until it is taken, until all are out or nobody wants more.
+async fn hand_out(
+    mut stream: SendableRecordBatchStream,
+    sender: mpsc::Sender<(RecordBatch, Charge)>,
+    (ledger, bytes_max): (Ledger, usize),
+) -> Result<(), Error> {
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(|error| Error::of_running(error, bytes_max))?;
+        let charge = ledger.charge(0, batch.get_array_memory_size())?;
+        if sender.send((batch, charge)).await.is_err() {
+            return Err(query::Error::Cancelled { phase: EVALUATION }.into());
+        }
+    }
+    Ok(())
 }
 
 /// What every statement is planned with.

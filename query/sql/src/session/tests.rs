@@ -57,7 +57,7 @@ async fn session_with(settings: query::Settings) -> (Session, Arc<Store>) {
     let source = Arc::clone(&store) as Arc<dyn query::Source>;
     let engine = Arc::new(Engine::new(source, clock, settings));
     let parts = Parts { store: Arc::clone(&store), engine, told: Arc::new(Few) };
-    (Session::new(parts).expect("a session"), store)
+    (Session::start(parts).expect("a session"), store)
 }
 
 async fn all(session: &Session, text: &str) -> Result<Vec<Vec<Value>>, Error> {

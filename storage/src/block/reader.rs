@@ -38,6 +38,7 @@ use crate::read::Want;
 use library::DiskChunks;
 use page::ColumnPlaces;
 
+pub use page::Tools;
 pub use rows::{Ask, BlockRows};
 
 /// Instants and values of one series.

@@ -31,6 +31,8 @@ mod record;
 mod series_record;
 /// Registry, index and memtable in step.
 mod head;
+/// One thing for each slot, in pages.
+mod paged;
 /// Label set ↔ number: every series the store knows.
 mod series;
 /// Every series and its number, beside the journal.

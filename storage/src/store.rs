@@ -253,6 +253,7 @@ impl Store {
             let head = shared.head();
             stats.series = head.registry.len() as u64;
             stats.series_active = (head.memtable.active() | head.beside.active()).len();
+            stats.series_ended = head.memtable.ended().len();
             stats.index_bytes = head.registry.index().bytes();
             stats.registry_bytes = head.registry.bytes() + stats.index_bytes;
             stats.samples_in_memtable = head.memtable.samples();

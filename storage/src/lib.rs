@@ -55,6 +55,8 @@ mod retention;
 mod space;
 /// Blocks that the disk refuses to read until it is well again.
 mod absent;
+/// Blocks are read again once a day.
+mod scrub;
 /// Series without samples go.
 mod forget;
 /// An immutable time range on disk.

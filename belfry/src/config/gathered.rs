@@ -153,7 +153,7 @@ impl<'e> Gathered<'e> {
             // Upstream takes a negative number for none too.
             let is_negative = exemplars
                 .get("max_exemplars")
-                .and_then(model::yaml::Node::text)
+                .and_then(Node::text)
                 .and_then(|text| text.parse::<i64>().ok())
                 .is_some_and(|number| number < 0);
             self.tsdb.exemplars_max =

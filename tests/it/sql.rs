@@ -202,12 +202,13 @@ async fn the_wire_is_encrypted_as_the_web_server_is() {
     let (port, web) = (free_port(), folder.path().join("web.yml"));
     let tls = "tls_server_config: {cert_file: tls/server.pem, key_file: tls/server.key}";
     std::fs::write(&web, format!("{tls}\nbasic_auth_users: {{admin: {HASH}}}\n")).expect("write");
-    let config = format!("sql: {{postgres: {{listen: '0.0.0.0:{port}'}}}}\n");
+    let config =
+        format!("web: {{config_file: web.yml}}\nsql: {{postgres: {{listen: '0.0.0.0:{port}'}}}}\n");
     std::fs::write(folder.path().join("belfry.yml"), config).expect("write belfry.yml");
     let address = format!("127.0.0.1:{}", free_port());
     let mut command = Command::new(binary());
     command.args(["run", "--services", "all", "--config", "belfry.yml", "--listen", &address]);
-    command.args(["--web.config.file", "web.yml", "--data", "data"]).current_dir(folder.path());
+    command.args(["--data", "data"]).current_dir(folder.path());
     let process = Process::start("belfry", &mut command, folder.path());
     let started = async || process.log().contains(" started").then_some(());
     eventually("belfry has started", 30, started).await;
@@ -220,7 +221,7 @@ async fn the_wire_is_encrypted_as_the_web_server_is() {
     // On the machine itself nobody listens in.
     assert_eq!(answer_of(&format!("{local} sslmode=disable"), "fakepassword"), "42\n");
     let refused = answer_of(&format!("{local} sslmode=require"), "wrong");
-    assert!(refused.contains("password authentication failed"), "{refused}");
+    assert!(refused.contains("Password authentication failed"), "{refused}");
     if let Some(outer) = own_address() {
         let outer = format!("host={outer} port={port}");
         assert_eq!(answer_of(&format!("{outer} sslmode=require"), "fakepassword"), "42\n");

@@ -114,9 +114,15 @@ fn stats(stats: &Stats, (start, step_ms): (TimestampMs, i64)) -> serde_json::Val
         "samplesRead": stats.samples_read,
     });
     if !stats.samples_by_step.is_empty() {
-        let at = |step: usize| start.0.saturating_add(step as i64 * step_ms);
-        let steps = stats.samples_by_step.iter().enumerate();
-        let steps = steps.map(|(step, own)| serde_json::json!([at(step) as f64 / 1000.0, own]));
+        let steps = stats.samples_by_step.iter().enumerate().map(|(step, own)| {
+            let at_ms = start.0.saturating_add(step as i64 * step_ms);
+            // As Go writes it: no fraction where there is none.
+            let at: serde_json::Value = match at_ms % 1000 {
+                0 => (at_ms / 1000).into(),
+                _ => (at_ms as f64 / 1000.0).into(),
+            };
+            serde_json::json!([at, own])
+        });
         samples["totalQueryableSamplesPerStep"] = steps.collect();
     }
     serde_json::json!({

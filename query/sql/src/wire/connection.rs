@@ -100,8 +100,10 @@ async fn messages(
             Arc::clone(&copy),
             Arc::clone(&cancels),
         );
-        // What is not chosen is dropped: a statement's rows go with it, and so the statement.
+        // What is not chosen is dropped: a statement's rows go with it, and so the statement. What
+        // can be done at once is done first: who asks for a cancel hangs up without waiting.
         let outcome = tokio::select! {
+            biased;
             outcome = processing => outcome,
             () = told.notified() => Err(PgWireError::QueryCanceled),
             () = gone(&watched) => return Ok(()),

@@ -25,6 +25,8 @@ pub mod writer;
 pub mod order;
 /// One row group before it is written.
 mod columns;
+/// In which form the numbers of a page stand.
+mod choice;
 /// Pages and column chunks, byte by byte.
 mod page;
 /// Whole numbers as differences.

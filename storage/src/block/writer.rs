@@ -157,7 +157,8 @@ impl BlockWriter {
         assert!(self.last_labels.as_ref().is_none_or(ascends), "series come in order, each once");
         self.last_labels = Some(labels.clone());
         let sid = u32::try_from(self.all.len()).expect("series_max keeps ordinals in 32 bits");
-        self.group.add(sid, instants_ms, values);
+        let is_regular = is_even(instants_ms) && numbers == Some((min_ms, max_ms));
+        self.group.add(sid, instants_ms, values, is_regular);
         let series = BlockSeries {
             id,
             first_row: self.rows,
@@ -165,6 +166,7 @@ impl BlockWriter {
             row_group: self.row_groups,
             min_ms,
             max_ms,
+            is_regular,
         };
         self.beside.add(sid, rows)?;
         self.rows += series.rows;
@@ -254,6 +256,16 @@ impl BlockWriter {
         }
         self.disk.sync_dir(&self.dir).map_err(at("sync", &self.dir))?;
         Ok(meta)
+    }
+}
+
+/// Whether instants lie evenly from the first to the last.
+fn is_even(instants_ms: &[i64]) -> bool {
+    let step = |pair: &[i64]| pair[1].wrapping_sub(pair[0]);
+    let mut steps = instants_ms.windows(2).map(step);
+    match steps.next() {
+        Some(first) => first > 0 && steps.all(|own| own == first),
+        None => !instants_ms.is_empty(),
     }
 }
 

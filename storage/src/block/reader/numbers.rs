@@ -197,7 +197,7 @@ pub fn plain_f64(bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Option<()> {
     Some(())
 }
 
-/// Floats that are put together at a time.
+/// Numbers that are put together at a time.
 const LANE: usize = 64;
 
 /// Neighbouring bytes become one number, a lane of them in a few steps.
@@ -219,8 +219,13 @@ fn fours(low: &[u16; LANE], high: &[u16; LANE]) -> [u32; LANE] {
     out
 }
 
-/// Appends the first `limit` of `count` floats whose bytes stand place by place.
-pub fn split_f64(bytes: &[u8], (count, limit): (usize, usize), out: &mut Vec<f64>) -> Option<()> {
+/// Appends the first `limit` of `count` numbers whose bytes stand place by place.
+pub fn split<T>(
+    bytes: &[u8],
+    (count, limit): (usize, usize),
+    of_bits: impl Fn(u64) -> T,
+    out: &mut Vec<T>,
+) -> Option<()> {
     if bytes.len() != count.checked_mul(8)? || limit > count {
         return None;
     }
@@ -238,17 +243,17 @@ pub fn split_f64(bytes: &[u8], (count, limit): (usize, usize), out: &mut Vec<f64
         let low = fours(&pairs(lane(0), lane(1)), &pairs(lane(2), lane(3)));
         let high = fours(&pairs(lane(4), lane(5)), &pairs(lane(6), lane(7)));
         let halves = low.iter().zip(&high);
-        out.extend(
-            halves.map(|(low, high)| f64::from_bits(u64::from(*low) | u64::from(*high) << 32)),
-        );
+        out.extend(halves.map(|(low, high)| of_bits(u64::from(*low) | u64::from(*high) << 32)));
     }
-    out.extend((in_lanes..limit).map(|at| f64::from_le_bytes(places.map(|place| place[at]))));
+    let rest = (in_lanes..limit).map(|at| u64::from_le_bytes(places.map(|place| place[at])));
+    out.extend(rest.map(of_bits));
     Some(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::delta::Packing;
     use proptest::prelude::*;
 
     /// Packs as the format says, with the widths that are needed.
@@ -303,9 +308,9 @@ mod tests {
             bytes.extend(values.iter().map(|value| value.to_le_bytes()[place]));
         }
         let mut out = Vec::new();
-        split_f64(&bytes, (3, 2), &mut out).unwrap();
+        split(&bytes, (3, 2), f64::from_bits, &mut out).unwrap();
         assert_eq!(out, [1.5, -2.25]);
-        assert_eq!(split_f64(&bytes, (4, 2), &mut out), None);
+        assert_eq!(split(&bytes, (4, 2), f64::from_bits, &mut out), None);
         let values: Vec<u64> =
             (0..300u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
         let bytes: Vec<u8> = (0..8)
@@ -313,9 +318,8 @@ mod tests {
             .collect();
         for limit in [0, 1, 63, 64, 65, 128, 299, 300] {
             let mut out = Vec::new();
-            split_f64(&bytes, (300, limit), &mut out).unwrap();
-            let bits: Vec<u64> = out.into_iter().map(f64::to_bits).collect();
-            assert_eq!(bits, values[..limit]);
+            split(&bytes, (300, limit), |bits| bits, &mut out).unwrap();
+            assert_eq!(out, values[..limit]);
         }
     }
 
@@ -334,6 +338,13 @@ mod tests {
             // Whatever the bytes are, nothing panics.
             let _ = delta(&bytes[..bytes.len() / 2], values.len(), &mut Vec::new());
             prop_assert_eq!(delta(&bytes, values.len() + 1, &mut Vec::new()), None);
+            // What this program writes, in both ways.
+            for packing in [Packing::Bits, Packing::LongBits, Packing::Bytes] {
+                let (mut bytes, mut out) = (Vec::new(), Vec::new());
+                crate::block::delta::encode(&values, packing, &mut bytes);
+                delta(&bytes, limit, &mut out).unwrap();
+                prop_assert_eq!(&out[..], &values[..limit]);
+            }
         }
     }
 }

@@ -309,12 +309,16 @@ impl Number for i64 {
     fn decode(
         encoding: i64,
         bytes: &[u8],
-        (_, limit): (usize, usize),
+        (count, limit): (usize, usize),
         out: &mut Vec<i64>,
     ) -> Result<(), Fault> {
         match encoding {
             header::PLAIN => numbers::plain_i64(bytes, limit, out).ok_or(SHORT),
             header::DELTA_BINARY_PACKED => numbers::delta(bytes, limit, out).ok_or(SHORT),
+            header::BYTE_STREAM_SPLIT => {
+                let whole = |bits| bits as i64;
+                numbers::split(bytes, (count, limit), whole, out).ok_or(SHORT)
+            }
             _ => Err(Fault::Unknown),
         }
     }
@@ -329,7 +333,9 @@ impl Number for f64 {
     ) -> Result<(), Fault> {
         match encoding {
             header::PLAIN => numbers::plain_f64(bytes, size.1, out).ok_or(SHORT),
-            header::BYTE_STREAM_SPLIT => numbers::split_f64(bytes, size, out).ok_or(SHORT),
+            header::BYTE_STREAM_SPLIT => {
+                numbers::split(bytes, size, f64::from_bits, out).ok_or(SHORT)
+            }
             _ => Err(Fault::Unknown),
         }
     }

@@ -5,7 +5,8 @@
 //! Whole numbers are differences packed to bits, in short or long blocks; or differences packed to bytes, which zstd makes
 //! small when few of them are frequent (counters of events, gauges that move in steps); or the bytes of
 //! the numbers place by place, which is best for what jumps to and fro between few values. Noise stays
-//! packed to bits. The other forms are only tried when the entropy of their bytes promises something.
+//! packed to bits. Blocks that will soon be merged have the first form; the others are only tried when
+//! the entropy of their bytes promises something.
 //!
 //! Not here: the bytes of each form (`delta`, `page`), where pages end (`columns`).
 
@@ -13,7 +14,7 @@ use parquet::basic::Encoding;
 use parquet::errors::{ParquetError, Result};
 
 use super::delta::{self, Packing};
-use super::page::{Body, Packed, Packer};
+use super::page::{Body, Effort, Packed, Packer};
 
 /// A page of fewer bytes than this is left as it is.
 const SMALL_BYTES: usize = 96;
@@ -25,7 +26,7 @@ pub fn wholes(levels: &[u8], values: &[i64], packer: &mut Packer) -> Result<Pack
     let encoding = Encoding::DELTA_BINARY_PACKED;
     let mut best =
         packer.pack(Body { bytes: &bytes, encoding, thorough: false, plane_bytes: 0 })?;
-    if best.size_bytes() < SMALL_BYTES {
+    if packer.effort == Effort::Quick || best.size_bytes() < SMALL_BYTES {
         return Ok(best);
     }
     bytes.truncate(levels.len());
@@ -52,10 +53,10 @@ fn smaller(one: Packed, other: Packed) -> Packed {
     if other.size_bytes() < one.size_bytes() { other } else { one }
 }
 
-/// Whether bytes of this entropy may become smaller than a page that there is: repetitions may halve
-/// what single bytes promise.
+/// Whether bytes of this entropy may become smaller than a page that there is: repetitions make less of
+/// them than a code for single bytes does.
 fn is_promising(entropy_bytes: usize, best_bytes: usize) -> bool {
-    entropy_bytes < best_bytes + best_bytes / 4
+    entropy_bytes < best_bytes + best_bytes / 8
 }
 
 /// What a code for single bytes makes of these.
@@ -128,7 +129,7 @@ mod tests {
 
     #[track_caller]
     fn check(values: &[i64], encoding: Encoding, at_most_bytes: usize) {
-        let mut packer = Packer::new().unwrap();
+        let mut packer = Packer::new(Effort::Thorough).unwrap();
         let page = wholes(&[], values, &mut packer).unwrap();
         assert_eq!(page.encoding(), encoding, "{} bytes", page.size_bytes());
         assert!(page.size_bytes() <= at_most_bytes, "{} bytes", page.size_bytes());

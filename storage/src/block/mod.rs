@@ -64,6 +64,7 @@ use folder::Folder;
 use mend::Patches;
 use meta::{Meta, SERIES_FILE};
 
+pub use page::Effort;
 pub use reader::{Ask, BlockRows, Columns};
 pub use writer::BlockWriter;
 

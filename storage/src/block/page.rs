@@ -72,16 +72,28 @@ impl Packed {
     }
 }
 
+/// How much time small pages are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// A block that will be merged soon.
+    Quick,
+    /// A block that may stay: what is smaller is looked for.
+    Thorough,
+}
+
 /// Compresses pages; one of each level is kept for all pages of a block.
 pub struct Packer {
     quick: Compressor<'static>,
     thorough: Compressor<'static>,
+    /// How much time is spent.
+    pub effort: Effort,
 }
 
 impl Packer {
     /// A packer without a page.
-    pub fn new() -> std::io::Result<Packer> {
-        Ok(Packer { quick: Compressor::new(QUICK)?, thorough: Compressor::new(THOROUGH)? })
+    pub fn new(effort: Effort) -> std::io::Result<Packer> {
+        let (quick, thorough) = (Compressor::new(QUICK)?, Compressor::new(THOROUGH)?);
+        Ok(Packer { quick, thorough, effort })
     }
 
     /// Packs a page. One that ends with planes gets a block of the compression for each of them: some

@@ -20,7 +20,7 @@ use super::cache::Cache;
 use super::guard::GUARD_FILE;
 use super::meta::{META_FILE, Meta, SAMPLES_FILE, SERIES_FILE, checksum_text};
 use super::writer::Heading;
-use super::{Block, BlockWriter, Columns, INDEX_FILE};
+use super::{Block, BlockWriter, Columns, Effort, INDEX_FILE};
 use crate::Error;
 
 fn labels(number: u64) -> Labels {
@@ -28,7 +28,7 @@ fn labels(number: u64) -> Labels {
 }
 
 fn write(dir: &Path, series: &[(Vec<i64>, Vec<f64>)]) -> Meta {
-    let mut writer = BlockWriter::create(&Disk::real(), dir).unwrap();
+    let mut writer = BlockWriter::create(&Disk::real(), dir, Effort::Thorough).unwrap();
     for (number, (instants, values)) in (0..).zip(series) {
         writer.add(SeriesId(1000 - number), &labels(number), instants, values).unwrap();
     }

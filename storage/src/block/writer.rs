@@ -25,7 +25,7 @@ use super::columns::RowGroup;
 use super::guard::{Builder, FileGuard, GUARD_FILE, Guard};
 use super::meta::checksum_text;
 use super::meta::{FORMAT_VERSION, FileMeta, META_FILE, Meta, SAMPLES_FILE, SERIES_FILE};
-use super::page::Packer;
+use super::page::{Effort, Packer};
 use super::series_file::{self, SeriesRows};
 use super::{INDEX_FILE, order, schema};
 use crate::Error;
@@ -96,7 +96,7 @@ fn create(disk: &Disk, path: &Path) -> Result<HashingFile, Error> {
 
 impl BlockWriter {
     /// Begins a block in a folder, which is created.
-    pub fn create(disk: &Disk, dir: &Path) -> Result<BlockWriter, Error> {
+    pub fn create(disk: &Disk, dir: &Path, effort: Effort) -> Result<BlockWriter, Error> {
         disk.create_dir_all(dir).map_err(at("create", dir))?;
         let samples = create(disk, &dir.join(SAMPLES_FILE))?;
         let series = create(disk, &dir.join(SERIES_FILE))?;
@@ -112,7 +112,7 @@ impl BlockWriter {
             samples,
             series,
             group: RowGroup::default(),
-            packer: Packer::new().map_err(columns("begin samples"))?,
+            packer: Packer::new(effort).map_err(columns("begin samples"))?,
             pending: SeriesRows::default(),
             all: Vec::new(),
             index: Index::default(),

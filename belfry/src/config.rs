@@ -288,6 +288,7 @@ fn read_store(fields: &mut Fields<'_>, tsdb: Tsdb) -> storage::Settings {
     settings.retention_bytes_max = tsdb.retention_bytes_max.unwrap_or(0);
     let window_ms = tsdb.out_of_order_window_ms.map(time_ms);
     settings.out_of_order_window_ms = window_ms.unwrap_or(settings.out_of_order_window_ms);
+    settings.exemplars_max = tsdb.exemplars_max.unwrap_or(settings.exemplars_max);
     let Some(mut store) = fields.fields("store") else { return settings };
     if let Some(bytes) = store.bytes("memtable_size") {
         settings.memtable_bytes_max = bytes;
@@ -311,6 +312,9 @@ fn read_store(fields: &mut Fields<'_>, tsdb: Tsdb) -> storage::Settings {
         settings.series_per_job_max = limits.unsigned("series_per_job_max").unwrap_or(0);
         settings.series_per_target_max = limits.unsigned("series_per_target_max").unwrap_or(0);
         limits.finish();
+    }
+    if let Some(exemplars) = store.unsigned("exemplars_max") {
+        settings.exemplars_max = exemplars;
     }
     if let Some(bytes) = store.bytes("reserve_size") {
         settings.reserve_bytes = bytes;

@@ -41,6 +41,9 @@ pub mod exposition;
 /// One page becomes one batch: cache, renaming, relabelling, limits.
 mod pass;
 
+/// The page before, as hashes of its lines.
+mod recall;
+
 /// Rules that rewrite, keep and drop label sets.
 pub mod relabel;
 

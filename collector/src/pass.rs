@@ -23,6 +23,7 @@ use crate::config::job::{Job, Names};
 use crate::exposition::Format;
 use crate::exposition::series::{self, Pair};
 use crate::exposition::text::{Line, Lines, RawExemplar, RawFamily};
+use crate::recall::{Comments, Recall};
 use crate::relabel;
 use crate::report::{self, Report};
 use crate::staleness::{Key, Tracker};
@@ -107,6 +108,7 @@ impl Sheet {
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     tracker: Tracker,
+    comments: Comments,
     report_ids: [Option<SeriesId>; report::SERIES_MAX],
     /// Live series of the time before the job's settings changed; they end unless seen again.
     orphans: Vec<SeriesId>,
@@ -134,6 +136,8 @@ impl Session {
                 sheet.batch = Batch::new();
                 sheet.slots.clear();
                 sheet.error = Some(reason);
+                // What was new on it was told to nobody.
+                self.comments = Comments::default();
                 self.tracker.end_failed(&mut ended);
             }
         }
@@ -154,11 +158,21 @@ impl Session {
         sheet: &mut Sheet,
     ) -> Result<(), String> {
         self.tracker.begin();
+        let is_same_format = self.comments.begin(page.format);
         let samples_max = reading.job.scraping.limits.samples_max;
         let mut lines = Lines::new(&page.body, page.format);
-        while let Some(line) = lines.next_line().map_err(|error| error.to_string())? {
+        loop {
+            let (tracker, comments) = (&self.tracker, &mut self.comments);
+            let seed = reading.seed;
+            let mut recall = Recall { tracker, comments, seed, is_same_format, came: None };
+            let line = lines.next_line_knowing(&mut recall).map_err(|error| error.to_string())?;
+            let came = recall.came;
+            let Some(line) = line else { break };
             sheet.scraped += 1;
-            let key = xxh3_128_with_seed(line.series, reading.seed);
+            let key = match came {
+                Some((key, size)) if size == line.series.len() => key,
+                _ => xxh3_128_with_seed(line.series, seed),
+            };
             let seen = self.look(reading, &lines, &line, key)?;
             match seen {
                 Seen::Dropped => continue,
@@ -187,8 +201,23 @@ impl Session {
         if samples_max > 0 && sheet.kept > samples_max as u64 {
             return Err(format!("sample limit exceeded: {} of {samples_max} samples", sheet.kept));
         }
-        self.tell(lines.families(), sheet);
+        self.tell_families(&lines, page, sheet);
         Ok(())
+    }
+
+    /// Hands on what the page says about families, unless it is what the page before said.
+    fn tell_families(&mut self, lines: &Lines<'_>, page: &Page, sheet: &mut Sheet) {
+        self.comments.end();
+        if !self.comments.has_news() {
+            return;
+        }
+        if !self.comments.has_skipped() {
+            return self.tell(lines.families(), sheet);
+        }
+        // A family's lines belong together, and some of them were not read.
+        let mut lines = Lines::new(&page.body, page.format);
+        while let Ok(Some(_)) = lines.next_line() {}
+        self.tell(lines.families(), sheet);
     }
 
     fn add_exemplar(
@@ -260,7 +289,8 @@ impl Session {
             .and_then(|()| finished(reading, &pairs))
             .map_err(|reason| lines.error(reason).to_string())?;
         if first {
-            self.tracker.add(key, labels.is_none()).tracked = tracked;
+            let raw = (key, line.series.len());
+            self.tracker.add(raw, labels.is_none()).tracked = tracked;
         }
         Ok(labels.map_or(Seen::Dropped, |labels| Seen::New { labels, first }))
     }

@@ -37,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) tracked: bool,
     /// It was on the last good page, and tracked.
     live: bool,
+    /// Bytes of its raw text.
+    size: u32,
 }
 
 /// The series of one target.
@@ -63,6 +65,12 @@ impl Tracker {
         self.entries.len()
     }
 
+    /// The key and the size of the series that is looked for first.
+    #[inline]
+    pub(crate) fn expected(&self) -> Option<(Key, usize)> {
+        self.entries.get(self.expected).map(|entry| (entry.key, entry.size as usize))
+    }
+
     /// What is known of a series.
     pub(crate) fn find(&mut self, key: Key) -> Option<&mut Entry> {
         if self.entries.get(self.expected).is_none_or(|entry| entry.key != key) {
@@ -75,10 +83,10 @@ impl Tracker {
     }
 
     /// Remembers a series of this page that is not known.
-    pub(crate) fn add(&mut self, key: Key, dropped: bool) -> &mut Entry {
+    pub(crate) fn add(&mut self, (key, size): (Key, usize), dropped: bool) -> &mut Entry {
         let place = u32::try_from(self.entries.len()).expect("a page has fewer series than bytes");
-        let page = self.page;
-        let entry = Entry { key, id: None, page, dropped, tracked: false, live: false };
+        let (page, size) = (self.page, u32::try_from(size).expect("a page is smaller than 4 GiB"));
+        let entry = Entry { key, id: None, page, dropped, tracked: false, live: false, size };
         self.entries.push(entry);
         let entries = &self.entries;
         self.places.insert_unique(key as u64, place, |place| entries[*place as usize].key as u64);
@@ -148,7 +156,7 @@ mod tests {
                 let now = tracker.page;
                 match tracker.find(Key::from(key)) {
                     Some(entry) => entry.page = now,
-                    None => _ = tracker.add(Key::from(key), false),
+                    None => _ = tracker.add((Key::from(key), 1), false),
                 }
                 let entry = tracker.find(Key::from(key)).expect("it was just put there");
                 entry.id = Some(SeriesId(key));

@@ -41,6 +41,7 @@ pub struct Committer {
     next_series_id: u64,
     in_blocks: NewestInBlocks,
     generation: u64,
+    forgettings: u32,
     /// The records of the series that the group before this one brought.
     repeated: Vec<(u8, Vec<u8>)>,
     work: Work,
@@ -68,6 +69,7 @@ impl Committer {
             next_series_id,
             in_blocks: NewestInBlocks::default(),
             generation: 0,
+            forgettings: 0,
             repeated: Vec::new(),
             work: Work::default(),
         }
@@ -150,6 +152,12 @@ impl Committer {
             // Slots mean other series now, and blocks have gone too.
             self.in_blocks = NewestInBlocks::default();
             self.work.forget_slots();
+        }
+        let forgettings = head.memtable.forgettings();
+        if std::mem::replace(&mut self.forgettings, forgettings) != forgettings {
+            // What memory has forgotten of a series may stand in blocks that were not looked at.
+            self.in_blocks = NewestInBlocks::default();
+            self.work.forget_ended(&head.memtable);
         }
         let present = Present {
             head: &head,

@@ -45,6 +45,8 @@ pub const BLOCKS_DIR: &str = "blocks";
 const FLUSH_BLOCKS_MAX: usize = 64;
 /// A series whose samples lie in no more ranges than these is taken to have some in each.
 const NARROW_RANGES_MAX: i64 = 4;
+/// A series without a sample for so many ranges has ended, until it returns.
+const ENDED_AFTER_RANGES: i64 = 2;
 /// Series whose samples are taken from memory under one lock.
 const WINDOW_SERIES: usize = 512;
 
@@ -381,6 +383,9 @@ fn publish(
             beside.pieces.into_values().map(|(_, taken)| taken).collect();
         head.beside.remove(&taken);
         head.beside.exemplars.set_flushed(beside.exemplars_end);
+        let pause_ms = shared.settings.block_range_ms.saturating_mul(ENDED_AFTER_RANGES);
+        let slots = head.registry.len() as u32;
+        head.memtable.note_ended(slots, newest_ms.saturating_sub(pause_ms));
         newest_ms
     };
     shared.cut_ms.fetch_max(closed_before(shared, newest_ms), Ordering::Relaxed);

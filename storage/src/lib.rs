@@ -31,6 +31,8 @@ mod record;
 mod series_record;
 /// Registry, index and memtable in step.
 mod head;
+/// One thing for each slot, in pages.
+mod paged;
 /// Label set ↔ number: every series the store knows.
 mod series;
 /// Every series and its number, beside the journal.
@@ -53,6 +55,8 @@ mod retention;
 mod space;
 /// Blocks that the disk refuses to read until it is well again.
 mod absent;
+/// Blocks are read again once a day.
+mod scrub;
 /// Series without samples go.
 mod forget;
 /// An immutable time range on disk.

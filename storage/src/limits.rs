@@ -3,7 +3,9 @@
 //! Place in the flow: the committer's plan asks before it makes a new series; figures name who
 //! brought too many.
 //!
-//! Series that are known go on whatever the limits say; only new ones are refused.
+//! Series that are known go on whatever the limits say; only new ones are refused. Those that ended
+//! do not count: they cost little, and what came and went must not keep out what comes now. Only of
+//! all that is known there may be [`KNOWN_PER_LIVE`] times as much, since it is named in memory.
 //!
 //! Invariants: what is remembered of the refused is bounded.
 //!
@@ -12,14 +14,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::Labels;
+use roaring::RoaringBitmap;
 
 use crate::Settings;
+use crate::head::Head;
 use crate::series::Registry;
 
 /// Targets whose refused samples are counted on their own; those of further ones are counted as one.
 const CULPRITS_MAX: usize = 1000;
 /// Series looked at to find the label whose values multiply.
 const LOOKED_AT_MAX: usize = 2000;
+
+/// Known series for each one of the limit of series in all; most of them ended.
+pub const KNOWN_PER_LIVE: u64 = 4;
 
 /// Which limit was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,15 +77,41 @@ pub struct RefusedSeries {
 #[derive(Debug, Default)]
 pub struct Tally {
     new: u64,
-    by_job: HashMap<String, u64>,
-    by_target: HashMap<(String, String), u64>,
+    by_job: HashMap<String, Count>,
+    by_target: HashMap<(String, String), Count>,
     refused: BTreeMap<Culprit, u64>,
+}
+
+/// Series of a job or target.
+#[derive(Debug, Default)]
+struct Count {
+    /// New ones of this group.
+    new: u64,
+    /// Those that were known before it and have not ended, once somebody had to look.
+    live: Option<u64>,
+}
+
+impl Count {
+    /// Whether there is no room for another one. `known` counts those that ended too, `all` finds
+    /// them.
+    fn is_full(
+        &mut self,
+        max: u64,
+        known: u64,
+        (ended, all): (&RoaringBitmap, impl FnOnce() -> RoaringBitmap),
+    ) -> bool {
+        if max == 0 || known + self.new < max {
+            return false;
+        }
+        let live = *self.live.get_or_insert_with(|| all().difference_len(ended));
+        live + self.new >= max
+    }
 }
 
 impl Tally {
     /// Counts a new series, unless it goes beyond a limit.
-    pub fn admit(&mut self, registry: &Registry, settings: &Settings, labels: &Labels) -> bool {
-        let met = self.met(registry, settings, labels);
+    pub fn admit(&mut self, head: &Head, settings: &Settings, labels: &Labels) -> bool {
+        let met = self.met(head, settings, labels);
         if let Some(limit) = met {
             let text = |name| labels.get(name).unwrap_or("").to_owned();
             let instance = if limit == SeriesLimit::Job { String::new() } else { text("instance") };
@@ -90,13 +123,11 @@ impl Tally {
         met.is_none()
     }
 
-    fn met(
-        &mut self,
-        registry: &Registry,
-        settings: &Settings,
-        labels: &Labels,
-    ) -> Option<SeriesLimit> {
-        if registry.len() as u64 + self.new >= settings.series_max {
+    fn met(&mut self, head: &Head, settings: &Settings, labels: &Labels) -> Option<SeriesLimit> {
+        let (registry, ended) = (&head.registry, head.memtable.ended());
+        let (known, max) = (registry.len() as u64 + self.new, settings.series_max);
+        if known >= max.saturating_mul(KNOWN_PER_LIVE) || known >= max && known - ended.len() >= max
+        {
             return Some(SeriesLimit::All);
         }
         let (job_max, target_max) = (settings.series_per_job_max, settings.series_per_target_max);
@@ -108,14 +139,16 @@ impl Tally {
         let of_job = self.by_job.entry(job.to_owned()).or_default();
         let target = (job.to_owned(), instance.to_owned());
         let of_target = self.by_target.entry(target).or_default();
-        if job_max > 0 && registry.job_series(job) + *of_job >= job_max {
+        let all = || registry.slots_of(job, None);
+        if of_job.is_full(job_max, registry.job_series(job), (ended, all)) {
             return Some(SeriesLimit::Job);
         }
-        if target_max > 0 && registry.target_series(job, instance) + *of_target >= target_max {
+        let all = || registry.slots_of(job, Some(instance));
+        if of_target.is_full(target_max, registry.target_series(job, instance), (ended, all)) {
             return Some(SeriesLimit::Target);
         }
-        *of_job += 1;
-        *of_target += 1;
+        of_job.new += 1;
+        of_target.new += 1;
         None
     }
 

@@ -93,7 +93,7 @@ pub fn open(
     }
     let mut logged_slots = memory.head.registry.len() as u32;
     damaged.extend(memory.head.beside.families.read(disk, dir)?);
-    hooks::load_exemplars(&mut memory.head, &blocks);
+    hooks::load_exemplars(&mut memory.head, &blocks, settings.exemplars_max);
 
     let (journal, replay) = Journal::open(disk.clone(), &dir.join(JOURNAL_DIR), options(settings))?;
     let serving = blocks.iter().map(|block| block.meta().block_id.clone()).collect();
@@ -105,6 +105,9 @@ pub fn open(
         // The next flush tries again; a full disk must not keep the store from opening.
         Err(error) => tracing::warn!(error = %chain(&error), "can't write to the series log"),
     }
+    // What is not in the journal has ended, for all that is known.
+    let slots = memory.head.registry.len() as u32;
+    memory.head.memtable.note_ended(slots, i64::MIN);
     // New records go to a segment behind all that were read.
     let segment = memory.eras.last().map_or(0, |era| era.segment + 1);
     memory.eras.push(Era { segment, newest_ms: None, bytes: 0 });

@@ -24,6 +24,8 @@ use crate::block::Block;
 use crate::head::Head;
 use crate::judge::Candidate;
 use crate::limits::Tally;
+use crate::memtable::Memtable;
+use crate::paged::Paged;
 use crate::record::NumberedSample;
 use crate::series::{NumberMap, checked_labels};
 use crate::source::NewestInBlocks;
@@ -83,10 +85,16 @@ struct SlotState {
     last: u32,
 }
 
+impl Default for SlotState {
+    fn default() -> SlotState {
+        SlotState { newest_ms: UNKNOWN_MS, last: 0 }
+    }
+}
+
 /// What the committer keeps between plans: the table of slots, and buffers.
 #[derive(Debug, Default)]
 pub struct Work {
-    slots: Vec<SlotState>,
+    slots: Paged<SlotState>,
     /// Series to add, in the order of their slots.
     pub new_series: Vec<NewSeries>,
     /// Samples to append.
@@ -104,7 +112,14 @@ pub struct Work {
 impl Work {
     /// Forgets the table: slots mean other series now.
     pub fn forget_slots(&mut self) {
-        self.slots.clear();
+        self.slots = Paged::default();
+    }
+
+    /// Forgets what memory has forgotten.
+    pub fn forget_ended(&mut self, memtable: &Memtable) {
+        for page in (0..self.slots.pages()).filter(|page| memtable.is_forgotten(*page)) {
+            self.slots.free(page);
+        }
     }
 
     /// Ends a plan: nothing of it is left but what the table of slots learned.
@@ -125,10 +140,11 @@ impl Work {
 
     /// Takes back a plan that was not written, with `known` series before it.
     pub fn forget(&mut self, known: usize) {
-        self.slots.truncate(known);
         let slots = self.samples.iter().map(|planned| planned.slot);
-        for slot in slots.chain(self.beside.histograms.iter().map(|one| one.0)) {
-            if let Some(state) = self.slots.get_mut(slot as usize) {
+        let slots = slots.chain(self.beside.histograms.iter().map(|one| one.0));
+        let new = known..known + self.new_series.len();
+        for slot in slots.chain(new.map(|slot| slot as u32)) {
+            if let Some(state) = self.slots.get_mut(slot) {
                 state.newest_ms = UNKNOWN_MS;
             }
         }
@@ -144,6 +160,8 @@ pub struct Plan<'a> {
     pub(crate) rows_left: u64,
     /// Single places of blocks that may still be looked at for this group.
     lookups_left: usize,
+    /// No block has a later instant.
+    blocks_newest_ms: i64,
 }
 
 /// One series of a batch.
@@ -173,10 +191,10 @@ impl<'a> Plan<'a> {
     /// An empty plan.
     pub fn new(present: Present<'a>, work: &'a mut Work) -> Plan<'a> {
         work.clear();
-        let state = SlotState { newest_ms: UNKNOWN_MS, last: 0 };
-        work.slots.resize(present.head.registry.len(), state);
         let rows_left = crate::judge::LOOKUP_ROWS_MAX;
-        Plan { present, work, rows_left, lookups_left: BLOCK_LOOKUPS_MAX }
+        let blocks_newest_ms = present.blocks.iter().map(|block| block.meta().max_ms).max();
+        let blocks_newest_ms = blocks_newest_ms.unwrap_or(NONE_MS);
+        Plan { present, work, rows_left, lookups_left: BLOCK_LOOKUPS_MAX, blocks_newest_ms }
     }
 
     /// How many samples are taken so far.
@@ -295,15 +313,24 @@ impl<'a> Plan<'a> {
             Err(reason) => return Outcome::Refused(reason),
         };
         let numbered = NumberedSample { id, at_ms, value: sample.value };
-        let state = &mut self.work.slots[slot as usize];
+        let state = self.work.slots.place(slot);
         if at_ms > state.newest_ms {
             state.newest_ms = at_ms;
             self.take(slot, numbered);
             return Outcome::Taken;
         }
+        if state.newest_ms == UNKNOWN_MS && at_ms > self.blocks_newest_ms {
+            // Blocks need not be asked, which after a restart would be a question for each series.
+            let newest_ms = self.present.head.memtable.newest_ms_of(slot).unwrap_or(NONE_MS);
+            if at_ms > newest_ms {
+                state.newest_ms = at_ms;
+                self.take(slot, numbered);
+                return Outcome::Taken;
+            }
+        }
         let newest_ms = self.newest_ms(slot, id);
         if at_ms > newest_ms {
-            self.work.slots[slot as usize].newest_ms = at_ms;
+            self.work.slots.place(slot).newest_ms = at_ms;
             self.take(slot, numbered);
             return Outcome::Taken;
         }
@@ -332,14 +359,14 @@ impl<'a> Plan<'a> {
     #[inline]
     pub(crate) fn take(&mut self, slot: u32, numbered: NumberedSample) {
         let last = self.work.samples.len() as u32;
-        let before = std::mem::replace(&mut self.work.slots[slot as usize].last, last);
+        let before = std::mem::replace(&mut self.work.slots.place(slot).last, last);
         self.work.samples.push(Planned { numbered, slot, before });
     }
 
     /// The value that the plan has for a series at an instant.
     pub(crate) fn planned_value(&self, slot: u32, at_ms: i64) -> Option<f64> {
-        let (mut index, mut end) =
-            (self.work.slots[slot as usize].last, self.work.samples.len() as u32);
+        let mut index = self.work.slots.get(slot)?.last;
+        let mut end = self.work.samples.len() as u32;
         // What stood in the table before this plan leads nowhere, or to a sample of another series.
         while index < end {
             let planned = &self.work.samples[index as usize];
@@ -362,24 +389,24 @@ impl<'a> Plan<'a> {
         let index = self.work.new_series.len();
         let slot = self.present.head.registry.len() + index;
         let Present { head, settings, .. } = &self.present;
-        if !self.work.tally.admit(&head.registry, settings, labels) {
+        if !self.work.tally.admit(head, settings, labels) {
             return Err(RefusedReason::SeriesLimit);
         }
         let id = SeriesId(self.present.next_series_id + index as u64);
         let same_hash = self.work.new_by_hash.insert(hash, index as u32);
         self.work.new_series.push(NewSeries { id, labels: labels.clone(), same_hash });
-        self.work.slots.push(SlotState { newest_ms: NONE_MS, last: 0 });
+        *self.work.slots.place(slot as u32) = SlotState { newest_ms: NONE_MS, last: 0 };
         Ok((slot as u32, id))
     }
 
     /// The newest instant of a series, the samples of this plan included; [`NONE_MS`] without any.
     pub(crate) fn newest_ms(&mut self, slot: u32, id: SeriesId) -> i64 {
-        let known_ms = self.work.slots[slot as usize].newest_ms;
+        let known_ms = self.work.slots.place(slot).newest_ms;
         if known_ms != UNKNOWN_MS {
             return known_ms;
         }
         let found_ms = self.look_up_newest(slot, id).unwrap_or(NONE_MS);
-        self.work.slots[slot as usize].newest_ms = found_ms;
+        self.work.slots.place(slot).newest_ms = found_ms;
         found_ms
     }
 
@@ -392,7 +419,7 @@ impl<'a> Plan<'a> {
 
     /// A histogram was taken: numbers up to it come late from now on.
     pub(crate) fn raise_newest(&mut self, slot: u32, at_ms: i64) {
-        let state = &mut self.work.slots[slot as usize];
+        let state = self.work.slots.place(slot);
         state.newest_ms = state.newest_ms.max(at_ms);
     }
 

@@ -20,12 +20,15 @@ pub struct Settings {
     pub out_of_order_window_ms: i64,
     /// Memory that batches waiting for the committer may take; further ones wait.
     pub queue_bytes_max: u64,
-    /// Series the store knows at most; samples of further ones are refused.
+    /// Series at most that have not ended; samples of further ones are refused. Four times as many
+    /// may be known, most of which ended.
     pub series_max: u64,
     /// Series of one job at most; 0: no limit.
     pub series_per_job_max: u64,
     /// Series of one target (one job and one instance) at most; 0: no limit.
     pub series_per_target_max: u64,
+    /// Exemplars that are kept, of all series together; 0 takes none.
+    pub exemplars_max: u64,
     /// Journal size that starts a flush, so that a restart stays short.
     pub journal_bytes_max: u64,
     /// Memory for footers and indexes of blocks.
@@ -59,6 +62,7 @@ impl Default for Settings {
             series_max: 5_000_000,
             series_per_job_max: 0,
             series_per_target_max: 0,
+            exemplars_max: 100_000,
             journal_bytes_max: 2048 * MIB,
             cache_bytes_max: 256 * MIB,
             reserve_bytes: 8 * MIB,

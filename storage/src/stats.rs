@@ -40,6 +40,8 @@ pub struct Stats {
     pub series: u64,
     /// Series that have samples in memory.
     pub series_active: u64,
+    /// Series that have had no sample for long: they do not count against limits.
+    pub series_ended: u64,
     /// Memory that knowing them takes: numbers, labels, and the index over them.
     pub registry_bytes: u64,
     /// The part of it that the index takes: label texts, and which series carry them.

@@ -31,6 +31,7 @@ use crate::flush::{self, Reach};
 use crate::grouped::{Grouped, Keep};
 use crate::queue::Queue;
 use crate::read::{Order, Reader, Want};
+use crate::scrub::Scrub;
 use crate::shared::{Counters, Shared, Wakeup, lock};
 use crate::space::{self, Space};
 use crate::{
@@ -253,6 +254,7 @@ impl Store {
             let head = shared.head();
             stats.series = head.registry.len() as u64;
             stats.series_active = (head.memtable.active() | head.beside.active()).len();
+            stats.series_ended = head.memtable.ended().len();
             stats.index_bytes = head.registry.index().bytes();
             stats.registry_bytes = head.registry.bytes() + stats.index_bytes;
             stats.samples_in_memtable = head.memtable.samples();
@@ -411,6 +413,7 @@ fn run_flusher(shared: &Shared) {
         space::keep(shared);
     }
     compact::upkeep(shared);
+    let mut scrub = Scrub::default();
     loop {
         {
             let wakeup = lock(&shared.wakeup);
@@ -430,6 +433,7 @@ fn run_flusher(shared: &Shared) {
         if let Err(error) = forget::forget_gone(shared) {
             tracing::warn!(error = %chain(&error), "can't write the series log anew");
         }
+        scrub.step(shared);
         let Some(reach) = flush::due(shared) else { continue };
         if shared.space.is_short() {
             compact::upkeep(shared); // Merges nothing then; what is too old makes room.

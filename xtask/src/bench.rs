@@ -1,13 +1,18 @@
 //! The side-by-side benchmark: builds Belfry and the benchmark in release mode and runs it.
 
+use std::path::Path;
+
 use crate::{command, servers, tree};
 
 /// Runs tests/bench; arguments go to it.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     servers::ensure(&servers::FOR_BENCH)?;
-    let cargo = command::cargo();
-    command::run(&cargo, &["build", "--release", "--locked", "-p", "belfry"], &tree::root())?;
-    let mut line = vec!["run", "--release", "--locked", "-p", "tests", "--bin", "bench", "--"];
-    line.extend(arguments.iter().map(String::as_str));
-    command::run(&cargo, &line, &tree::root())
+    // Built at once, so that both share every library.
+    let line = ["build", "--release", "--locked", "-p", "belfry", "-p", "tests", "--bins"];
+    command::run(&command::cargo(), &line, &tree::root())?;
+    let metadata = tree::metadata(false)?;
+    let folder = metadata["target_directory"].as_str().ok_or("cargo names no target directory")?;
+    let program = Path::new(folder).join("release/bench");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    command::run(&program.to_string_lossy(), &arguments, &tree::root())
 }

@@ -43,6 +43,8 @@ pub struct Tsdb {
     pub retention_bytes_max: Option<u64>,
     /// How late a sample may come.
     pub out_of_order_window_ms: Option<u64>,
+    /// How many exemplars are kept; 0: none.
+    pub exemplars_max: Option<u64>,
 }
 
 /// What the named files brought so far.
@@ -147,8 +149,16 @@ impl<'e> Gathered<'e> {
     /// Reads the section `storage`.
     fn storage(&mut self, fields: &mut Fields<'_>, name: &str) {
         let Some(mut storage) = fields.fields("storage") else { return };
-        if storage.has("exemplars") {
-            self.warnings.push(format!("{name}: storage.exemplars has no effect"));
+        if let Some(mut exemplars) = storage.fields("exemplars") {
+            // Upstream takes a negative number for none too.
+            let is_negative = exemplars
+                .get("max_exemplars")
+                .and_then(Node::text)
+                .and_then(|text| text.parse::<i64>().ok())
+                .is_some_and(|number| number < 0);
+            self.tsdb.exemplars_max =
+                if is_negative { Some(0) } else { exemplars.unsigned("max_exemplars") };
+            exemplars.finish();
         }
         if let Some(mut tsdb) = storage.fields("tsdb") {
             if let Some(mut retention) = tsdb.fields("retention") {

@@ -238,6 +238,22 @@ fn the_out_of_order_window_is_read_from_both_files() {
 }
 
 #[test]
+fn the_number_of_exemplars_is_read_from_both_files() {
+    let exemplars = |belfry: &str, prometheus: &str| {
+        let belfry = format!("prometheus: p.yml\n{belfry}");
+        let folder = Folder::new(&[("belfry.yml", &belfry), ("p.yml", prometheus)]);
+        folder.load().map(|config| (config.store.exemplars_max, config.warnings.len()))
+    };
+    let prometheus = "storage: {exemplars: {max_exemplars: 5}}\n";
+    assert_eq!(exemplars("", "{}\n"), Ok((100_000, 0)));
+    assert_eq!(exemplars("", prometheus), Ok((5, 0)));
+    assert_eq!(exemplars("", "storage: {exemplars: {max_exemplars: -1}}\n"), Ok((0, 0)));
+    assert_eq!(exemplars("store: {exemplars_max: 7}\n", prometheus), Ok((7, 0)));
+    let wrong = exemplars("", "storage: {exemplars: {max_exemplars: many, more: 1}}\n");
+    assert_eq!(wrong.unwrap_err().len(), 2);
+}
+
+#[test]
 fn limits_of_series() {
     let limits =
         "store: {limits: {series_max: 9, series_per_job_max: 5, series_per_target_max: 3}}\n";

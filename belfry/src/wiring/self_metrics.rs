@@ -140,6 +140,11 @@ fn store_memory(stats: &storage::Stats) -> Vec<Family> {
     vec![
         gauge("belfry_store_series", "Series the store knows.", stats.series as f64),
         gauge(
+            "belfry_store_series_ended",
+            "Known series without a sample for long: they do not count against limits.",
+            stats.series_ended as f64,
+        ),
+        gauge(
             "belfry_store_registry_bytes",
             "Memory for labels and numbers of series.",
             stats.registry_bytes as f64,

@@ -10,6 +10,8 @@
 //!
 //! Not here: fetching the page (`scrape`), what becomes of the labels (`pass`).
 
+/// What a reader may remember of the page before.
+pub mod known;
 /// The labels inside the raw text of a series.
 pub mod series;
 /// The lines of a page: raw series text, value, time.

@@ -200,3 +200,54 @@ proptest::proptest! {
         let _ = read(&page, Format::OpenMetrics);
     }
 }
+
+/// The short way for numbers of few digits gives what the long way gives, to the bit.
+#[test]
+fn numbers_are_read_to_the_bit() {
+    let mut texts: Vec<String> = [
+        "0",
+        "-0",
+        "-0.0",
+        "00.10",
+        "1.",
+        ".5",
+        "-.5",
+        "9007199254740992",
+        "9007199254740993",
+        "0.9007199254740993",
+        "999999999999999999",
+        "9999999999999999999",
+        "0.000000000000000001",
+        "123456789012345678",
+        "1234567890.12345678",
+        "12345678901234567.8",
+        "5e-324",
+        "1e22",
+        "0.1",
+        "0.3",
+        "4.35",
+        "72057594037927945",
+        "100.000",
+        "179.05000000000001",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let mut bits = 1_u64;
+    for _ in 0..2000 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let value = f64::from_bits(bits);
+        if value.is_finite() {
+            texts.extend([value.to_string(), format!("{value:e}")]);
+        }
+        let decimal = (bits >> 20) as f64 / 10_f64.powi((bits % 17) as i32);
+        texts.extend([decimal.to_string(), format!("-{decimal:.3}"), (bits >> 12).to_string()]);
+    }
+    for text in texts {
+        let expected: f64 = text.parse().expect("a number");
+        for (format, end) in [(Format::Text, ""), (Format::OpenMetrics, "# EOF\n")] {
+            let page = format!("a {text}\n{end}");
+            let read = read(page.as_bytes(), format).expect(&page);
+            assert_eq!(read[0].1.to_bits(), expected.to_bits(), "{page}");
+        }
+    }
+}

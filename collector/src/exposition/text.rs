@@ -13,6 +13,7 @@ use model::MetricKind;
 use model::TimestampMs;
 use model::sample::NORMAL_NAN_BITS;
 
+use super::known::Known;
 use super::series::{is_name_byte, is_name_start};
 use super::{ExpositionError, Format, series};
 
@@ -52,6 +53,16 @@ pub struct RawFamily<'a> {
     /// Its help, escapes and all.
     pub help: &'a [u8],
 }
+
+/// Digits of a plain number at most: they fit 64 bits.
+const PLAIN_DIGITS: usize = 18;
+/// The largest whole number up to which all are numbers.
+const PLAIN_MAX: u64 = 1 << 53;
+/// All of them are exact.
+const POWERS_OF_TEN: [f64; PLAIN_DIGITS + 1] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18,
+];
 
 /// Reads a page from top to bottom.
 pub struct Lines<'a> {
@@ -149,9 +160,18 @@ impl<'a> Lines<'a> {
 
     /// The next sample; `None` at the end of the page.
     pub fn next_line(&mut self) -> Result<Option<Line<'a>>, ExpositionError> {
+        self.next_line_knowing(&mut ())
+    }
+
+    /// The same, with lines that are known already. What a known comment says of its family is not
+    /// among the [`Lines::families`].
+    pub fn next_line_knowing(
+        &mut self,
+        known: &mut impl Known,
+    ) -> Result<Option<Line<'a>>, ExpositionError> {
         match self.format {
-            Format::Text => self.next_text(),
-            Format::OpenMetrics => self.next_open_metrics(),
+            Format::Text => self.next_text(known),
+            Format::OpenMetrics => self.next_open_metrics(known),
         }
     }
 
@@ -173,7 +193,7 @@ impl<'a> Lines<'a> {
         &rest[..size]
     }
 
-    fn next_text(&mut self) -> Result<Option<Line<'a>>, ExpositionError> {
+    fn next_text(&mut self, known: &mut impl Known) -> Result<Option<Line<'a>>, ExpositionError> {
         loop {
             self.skip_blanks();
             match self.peek() {
@@ -182,9 +202,10 @@ impl<'a> Lines<'a> {
                     self.position += 1;
                     self.line += 1;
                 }
-                Some(b'#') => self.text_comment()?,
-                Some(b'{') => return self.text_sample().map(Some),
-                Some(byte) if is_name_start(byte) => return self.text_sample().map(Some),
+                Some(b'#') if self.known_comment(known) => {}
+                Some(b'#') => self.text_comment(known)?,
+                Some(b'{') => return self.text_sample(known).map(Some),
+                Some(byte) if is_name_start(byte) => return self.text_sample(known).map(Some),
                 Some(byte) => {
                     return Err(self.error(format!("a line can't begin with {}", shown(byte))));
                 }
@@ -192,7 +213,22 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn text_comment(&mut self) -> Result<(), ExpositionError> {
+    /// Takes in a comment line that is known; `false` when the line is not.
+    fn known_comment(&mut self, known: &mut impl Known) -> bool {
+        let text = &self.body[self.position..];
+        let Some((size, said)) = known.comment(text) else { return false };
+        if let Some(kind) = said {
+            self.kind = kind;
+            // Only OpenMetrics asks for it.
+            let name = text[..size].strip_prefix(b"# TYPE ").unwrap_or_default();
+            self.family = series::unquoted(&name[..series::name_size(name)]);
+        }
+        self.position = (self.position + size + 1).min(self.body.len());
+        self.line += 1;
+        true
+    }
+
+    fn text_comment(&mut self, known: &mut impl Known) -> Result<(), ExpositionError> {
         let end = self.position
             + memchr(b'\n', &self.body[self.position..]).unwrap_or(self.body.len() - self.position);
         let comment = &self.body[self.position + 1..end];
@@ -202,12 +238,15 @@ impl<'a> Lines<'a> {
                 && words.starts_with(keyword)
                 && matches!(words.get(keyword.len()), Some(b' ' | b'\t'))
         });
+        let mut said = None;
         if let Some(keyword) = keyword {
             let rest = words[keyword.len()..].trim_ascii();
             if !rest.is_empty() {
                 self.metadata(keyword, rest)?;
+                said = (keyword == b"TYPE").then_some(self.kind);
             }
         }
+        known.learn_comment(&self.body[self.position..end], said);
         self.position = (end + 1).min(self.body.len());
         self.line += 1;
         Ok(())
@@ -215,9 +254,10 @@ impl<'a> Lines<'a> {
 
     /// `name rest` after HELP, TYPE or UNIT.
     fn metadata(&mut self, keyword: &[u8], text: &'a [u8]) -> Result<(), ExpositionError> {
-        let word = String::from_utf8_lossy(keyword);
+        let word = || String::from_utf8_lossy(keyword);
         let size = series::name_size(text);
         if size == 0 {
+            let word = word();
             return Err(self.error(format!("a metric name is missing after {word}")));
         }
         let name = series::unquoted(&text[..size]);
@@ -226,7 +266,7 @@ impl<'a> Lines<'a> {
             Format::Text => rest.trim_ascii(),
             Format::OpenMetrics => match rest.split_first() {
                 Some((b' ', value)) => value,
-                _ => return Err(self.error(format!("a text is missing after {word}"))),
+                _ => return Err(self.error(format!("a text is missing after {}", word()))),
             },
         };
         match keyword {
@@ -255,6 +295,32 @@ impl<'a> Lines<'a> {
     }
 
     /// The raw text of name and labels; the position is behind it afterwards.
+    fn series(&mut self, known: &mut impl Known) -> Result<&'a [u8], ExpositionError> {
+        let text = &self.body[self.position..];
+        match known.series_bytes(text) {
+            Some(size) if self.ends_series(&text[..size], &text[size..]) => {
+                self.position += size;
+                Ok(&text[..size])
+            }
+            _ => self.raw_series(),
+        }
+    }
+
+    /// Whether the raw text of a series ends before the rest: a name alone may go on.
+    fn ends_series(&self, series: &[u8], rest: &[u8]) -> bool {
+        if series.ends_with(b"}") {
+            return true;
+        }
+        let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+        match self.format {
+            Format::Text => match rest.iter().find(|byte| !is_blank(byte)) {
+                Some(b'{') => false,
+                _ => rest.first().as_ref().is_some_and(is_blank),
+            },
+            Format::OpenMetrics => rest.first() == Some(&b' '),
+        }
+    }
+
     fn raw_series(&mut self) -> Result<&'a [u8], ExpositionError> {
         let start = self.position;
         while self.peek().is_some_and(is_name_byte) {
@@ -296,11 +362,16 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn text_sample(&mut self) -> Result<Line<'a>, ExpositionError> {
-        let series = self.raw_series()?;
+    fn text_sample(&mut self, known: &mut impl Known) -> Result<Line<'a>, ExpositionError> {
+        let series = self.series(known)?;
         self.skip_blanks();
-        let value = self.token(|byte| matches!(byte, b'{' | b' ' | b'\t' | b'\n'));
-        let value = self.number(value, "the value after the metric")?;
+        let value = match self.plain_number() {
+            Some(value) => value,
+            None => {
+                let value = self.token(|byte| matches!(byte, b'{' | b' ' | b'\t' | b'\n'));
+                self.number(value, "the value after the metric")?
+            }
+        };
         self.skip_blanks();
         let mut at = None;
         if matches!(self.peek(), Some(b'0'..=b'9' | b'-')) {
@@ -322,6 +393,36 @@ impl<'a> Lines<'a> {
         Ok(Line { series, value, at, exemplar: None })
     }
 
+    /// A number of a few digits, perhaps with a point, which nearly all are; `None` when it is to be
+    /// read with more care.
+    fn plain_number(&mut self) -> Option<f64> {
+        let rest = &self.body[self.position..];
+        let (mut digits, mut mantissa) = (0, 0_u64);
+        let mut take_digits = |mut at: usize| {
+            while let Some(digit) = rest.get(at).map(|byte| byte.wrapping_sub(b'0'))
+                && digit < 10
+            {
+                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+                digits += 1;
+                at += 1;
+            }
+            at
+        };
+        let start = usize::from(rest.first() == Some(&b'-'));
+        let whole_end = take_digits(start);
+        let has_point = rest.get(whole_end) == Some(&b'.');
+        let end = if has_point { take_digits(whole_end + 1) } else { whole_end };
+        let fraction = end - whole_end - usize::from(has_point);
+        let is_plain = whole_end > start && (fraction > 0) == has_point && digits <= PLAIN_DIGITS;
+        if !is_plain || mantissa > PLAIN_MAX || !matches!(rest.get(end), Some(b' ' | b'\n')) {
+            return None;
+        }
+        self.position += end;
+        // Both are exact, so that the quotient is the nearest number to what is written.
+        let value = mantissa as f64 / POWERS_OF_TEN[fraction];
+        Some(if start > 0 { -value } else { value })
+    }
+
     fn token(&mut self, ends: impl Fn(u8) -> bool) -> &'a [u8] {
         let rest = &self.body[self.position..];
         let size = rest.iter().position(|&byte| ends(byte)).unwrap_or(rest.len());
@@ -336,19 +437,23 @@ impl<'a> Lines<'a> {
         })
     }
 
-    fn next_open_metrics(&mut self) -> Result<Option<Line<'a>>, ExpositionError> {
+    fn next_open_metrics(
+        &mut self,
+        known: &mut impl Known,
+    ) -> Result<Option<Line<'a>>, ExpositionError> {
         loop {
             match self.peek() {
                 None if self.is_part => return Ok(None),
                 None => return Err(self.error("the page does not end with # EOF")),
+                Some(b'#') if self.known_comment(known) => {}
                 Some(b'#') => {
-                    if self.open_metrics_comment()? {
+                    if self.open_metrics_comment(known)? {
                         self.ended = true;
                         return Ok(None);
                     }
                 }
                 Some(byte) if byte == b'{' || is_name_start(byte) => {
-                    let line = self.open_metrics_sample()?;
+                    let line = self.open_metrics_sample(known)?;
                     if !self.is_created(line.series) {
                         return Ok(Some(line));
                     }
@@ -369,7 +474,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Whether it was `# EOF`.
-    fn open_metrics_comment(&mut self) -> Result<bool, ExpositionError> {
+    fn open_metrics_comment(&mut self, known: &mut impl Known) -> Result<bool, ExpositionError> {
         let start = self.position;
         let ended = memchr(b'\n', &self.body[start..]).is_some();
         let line = self.skip_line();
@@ -387,6 +492,7 @@ impl<'a> Lines<'a> {
                     return Err(self.error("the line is not complete"));
                 }
                 self.metadata(keyword, rest)?;
+                known.learn_comment(line, (keyword == b"TYPE").then_some(self.kind));
                 self.line += 1;
                 return Ok(false);
             }
@@ -394,8 +500,8 @@ impl<'a> Lines<'a> {
         Err(self.error("only # HELP, # TYPE, # UNIT and # EOF are comments in OpenMetrics"))
     }
 
-    fn open_metrics_sample(&mut self) -> Result<Line<'a>, ExpositionError> {
-        let series = self.raw_series()?;
+    fn open_metrics_sample(&mut self, known: &mut impl Known) -> Result<Line<'a>, ExpositionError> {
+        let series = self.series(known)?;
         let value = self.spaced_number("the value after the metric")?;
         let mut at = None;
         if self.peek() == Some(b' ') && !self.body[self.position..].starts_with(b" # {") {
@@ -425,6 +531,9 @@ impl<'a> Lines<'a> {
             return Err(self.error(format!("a blank is missing before {what}")));
         }
         self.position += 1;
+        if let Some(number) = self.plain_number() {
+            return Ok(number);
+        }
         let token = self.token(|byte| matches!(byte, b' ' | b'\n'));
         self.number(token, what)
     }
@@ -469,9 +578,6 @@ fn kind_of(word: &[u8], format: Format) -> Option<MetricKind> {
 
 /// A number as both formats write it. Any NaN becomes the ordinary one.
 fn parse_number(token: &[u8]) -> Option<f64> {
-    if let Some(whole) = small_whole_number(token) {
-        return Some(whole);
-    }
     let plain =
         |&byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
     let text = std::str::from_utf8(token).ok()?;
@@ -488,19 +594,4 @@ fn parse_number(token: &[u8]) -> Option<f64> {
         return Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY });
     }
     text.eq_ignore_ascii_case("nan").then(|| f64::from_bits(NORMAL_NAN_BITS))
-}
-
-/// Most values are small whole numbers; those need no decimal reader.
-fn small_whole_number(token: &[u8]) -> Option<f64> {
-    if token.is_empty() || token.len() > 15 {
-        return None;
-    }
-    let mut number = 0_u64;
-    for byte in token {
-        if !byte.is_ascii_digit() {
-            return None;
-        }
-        number = number * 10 + u64::from(byte - b'0');
-    }
-    Some(number as f64)
 }

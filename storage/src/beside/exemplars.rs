@@ -16,10 +16,10 @@ use model::{Labels, TimeRange, TimestampMs};
 
 use crate::series::NumberMap;
 
-/// Exemplars kept in all; upstream's default.
-pub const EXEMPLARS_MAX: usize = 100_000;
-/// Memory they may take.
-pub const EXEMPLARS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Memory for as many exemplars as are kept unless somebody says otherwise; it grows with their
+/// number.
+const USUAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const USUAL_MAX: u64 = 100_000;
 
 /// One example observation.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,7 @@ struct Kept {
 }
 
 /// The ring.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ring {
     kept: VecDeque<Kept>,
     /// The arrival number of the first one kept.
@@ -65,6 +65,7 @@ pub struct Ring {
     /// Arrival numbers by series, ascending.
     by_series: NumberMap<VecDeque<u64>>,
     bytes: u64,
+    max: u64,
 }
 
 fn bytes_of(exemplar: &Exemplar) -> u64 {
@@ -72,7 +73,28 @@ fn bytes_of(exemplar: &Exemplar) -> u64 {
     (labels + size_of::<Kept>() + 32) as u64
 }
 
+impl Default for Ring {
+    fn default() -> Ring {
+        Ring::new(USUAL_MAX)
+    }
+}
+
 impl Ring {
+    /// A ring that keeps so many.
+    pub fn new(max: u64) -> Ring {
+        Ring { kept: VecDeque::new(), first: 0, by_series: NumberMap::default(), bytes: 0, max }
+    }
+
+    /// How many it keeps at most.
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+
+    fn is_over(&self) -> bool {
+        let bytes_max = self.max.saturating_mul(USUAL_BYTES_MAX / USUAL_MAX).max(USUAL_BYTES_MAX);
+        self.kept.len() as u64 > self.max || self.bytes > bytes_max
+    }
+
     /// How many are kept.
     pub fn len(&self) -> usize {
         self.kept.len()
@@ -104,7 +126,7 @@ impl Ring {
         self.bytes += bytes_of(&exemplar);
         self.kept.push_back(Kept { id, exemplar, is_flushed });
         self.by_series.entry(id.0).or_default().push_back(number);
-        while self.kept.len() > EXEMPLARS_MAX || self.bytes > EXEMPLARS_BYTES_MAX {
+        while self.is_over() {
             self.pop();
         }
     }
@@ -123,7 +145,7 @@ impl Ring {
 
     /// Forgets those of a deletion. Not while a flush runs, which counts them.
     pub fn forget(&mut self, is_gone: impl Fn(SeriesId, TimestampMs) -> bool) {
-        let all = std::mem::replace(self, Ring { first: self.first, ..Ring::default() });
+        let all = std::mem::replace(self, Ring { first: self.first, ..Ring::new(self.max) });
         for kept in all.kept.into_iter().filter(|one| !is_gone(one.id, one.exemplar.at)) {
             self.insert(kept.id, kept.exemplar, kept.is_flushed);
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use model::append::{Metadata, SeriesId};
 use model::{Labels, Matcher, TimeRange};
 
-use super::exemplars::{EXEMPLARS_MAX, Exemplar};
+use super::exemplars::{Exemplar, Ring};
 use super::merge;
 use super::metadata::METADATA_FILE;
 use super::records::Record;
@@ -96,12 +96,13 @@ pub fn replay(
     replayed
 }
 
-/// Fills the ring with the newest exemplars of blocks, which are sorted by age.
-pub fn load_exemplars(head: &mut Head, blocks: &[Arc<Block>]) {
+/// Makes the ring and fills it with the newest exemplars of blocks, which are sorted by age.
+pub fn load_exemplars(head: &mut Head, blocks: &[Arc<Block>], exemplars_max: u64) {
+    head.beside.exemplars = Ring::new(exemplars_max);
     let mut parts = Vec::new();
     let mut count = 0;
     for block in blocks.iter().rev() {
-        if count >= EXEMPLARS_MAX {
+        if count as u64 >= exemplars_max {
             break;
         }
         // What can't be read is named by the block itself.

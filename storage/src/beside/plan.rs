@@ -110,7 +110,8 @@ impl Plan<'_> {
             }
         }
         self.add_starts(batch, resolved, appended);
-        for one in batch.exemplars() {
+        let takes_exemplars = self.present.settings.exemplars_max > 0;
+        for one in batch.exemplars().iter().filter(|_| takes_exemplars) {
             match self.add_exemplar(&mut resolved[one.series.0 as usize], one) {
                 Ok(()) => appended.exemplars_accepted += 1,
                 Err(reason) => {

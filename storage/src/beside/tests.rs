@@ -11,7 +11,7 @@ use model::sample::stale_nan;
 use model::{Histogram, Labels, TimeRange, TimestampMs};
 use proptest::prelude::*;
 
-use super::exemplars::{EXEMPLARS_MAX, Exemplar, Numbered, Ring};
+use super::exemplars::{Exemplar, Numbered, Ring};
 use super::file::{EXEMPLARS_FILE, HISTOGRAMS_FILE, STARTS_FILE};
 use super::histograms::SeriesHistograms;
 use super::merge::Merge;
@@ -200,7 +200,8 @@ fn the_bytes_of_version_1() {
 
 #[test]
 fn the_ring_is_bounded_and_forgets_the_oldest() {
-    let mut ring = Ring::default();
+    const EXEMPLARS_MAX: usize = 1000;
+    let mut ring = Ring::new(EXEMPLARS_MAX as u64);
     let exemplar = |number: usize| Exemplar {
         at: TimestampMs(number as i64),
         value: 1.0,

@@ -105,16 +105,33 @@ impl Block {
     /// Makes the damaged bytes of a file right that touch a range, as far as the guard can. Whether
     /// there is any news: then reading it again is worth while. What is found is named.
     pub(crate) fn mend(&self, name: &'static str, range: Range<u64>) -> bool {
-        let Ok(file) = self.open_file(name) else { return false };
-        let Ok(size_bytes) = file.size_bytes() else { return false };
+        self.mend_and_tell(name, range).0
+    }
+
+    /// Reads a part of a file that nobody asked for, mends what is damaged, and names also what is
+    /// beyond mending.
+    pub(crate) fn look_after(&self, name: &'static str, range: Range<u64>) {
+        if !self.disk.exists(&self.dir().join(GUARD_FILE)).unwrap_or(true) {
+            return;
+        }
+        for offset in self.mend_and_tell(name, range).1 {
+            self.name_mended(name, offset, &format!("damage at {offset}, beyond mending"));
+        }
+    }
+
+    /// Whether there is news, and the places that can't be made right.
+    fn mend_and_tell(&self, name: &'static str, range: Range<u64>) -> (bool, Vec<u64>) {
+        let nothing = (false, Vec::new());
+        let Ok(file) = self.open_file(name) else { return nothing };
+        let Ok(size_bytes) = file.size_bytes() else { return nothing };
         let path = self.dir().join(GUARD_FILE);
         let bytes = self.disk.read(&path, FILE_BYTES_MAX).ok();
         let Some(guard) = bytes.and_then(|bytes| Guard::decode(&bytes)) else {
             tracing::error!(path = %path.display(), "damage can't be mended: no whole guard file");
-            return false;
+            return nothing;
         };
         let read = |offset: u64, out: &mut [u8]| file.read_exact_at(offset, out);
-        let Some(mending) = guard.mend((name, size_bytes), range, &read) else { return false };
+        let Some(mending) = guard.mend((name, size_bytes), range, &read) else { return nothing };
         let mut is_news = false;
         for (offset, bytes) in mending.mended {
             let reason = format!("damage in the {} bytes at {offset}, mended", bytes.len());
@@ -123,7 +140,7 @@ impl Block {
                 self.name_mended(name, offset, &reason);
             }
         }
-        is_news
+        (is_news, mending.lost)
     }
 
     /// Writes files with mended places anew, so that the next damage meets whole ones; answers how

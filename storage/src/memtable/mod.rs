@@ -6,8 +6,12 @@
 //! and late samples beside it. Readers take chunks by reference and copy the rest, so nobody waits
 //! for a reader to finish.
 //!
+//! A series that has had no sample for long is *ended*: nothing is kept of it here, not even its newest
+//! instant, which blocks know.
+//!
 //! Invariants: instants of a series are unique; those that came in order ascend. `bytes` and
-//! `samples` are the sums over all series. A series is in `active` exactly when it has samples here.
+//! `samples` are the sums over all series. A series is in `active` exactly when it has samples here,
+//! and never in `ended` then.
 //!
 //! Not here: which samples are taken (`commit`), what a series is called (`series`).
 
@@ -30,14 +34,18 @@ pub use chunk::Sample;
 pub use piece::Piece;
 pub use samples::SeriesSamples;
 
+use crate::paged::{PAGE_SLOTS, Paged};
 use crate::series::NumberMap;
 use samples::Context;
 
 /// The samples of all series, by the registry's slot.
 #[derive(Debug, Default)]
 pub struct Memtable {
-    series: Vec<SeriesSamples>,
+    series: Paged<SeriesSamples>,
     active: RoaringBitmap,
+    ended: RoaringBitmap,
+    /// How often newest instants were forgotten.
+    forgettings: u32,
     samples: u64,
     bytes: u64,
     span_ms: Option<(i64, i64)>,
@@ -83,7 +91,8 @@ impl Memtable {
         self.span_ms.map(|span| span.1)
     }
 
-    /// The newest instant of a series that ever came here in order, also when a flush has taken it.
+    /// The newest instant of a series that ever came here in order, also when a flush has taken it,
+    /// unless the series has ended.
     pub fn newest_ms_of(&self, slot: u32) -> Option<i64> {
         let number = self.get(slot).and_then(SeriesSamples::newest_ms);
         number.max(self.raised.get(&u64::from(slot)).copied())
@@ -93,16 +102,16 @@ impl Memtable {
     pub fn raise_newest(&mut self, slot: u32, at_ms: i64) {
         let known_ms = self.raised.entry(u64::from(slot)).or_insert(at_ms);
         *known_ms = at_ms.max(*known_ms);
+        self.ended.remove(slot);
     }
 
     /// The samples of one series; `None` when nothing was ever appended to it here.
     pub fn get(&self, slot: u32) -> Option<&SeriesSamples> {
-        self.series.get(slot as usize)
+        self.series.get(slot)
     }
 
     fn change(&mut self, slot: u32, change: impl FnOnce(&mut SeriesSamples, Context<'_>)) {
-        self.make_place(slot);
-        let series = &mut self.series[slot as usize];
+        let series = self.series.place(slot);
         let (bytes, count) = (series.bytes(), series.count());
         let context = Context { slot, epoch: self.epoch, scratch: &mut self.scratch };
         change(series, context);
@@ -112,13 +121,51 @@ impl Memtable {
             self.active.remove(slot);
         } else if count == 0 {
             self.active.insert(slot);
+            self.ended.remove(slot);
         }
     }
 
-    fn make_place(&mut self, slot: u32) {
-        let places = slot as usize + 1;
-        if places > self.series.len() {
-            self.series.resize_with(places, SeriesSamples::default);
+    /// Series that have had no sample for long.
+    pub fn ended(&self) -> &RoaringBitmap {
+        &self.ended
+    }
+
+    /// How often newest instants were forgotten.
+    pub fn forgettings(&self) -> u32 {
+        self.forgettings
+    }
+
+    /// Whether nothing is kept of the series of a page.
+    pub fn is_forgotten(&self, page: usize) -> bool {
+        self.series.page(page).is_none()
+    }
+
+    /// Takes series for ended that are not in memory and whose newest instant is older than this;
+    /// `slots` is how many there are.
+    pub fn note_ended(&mut self, slots: u32, before_ms: i64) {
+        self.forgettings = self.forgettings.wrapping_add(1);
+        for page in 0..slots.div_ceil(PAGE_SLOTS) {
+            let first = page * PAGE_SLOTS;
+            let range = first..slots.min(first + PAGE_SLOTS);
+            match self.series.page(page as usize) {
+                None => _ = self.ended.insert_range(range.clone()),
+                Some(series) => {
+                    let is_old = |own: Option<i64>| own.is_none_or(|at_ms| at_ms < before_ms);
+                    for (slot, own) in range.clone().zip(series) {
+                        if own.is_empty() && is_old(own.newest_ms()) {
+                            self.ended.insert(slot);
+                        }
+                    }
+                }
+            }
+            if self.ended.contains_range(range) {
+                self.series.free(page as usize);
+            }
+        }
+        for (slot, at_ms) in &self.raised {
+            if *at_ms >= before_ms {
+                self.ended.remove(*slot as u32);
+            }
         }
     }
 
@@ -127,7 +174,7 @@ impl Memtable {
     pub fn put(&mut self, slot: u32, sample: Sample) {
         self.widen(sample.at_ms);
         // Nearly every sample is newer than all of a series that has some.
-        if let Some(series) = self.series.get_mut(slot as usize)
+        if let Some(series) = self.series.get_mut(slot)
             && series.run_newest_ms().is_some_and(|newest_ms| sample.at_ms > newest_ms)
         {
             let context = Context { slot, epoch: self.epoch, scratch: &mut self.scratch };
@@ -159,12 +206,14 @@ impl Memtable {
     /// Keeps only the series in `kept`, each under its position there. Others have no samples here.
     pub fn renumber(&mut self, kept: &RoaringBitmap) {
         assert!(self.active.is_subset(kept), "a series with samples is kept");
-        let before = std::mem::take(&mut self.series);
-        let kept_here = |(slot, series)| kept.contains(slot).then_some(series);
-        self.series = (0u32..).zip(before).filter_map(kept_here).collect();
-        let active = std::mem::take(&mut self.active);
         let place = |slot| (kept.rank(slot) - 1) as u32;
-        self.active = active.iter().map(place).collect();
+        for (slot, series) in self.series.take() {
+            if kept.contains(slot) && series.newest_ms().is_some() {
+                *self.series.place(place(slot)) = series;
+            }
+        }
+        self.active = self.active.iter().map(place).collect();
+        self.ended = (&self.ended & kept).iter().map(place).collect();
         let raised = std::mem::take(&mut self.raised);
         let kept_here = |(slot, at_ms): (u64, i64)| {
             kept.contains(slot as u32).then(|| (u64::from(place(slot as u32)), at_ms))
@@ -177,7 +226,7 @@ impl Memtable {
         for Taken { slot, last_ms } in taken {
             self.change(*slot, |series, context| series.drop_until(*last_ms, context));
         }
-        let spans = self.active.iter().filter_map(|slot| self.series[slot as usize].span_ms());
+        let spans = self.active.iter().filter_map(|slot| self.series.get(slot)?.span_ms());
         self.span_ms = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
     }
 }

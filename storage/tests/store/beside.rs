@@ -334,6 +334,39 @@ fn exemplars_that_are_shown_again_are_no_news() {
     }
 }
 
+/// The newest are kept, over a flush and a restart with other settings too.
+#[test]
+fn as_many_exemplars_are_kept_as_wanted() {
+    let disk = SimulatedDisk::new(1);
+    let kept = |store: &Store| -> Vec<i64> {
+        let found = exemplars(store).into_iter().flat_map(|own| own.1);
+        found.map(|one| one.at.0).collect()
+    };
+    let with = |exemplars_max| open(&disk.disk(), Settings { exemplars_max, ..quiet() });
+    let send = |store: &Store, at_ms: i64| {
+        let mut batch = Batch::new();
+        let series = batch.series(&labels(1));
+        batch.sample(series, TimestampMs(at_ms), 1.0);
+        let Exemplar { at, value, labels } = exemplar(at_ms, 1.0);
+        batch.exemplar(BatchExemplar { series, at, value, labels });
+        let answer = block_on(store.append(batch)).unwrap();
+        assert!(answer.refused.is_empty(), "{:?}", answer.refused);
+        answer.exemplars_accepted
+    };
+    let store = with(3);
+    let accepted: Vec<u64> = (1..=5).map(|at_ms| send(&store, at_ms)).collect();
+    assert_eq!((accepted, kept(&store)), (vec![1; 5], vec![3, 4, 5]));
+    store.flush().unwrap();
+    drop(store);
+    let store = with(2);
+    assert_eq!(kept(&store), [4, 5]);
+    assert_eq!((send(&store, 6), kept(&store)), (1, vec![5, 6]));
+    drop(store);
+    let store = with(0);
+    assert_eq!((send(&store, 7), kept(&store)), (0, vec![]), "none are taken, none is refused");
+    assert_eq!(store.stats().exemplars, 0);
+}
+
 /// A batch is there with numbers, histograms and all, or not at all; what was acknowledged is there.
 #[test]
 fn power_cuts_leave_whole_batches() {

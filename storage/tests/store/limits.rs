@@ -3,7 +3,7 @@
 
 use journal::disk::SimulatedDisk;
 use model::append::RefusedReason;
-use model::{Append, Batch, Labels, TimestampMs};
+use model::{Append, Batch, Labels, TimeRange, TimestampMs};
 use storage::limits::SeriesLimit;
 use storage::{Settings, Store};
 
@@ -100,6 +100,85 @@ fn the_store_has_a_limit() {
         &[(sets("a", "1", 0..4), 0), (sets("b", "1", 0..9), 8), (sets("a", "1", 0..4), 0)],
         &[("series_max", "b", "1", 8)],
     );
+}
+
+/// What came and went keeps nobody out, returns under its own number, and is judged by what blocks
+/// have of it.
+#[test]
+fn ended_series_do_not_count() {
+    const MINUTE_MS: i64 = 60_000;
+    let simulated = SimulatedDisk::new(1);
+    let disk = simulated.disk();
+    let settings = Settings {
+        series_max: 1000,
+        series_per_job_max: 900,
+        series_per_target_max: 600,
+        block_range_ms: MINUTE_MS,
+        flush_margin_ms: 0,
+        out_of_order_window_ms: 100 * MINUTE_MS,
+        upkeep: false,
+        ..quiet()
+    };
+    let store = open(&disk, settings.clone());
+    let old = sets("a", "1", 0..600);
+    let number = |store: &Store, labels: &Labels| {
+        let found = store.series(&[], TimeRange::ALL, 0).unwrap();
+        found.iter().find(|entry| entry.labels == *labels).map(|entry| entry.id)
+    };
+    assert_eq!(fill(&store, &old, MINUTE_MS), 0);
+    assert_eq!(fill(&store, &sets("a", "1", 600..700), MINUTE_MS), 100);
+    store.flush().unwrap();
+    assert_eq!(store.stats().series_ended, 0, "they may go on");
+    // One goes on, the others end.
+    for minute in 2..=5 {
+        assert_eq!(fill(&store, &old[..1], minute * MINUTE_MS), 0);
+        store.flush().unwrap();
+    }
+    assert_eq!(store.stats().series_ended, 599);
+    assert_eq!(fill(&store, &sets("a", "1", 600..1300), 5 * MINUTE_MS + 1), 101);
+    assert_eq!(fill(&store, &sets("a", "2", 0..400), 5 * MINUTE_MS + 2), 100);
+    assert_eq!(fill(&store, &sets("b", "1", 0..400), 5 * MINUTE_MS + 2), 300);
+    // Those that return are known, whatever the limits say.
+    let (id, before) = (number(&store, &old[7]), store.stats().series);
+    assert_eq!(fill(&store, &old[7..9], MINUTE_MS), 0, "an exact duplicate in a block");
+    let mut batch = Batch::new();
+    let series = batch.series(&old[7]);
+    batch.sample(series, TimestampMs(MINUTE_MS), 2.0);
+    batch.sample(series, TimestampMs(MINUTE_MS - 1), 2.0);
+    let refused = block_on(store.append(batch)).unwrap().refused;
+    assert_eq!(refused.len(), 1, "another value at an instant that a block has");
+    assert_eq!(refused[0].reason, RefusedReason::DuplicateTimestamp);
+    assert_eq!(fill(&store, &old[7..8], 6 * MINUTE_MS), 0);
+    assert_eq!((number(&store, &old[7]), store.stats().series), (id, before));
+    let samples = |store: &Store| {
+        let scan = store.scan(&[id.unwrap()], TimeRange::ALL).unwrap();
+        scan.map(|batch| batch.unwrap().num_rows()).sum::<usize>()
+    };
+    assert_eq!((samples(&store), store.stats().series_ended), (3, 598));
+    // After a restart too.
+    store.flush().unwrap();
+    store.close().unwrap();
+    let store = open(&disk, settings);
+    assert_eq!(store.stats().series_ended, before);
+    assert_eq!(fill(&store, &old[7..8], MINUTE_MS), 0, "an exact duplicate in a block");
+    assert_eq!(fill(&store, &old, 7 * MINUTE_MS), 0);
+    assert_eq!(fill(&store, &sets("a", "1", 1300..1301), 7 * MINUTE_MS), 1);
+    assert_eq!((number(&store, &old[7]), samples(&store)), (id, 4));
+}
+
+#[test]
+fn what_is_known_in_all_has_a_limit() {
+    let simulated = SimulatedDisk::new(1);
+    let settings = Settings { series_max: 300, block_range_ms: 60_000, ..quiet() };
+    let store = open(&simulated.disk(), Settings { upkeep: false, ..settings });
+    let mut refused = Vec::new();
+    for step in 0..9u32 {
+        let sets = sets("a", "1", step * 200..(step + 1) * 200);
+        refused.push(fill(&store, &sets, i64::from(step) * 1_000_000 + 1));
+        store.flush().unwrap();
+    }
+    // Each flush finds the series of the one before ended, until 1,200 are known.
+    assert_eq!(refused, [0, 100, 0, 100, 0, 100, 0, 100, 200]);
 }
 
 #[test]

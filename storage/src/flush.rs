@@ -30,7 +30,7 @@ use model::{Labels, TimeRange, TimestampMs};
 
 use crate::beside::exemplars::Numbered;
 use crate::beside::{self, Rows, hooks};
-use crate::block::Block;
+use crate::block::{Block, Effort};
 use crate::error::at;
 use crate::head::Head;
 use crate::manifest::{FlushEntry, Manifest};
@@ -269,7 +269,7 @@ fn write_blocks(
     for (index, range) in ranges.iter().enumerate() {
         // Counted also when it fails: no name is tried twice.
         flushing.manifest.blocks_created += 1;
-        let mut block = NewBlock::new(shared, flushing.manifest.blocks_created);
+        let mut block = NewBlock::new(shared, flushing.manifest.blocks_created, Effort::Quick);
         let placed = write_block(shared, &mut block, (*range, leaving), beside).and_then(|()| {
             // They go with the newest block: their own instants may be far in the past.
             if index + 1 == ranges.len() {

@@ -16,10 +16,10 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::Error;
 use crate::beside::Rows;
 use crate::beside::exemplars::Numbered;
-use crate::block::BlockWriter;
 use crate::block::meta::{Meta, checksum_text};
 use crate::block::name::ulid;
 use crate::block::writer::Heading;
+use crate::block::{BlockWriter, Effort};
 use crate::error::at;
 use crate::flush::BLOCKS_DIR;
 use crate::manifest::{BlockEntry, Found, Manifest};
@@ -49,16 +49,17 @@ pub struct NewBlock<'a> {
     shared: &'a Shared,
     block_id: String,
     created: TimestampMs,
+    effort: Effort,
     writer: Option<BlockWriter>,
 }
 
 impl<'a> NewBlock<'a> {
     /// The block of this number (`Manifest::blocks_created`).
-    pub fn new(shared: &'a Shared, number: u64) -> NewBlock<'a> {
+    pub fn new(shared: &'a Shared, number: u64, effort: Effort) -> NewBlock<'a> {
         let seed = shared.settings.seed;
         let noise = xxh3_128(&[seed.to_le_bytes(), number.to_le_bytes()].concat());
         let created = shared.clock.now();
-        NewBlock { shared, block_id: ulid(created, noise), created, writer: None }
+        NewBlock { shared, block_id: ulid(created, noise), created, effort, writer: None }
     }
 
     fn temporary(&self) -> PathBuf {
@@ -69,7 +70,9 @@ impl<'a> NewBlock<'a> {
         let temporary = self.temporary();
         match &mut self.writer {
             Some(writer) => Ok(writer),
-            none => Ok(none.insert(BlockWriter::create(&self.shared.disk, &temporary)?)),
+            none => {
+                Ok(none.insert(BlockWriter::create(&self.shared.disk, &temporary, self.effort)?))
+            }
         }
     }
 

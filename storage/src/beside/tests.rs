@@ -21,7 +21,7 @@ use super::starts::SeriesStarts;
 use super::{HistogramRow, Rows, codec, scan};
 use crate::block::cache::Cache;
 use crate::block::writer::Heading;
-use crate::block::{Block, BlockWriter};
+use crate::block::{Block, BlockWriter, Effort};
 use crate::encoding::varint::Reader;
 
 fn buckets(first: i32, counts: &[f64]) -> Buckets {
@@ -118,7 +118,7 @@ fn labels(number: u64) -> Labels {
 }
 
 fn write(dir: &Path, series: &[Rows], exemplars: Vec<Numbered>) -> Arc<Block> {
-    let mut writer = BlockWriter::create(&Disk::real(), dir).unwrap();
+    let mut writer = BlockWriter::create(&Disk::real(), dir, Effort::Quick).unwrap();
     for (number, rows) in (0u64..).zip(series) {
         // Every other series has numbers too.
         let numbers: &[i64] = if number % 2 == 0 || rows.is_empty() { &[7] } else { &[] };

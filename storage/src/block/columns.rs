@@ -4,20 +4,23 @@
 //!
 //! A value is a decimal (`v_int` and the exponent of its series), a float, or the stale marker.
 //! Decimals of a series whose differences vary get a page of their own when the jump to the next
-//! series would widen the differences around it.
+//! series would widen the differences around it. Instants of regular series share large pages: they
+//! compress to nothing, and readers compute them.
 //!
-//! Not here: the bytes of pages (`page`), which series (`writer`).
+//! Not here: the bytes of pages (`page`), in which form whole numbers and floats stand (`choice`),
+//! which series (`writer`).
 
 use std::ops::Range;
 
 use model::sample::is_stale_nan;
 use parquet::basic::Encoding;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
 
-use super::page::{Bounds, Chunk, Packer};
-use super::{delta, runs, schema};
+use super::delta::{self, Packing};
+use super::page::{Body, Bounds, Chunk, Packer};
+use super::{choice, runs, schema};
 use crate::encoding::decimal;
 
 /// What an own page costs beside its values: header, its place in the page index, frame.
@@ -67,6 +70,8 @@ pub struct RowGroup {
     stale_rows: usize,
     /// Ordinal, exponent and rows of each series.
     series: Vec<(u32, u8, usize)>,
+    /// Rows of series whose instants do not lie evenly, in order.
+    irregular: Vec<Range<usize>>,
     /// Where pages of all columns end.
     ends: Vec<Place>,
     /// Where pages of `v_int` end as well.
@@ -86,13 +91,16 @@ impl RowGroup {
         Place { rows: self.ts.len(), wholes: self.v_int.len(), floats: self.v_float.len() }
     }
 
-    /// Adds all samples of a series.
-    pub fn add(&mut self, sid: u32, instants_ms: &[i64], values: &[f64]) {
+    /// Adds all samples of a series; whether readers will compute its instants.
+    pub fn add(&mut self, sid: u32, instants_ms: &[i64], values: &[f64], is_regular: bool) {
         if values.is_empty() {
             return; // A series with nothing but histograms: no run of rows must name it.
         }
         let start = self.place();
         self.ts.extend_from_slice(instants_ms);
+        if !is_regular {
+            self.irregular.push(start.rows..self.ts.len());
+        }
         let exponent = match decimal::append_mantissas(values, &mut self.v_int) {
             Some(exponent) => {
                 self.kinds.resize(self.ts.len(), WHOLE);
@@ -227,16 +235,11 @@ impl RowGroup {
         if self.ends.last() != Some(&self.place()) {
             self.ends.push(self.place());
         }
-        let v_float = self.float_encoding(packer)?;
+        let v_float = choice::float_encoding(&self.v_float, packer)?;
         let descriptor = SchemaDescriptor::new(schema::samples());
         let mut row_group = file.next_row_group()?;
         for column in 0..descriptor.num_columns() {
-            let encoding = match column {
-                schema::TS | schema::V_INT => Encoding::DELTA_BINARY_PACKED,
-                schema::V_FLOAT => v_float,
-                _ => Encoding::RLE_DICTIONARY,
-            };
-            let mut chunk = Chunk::new(descriptor.column(column), encoding);
+            let mut chunk = Chunk::new(descriptor.column(column));
             match column {
                 schema::TS => self.write_instants(&mut chunk, packer)?,
                 schema::V_INT => self.write_wholes(&mut chunk, packer)?,
@@ -250,27 +253,55 @@ impl RowGroup {
         Ok(())
     }
 
-    fn write_instants(&self, chunk: &mut Chunk, packer: &mut Packer) -> Result<()> {
-        let (mut start, mut body) = (0, Vec::new());
+    /// Rows before the ends of pages of instants, and whether all series in them are regular.
+    fn instant_ends(&self) -> Vec<(usize, bool)> {
+        let mut ends: Vec<(usize, bool)> = Vec::new();
+        let (mut page_start, mut start) = (0, 0);
         for end in &self.ends {
-            let instants_ms = &self.ts[start..end.rows];
+            let next = self.irregular.partition_point(|rows| rows.end <= start);
+            let is_regular = self.irregular.get(next).is_none_or(|rows| rows.start >= end.rows);
+            match ends.last_mut() {
+                Some(last)
+                    if last.1
+                        && is_regular
+                        && end.rows - page_start <= schema::REGULAR_PAGE_ROWS =>
+                {
+                    last.0 = end.rows;
+                }
+                _ => {
+                    page_start = start;
+                    ends.push((end.rows, is_regular));
+                }
+            }
+            start = end.rows;
+        }
+        ends
+    }
+
+    fn write_instants(&self, chunk: &mut Chunk, packer: &mut Packer) -> Result<()> {
+        let (mut start, mut bytes) = (0, Vec::new());
+        let encoding = Encoding::DELTA_BINARY_PACKED;
+        for (end, is_regular) in self.instant_ends() {
+            let instants_ms = &self.ts[start..end];
             let min = instants_ms.iter().copied().min().expect("a page has rows");
             let max = instants_ms.iter().copied().max().expect("a page has rows");
-            body.clear();
-            delta::encode(instants_ms, &mut body);
-            chunk.page(packer, instants_ms.len(), &body, Some(Bounds::I64(min, max)))?;
-            start = end.rows;
+            bytes.clear();
+            delta::encode(instants_ms, Packing::Bits, &mut bytes);
+            let body = Body { bytes: &bytes, encoding, thorough: is_regular, plane_bytes: 0 };
+            let page = packer.pack(body)?;
+            chunk.page(instants_ms.len(), &page, Some(Bounds::I64(min, max)))?;
+            start = end;
         }
         Ok(())
     }
 
     fn write_wholes(&self, chunk: &mut Chunk, packer: &mut Packer) -> Result<()> {
-        let (mut start, mut body) = (Place::default(), Vec::new());
+        let (mut start, mut levels) = (Place::default(), Vec::new());
         for end in self.ends_with(&self.whole_ends) {
             let rows = start.rows..end.rows;
-            self.put_levels(rows.clone(), end.wholes - start.wholes, WHOLE, &mut body);
-            delta::encode(&self.v_int[start.wholes..end.wholes], &mut body);
-            chunk.page(packer, rows.len(), &body, None)?;
+            self.put_levels(rows.clone(), end.wholes - start.wholes, WHOLE, &mut levels);
+            let wholes = &self.v_int[start.wholes..end.wholes];
+            chunk.page(rows.len(), &choice::wholes(&levels, wholes, packer)?, None)?;
             start = end;
         }
         Ok(())
@@ -282,7 +313,7 @@ impl RowGroup {
         packer: &mut Packer,
         encoding: Encoding,
     ) -> Result<()> {
-        let (mut start, mut body) = (Place::default(), Vec::new());
+        let (mut start, mut levels) = (Place::default(), Vec::new());
         let ends = self.ends_with(&self.float_ends);
         for (index, end) in ends.iter().enumerate() {
             let count = end.floats - start.floats;
@@ -290,15 +321,10 @@ impl RowGroup {
                 continue; // Neighbours without floats are one page.
             }
             let rows = start.rows..end.rows;
-            self.put_levels(rows.clone(), count, FLOAT, &mut body);
+            self.put_levels(rows.clone(), count, FLOAT, &mut levels);
             let floats = &self.v_float[start.floats..end.floats];
-            if encoding == Encoding::PLAIN {
-                body.extend(floats.iter().flat_map(|value| value.to_le_bytes()));
-            } else {
-                put_split(floats, &mut body);
-                chunk.plane_bytes = floats.len();
-            }
-            chunk.page(packer, rows.len(), &body, None)?;
+            let page = choice::floats(&levels, floats, encoding, packer)?;
+            chunk.page(rows.len(), &page, None)?;
             start = *end;
         }
         Ok(())
@@ -338,7 +364,9 @@ impl RowGroup {
         let bounds = (column == schema::SID)
             .then(|| Bounds::I32(dictionary[0], dictionary[dictionary.len() - 1]));
         chunk.dictionary(packer, &dictionary)?;
-        chunk.page(packer, self.ts.len(), &body, bounds)
+        let (encoding, thorough) = (Encoding::RLE_DICTIONARY, false);
+        let page = packer.pack(Body { bytes: &body, encoding, thorough, plane_bytes: 0 })?;
+        chunk.page(self.ts.len(), &page, bounds)
     }
 
     /// Begins the body of a page of a nullable column: which rows have a value.
@@ -354,33 +382,9 @@ impl RowGroup {
         let bytes = (body.len() - 4) as u32;
         body[..4].copy_from_slice(&bytes.to_le_bytes());
     }
-
-    /// Tries both encodings on a prefix of the floats: neither is best for all data.
-    fn float_encoding(&self, packer: &mut Packer) -> Result<Encoding> {
-        const TRIAL_VALUES_MAX: usize = 8 * 1024;
-        let trial = &self.v_float[..self.v_float.len().min(TRIAL_VALUES_MAX)];
-        if trial.is_empty() {
-            return Ok(Encoding::PLAIN);
-        }
-        let plain: Vec<u8> = trial.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let mut split = Vec::with_capacity(plain.len());
-        put_split(trial, &mut split);
-        let mut size = |bytes: &[u8], plane_bytes: usize| {
-            packer.trial(bytes, plane_bytes).map_err(ParquetError::from)
-        };
-        let split_wins = size(&split, trial.len())? < size(&plain, 0)?;
-        Ok(if split_wins { Encoding::BYTE_STREAM_SPLIT } else { Encoding::PLAIN })
-    }
 }
 
 /// Places in a series of so many rows, one page from the other, none near its end.
 fn inside(rows: usize, page_rows: usize) -> impl Iterator<Item = usize> {
     (page_rows..rows.saturating_sub(page_rows / 2)).step_by(page_rows)
-}
-
-/// Appends the first bytes of all floats, then their second bytes, and so on.
-fn put_split(floats: &[f64], out: &mut Vec<u8>) {
-    for place in 0..8 {
-        out.extend(floats.iter().map(|value| (value.to_bits() >> (8 * place)) as u8));
-    }
 }

@@ -25,6 +25,8 @@ pub mod writer;
 pub mod order;
 /// One row group before it is written.
 mod columns;
+/// In which form the numbers of a page stand.
+mod choice;
 /// Pages and column chunks, byte by byte.
 mod page;
 /// Whole numbers as differences.
@@ -62,6 +64,7 @@ use folder::Folder;
 use mend::Patches;
 use meta::{Meta, SERIES_FILE};
 
+pub use page::Effort;
 pub use reader::{Ask, BlockRows, Columns};
 pub use writer::BlockWriter;
 

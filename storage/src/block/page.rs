@@ -32,39 +32,77 @@ const NEXT_STRUCT: u8 = 0x1c;
 const DATA_PAGE: i64 = 0;
 const DICTIONARY_PAGE: i64 = 2;
 
-/// The level of zstd for whole numbers.
+/// The level of zstd for what hardly compresses, or compresses to nothing.
 const QUICK: i32 = 1;
-/// The level of zstd for floats.
+/// The level of zstd for floats and for bytes that recur.
 const THOROUGH: i32 = 3;
+
+/// The bytes of a page before they are compressed.
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'a> {
+    /// Levels if the column is nullable, then values.
+    pub bytes: &'a [u8],
+    /// How the values are encoded.
+    pub encoding: Encoding,
+    /// Whether compressing well is worth the time.
+    pub thorough: bool,
+    /// It ends with planes of so many bytes (the first bytes of all numbers, their second ones …); 0:
+    /// it does not.
+    pub plane_bytes: usize,
+}
+
+/// A page, compressed.
+#[derive(Debug)]
+pub struct Packed {
+    bytes: Vec<u8>,
+    plain_bytes: usize,
+    encoding: Encoding,
+}
+
+impl Packed {
+    /// Its size without the header.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How its values are encoded.
+    #[cfg(test)]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+}
+
+/// How much time small pages are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// A block that will be merged soon.
+    Quick,
+    /// A block that may stay: what is smaller is looked for.
+    Thorough,
+}
 
 /// Compresses pages; one of each level is kept for all pages of a block.
 pub struct Packer {
     quick: Compressor<'static>,
     thorough: Compressor<'static>,
-    page: Vec<u8>,
+    /// How much time is spent.
+    pub effort: Effort,
 }
 
 impl Packer {
     /// A packer without a page.
-    pub fn new() -> std::io::Result<Packer> {
-        Ok(Packer {
-            quick: Compressor::new(QUICK)?,
-            thorough: Compressor::new(THOROUGH)?,
-            page: Vec::new(),
-        })
+    pub fn new(effort: Effort) -> std::io::Result<Packer> {
+        let (quick, thorough) = (Compressor::new(QUICK)?, Compressor::new(THOROUGH)?);
+        Ok(Packer { quick, thorough, effort })
     }
 
-    /// How many bytes the thorough level makes of these.
-    pub fn trial(&mut self, bytes: &[u8], plane_bytes: usize) -> std::io::Result<usize> {
-        Ok(self.pack(bytes, true, plane_bytes)?.len())
-    }
-
-    /// Packs a page. One that ends with planes (the first bytes of all floats, their second ones …)
-    /// gets a block of the compression for each of them: some are noise and some are not.
-    fn pack(&mut self, bytes: &[u8], thorough: bool, plane_bytes: usize) -> std::io::Result<&[u8]> {
-        self.page.clear();
+    /// Packs a page. One that ends with planes gets a block of the compression for each of them: some
+    /// are noise and some are not.
+    pub fn pack(&mut self, body: Body<'_>) -> std::io::Result<Packed> {
+        let Body { bytes, encoding, thorough, plane_bytes } = body;
+        let mut packed = Vec::with_capacity(zstd::zstd_safe::compress_bound(bytes.len()));
         if plane_bytes > 0 {
-            let mut encoder = Encoder::new(std::mem::take(&mut self.page), THOROUGH)?;
+            let mut encoder = Encoder::new(packed, THOROUGH)?;
             encoder.set_pledged_src_size(Some(bytes.len() as u64))?;
             let (mut head, mut planes) = bytes.split_at(bytes.len() % plane_bytes);
             while !planes.is_empty() {
@@ -75,13 +113,12 @@ impl Packer {
                     encoder.flush()?;
                 }
             }
-            self.page = encoder.finish()?;
-            return Ok(&self.page);
+            packed = encoder.finish()?;
+        } else {
+            let compressor = if thorough { &mut self.thorough } else { &mut self.quick };
+            compressor.compress_to_buffer(bytes, &mut packed)?;
         }
-        self.page.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
-        let compressor = if thorough { &mut self.thorough } else { &mut self.quick };
-        compressor.compress_to_buffer(bytes, &mut self.page)?;
-        Ok(&self.page)
+        Ok(Packed { bytes: packed, plain_bytes: bytes.len(), encoding })
     }
 }
 
@@ -121,8 +158,7 @@ impl Bounds {
 /// One column of one row group in the making.
 pub struct Chunk {
     description: ColumnDescPtr,
-    encoding: Encoding,
-    thorough: bool,
+    encodings: Vec<Encoding>,
     bytes: Vec<u8>,
     plain_bytes: usize,
     rows: usize,
@@ -131,17 +167,14 @@ pub struct Chunk {
     offsets: OffsetIndexBuilder,
     pages: Option<ColumnIndexBuilder>,
     bounds: Option<Bounds>,
-    /// The next page ends with planes of so many bytes; 0: it does not.
-    pub plane_bytes: usize,
 }
 
 impl Chunk {
-    /// An empty chunk; its data pages are encoded like this.
-    pub fn new(description: ColumnDescPtr, encoding: Encoding) -> Chunk {
+    /// An empty chunk.
+    pub fn new(description: ColumnDescPtr) -> Chunk {
         Chunk {
             description,
-            encoding,
-            thorough: encoding == Encoding::PLAIN || encoding == Encoding::BYTE_STREAM_SPLIT,
+            encodings: vec![Encoding::RLE],
             bytes: Vec::new(),
             plain_bytes: 0,
             rows: 0,
@@ -150,32 +183,27 @@ impl Chunk {
             offsets: OffsetIndexBuilder::new(),
             pages: None,
             bounds: None,
-            plane_bytes: 0,
         }
     }
 
     /// Adds the dictionary, before any data page.
     pub fn dictionary(&mut self, packer: &mut Packer, values: &[i32]) -> Result<()> {
         assert!(self.bytes.is_empty(), "the dictionary comes first");
-        let body: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (encoding, thorough) = (Encoding::PLAIN, false);
+        let page = packer.pack(Body { bytes: &bytes, encoding, thorough, plane_bytes: 0 })?;
         self.has_dictionary = true;
         // Field 7 after field 4: number of values, encoding PLAIN.
         let mut own = vec![NEXT_STRUCT + 0x20, NEXT_I32];
         put_i64(&mut own, values.len() as i64);
         own.extend_from_slice(&[NEXT_I32, 0, 0, 0]);
-        self.put_page(packer, DICTIONARY_PAGE, &body, &own)?;
+        self.put_page(DICTIONARY_PAGE, &page, &own)?;
         Ok(())
     }
 
-    /// Adds a data page with so many rows. `body` begins with the levels if the column is nullable.
-    pub fn page(
-        &mut self,
-        packer: &mut Packer,
-        rows: usize,
-        body: &[u8],
-        bounds: Option<Bounds>,
-    ) -> Result<()> {
-        let encoding = match self.encoding {
+    /// Adds a data page with so many rows.
+    pub fn page(&mut self, rows: usize, page: &Packed, bounds: Option<Bounds>) -> Result<()> {
+        let encoding = match page.encoding {
             Encoding::PLAIN => 0,
             Encoding::DELTA_BINARY_PACKED => 5,
             Encoding::RLE_DICTIONARY => 8,
@@ -190,7 +218,7 @@ impl Chunk {
         own.extend_from_slice(&[NEXT_I32, 6, NEXT_I32, 6, 0, 0]);
         let start = self.bytes.len();
         self.data_offset.get_or_insert(start);
-        let size = self.put_page(packer, DATA_PAGE, body, &own)?;
+        let size = self.put_page(DATA_PAGE, page, &own)?;
         self.offsets.append_row_count(rows as i64);
         self.offsets.append_offset_and_size(start as i64, size);
         self.rows += rows;
@@ -205,32 +233,31 @@ impl Chunk {
     }
 
     /// Appends header and body; answers with their size.
-    fn put_page(&mut self, packer: &mut Packer, kind: i64, body: &[u8], own: &[u8]) -> Result<i32> {
+    fn put_page(&mut self, kind: i64, page: &Packed, own: &[u8]) -> Result<i32> {
         let too_large = |_| ParquetError::General("a page is larger than 2 GiB".to_owned());
-        let packed = packer.pack(body, self.thorough, self.plane_bytes)?;
+        if !self.encodings.contains(&page.encoding) {
+            self.encodings.push(page.encoding);
+        }
+        let (packed, plain_bytes) = (&page.bytes, page.plain_bytes);
         let start = self.bytes.len();
         let crc = crc32(packed) as i32;
-        for value in [kind, body.len() as i64, packed.len() as i64, i64::from(crc)] {
+        for value in [kind, plain_bytes as i64, packed.len() as i64, i64::from(crc)] {
             self.bytes.push(NEXT_I32);
             put_i64(&mut self.bytes, value);
         }
         self.bytes.extend_from_slice(own);
         let header_bytes = self.bytes.len() - start;
         self.bytes.extend_from_slice(packed);
-        self.plain_bytes += header_bytes + body.len();
+        self.plain_bytes += header_bytes + plain_bytes;
         i32::try_from(self.bytes.len() - start).map_err(too_large)
     }
 
     /// The bytes, and what the row group must know about them. Offsets count from their start.
     pub fn finish(self) -> Result<(Bytes, ColumnCloseResult)> {
         let data_offset = self.data_offset.expect("a row group has rows");
-        let mut encodings = vec![self.encoding, Encoding::RLE];
-        if self.has_dictionary {
-            encodings.push(Encoding::PLAIN);
-        }
-        let level = ZstdLevel::try_new(if self.thorough { THOROUGH } else { QUICK })?;
+        let level = ZstdLevel::try_new(QUICK)?;
         let mut metadata = ColumnChunkMetaData::builder(self.description)
-            .set_encodings(encodings)
+            .set_encodings(self.encodings)
             .set_compression(Compression::ZSTD(level))
             .set_num_values(self.rows as i64)
             .set_total_compressed_size(self.bytes.len() as i64)

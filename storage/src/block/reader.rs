@@ -217,7 +217,7 @@ impl Block {
     ) -> Result<(), Error> {
         let mut rows = BlockRows::new(self)?;
         for (index, (series, position)) in wanted.iter().enumerate() {
-            let rest = &wanted[index..];
+            let rest = &wanted[index + 1..];
             let next = |end: u64| {
                 let count = rest.partition_point(|(series, _)| series.first_row < end);
                 count.checked_sub(1).map_or(0, |last| rest[last].0.first_row + rest[last].0.rows)

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::TypePtr;
@@ -34,6 +34,8 @@ pub const CREATED_BY: &str = "belfry";
 
 /// Rows of a page at most: 64 KiB as instants and values.
 pub const PAGE_ROWS: usize = 4 * 1024;
+/// Rows of a page of instants at most when all its series are regular: nobody needs it to read them.
+pub const REGULAR_PAGE_ROWS: usize = 64 * 1024;
 /// Rows after which a page of floats ends inside of a series of nothing else.
 pub const FLOAT_PAGE_ROWS: usize = 2 * 1024;
 /// Rows after which a page of whole numbers ends inside of a series of nothing else.
@@ -68,9 +70,16 @@ pub fn samples_properties() -> WriterProperties {
     common().set_statistics_enabled(EnabledStatistics::Page).build()
 }
 
-/// Encodings of `series.parquet`.
+/// Encodings of `series.parquet`. Numbers that all differ stand as differences.
 pub fn series_properties() -> WriterProperties {
-    common().set_compression(zstd(3)).set_statistics_enabled(EnabledStatistics::Chunk).build()
+    let mut own =
+        common().set_compression(zstd(3)).set_statistics_enabled(EnabledStatistics::Chunk);
+    for column in ["sid", "series_id", "first_row"] {
+        own = own
+            .set_column_dictionary_enabled(column.into(), false)
+            .set_column_encoding(column.into(), Encoding::DELTA_BINARY_PACKED);
+    }
+    own.build()
 }
 
 /// The columns of `series.parquet`.
@@ -84,7 +93,6 @@ pub fn series() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("sid", DataType::UInt32, false),
         Field::new("series_id", DataType::UInt64, false),
-        Field::new("fingerprint", DataType::FixedSizeBinary(16), false),
         Field::new("name", DataType::Utf8, false),
         Field::new("labels", DataType::Map(entries, false), false),
         Field::new("job", DataType::Utf8, true),
@@ -97,5 +105,6 @@ pub fn series() -> SchemaRef {
         Field::new("rows", DataType::UInt64, false),
         Field::new("first_row", DataType::UInt64, false),
         Field::new("row_group", DataType::UInt32, false),
+        Field::new("step_ms", DataType::Int64, true),
     ]))
 }

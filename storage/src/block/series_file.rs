@@ -8,18 +8,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::{Array, AsArray, new_null_array};
 use arrow::array::{
-    ArrayRef, FixedSizeBinaryBuilder, MapArray, MapBuilder, StringArray, StringBuilder,
+    ArrayRef, Int64Array, MapArray, MapBuilder, StringArray, StringBuilder,
     TimestampMillisecondArray, UInt32Array, UInt64Array,
 };
-use arrow::array::{AsArray, new_null_array};
-use arrow::datatypes::{DataType, TimestampMillisecondType, UInt32Type, UInt64Type};
+use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType, UInt32Type, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use model::Labels;
 use model::append::SeriesId;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use xxhash_rust::xxh3::Xxh3Default;
 
 use super::schema;
 use crate::Error;
@@ -67,24 +66,12 @@ impl SeriesRows {
     }
 }
 
-/// 128 bits that two nodes give the same label set.
-fn fingerprint(labels: &Labels) -> [u8; 16] {
-    let mut hasher = Xxh3Default::new();
-    hasher.update(labels.text().as_bytes());
-    for end in labels.ends() {
-        hasher.update(&end.to_le_bytes());
-    }
-    hasher.digest128().to_be_bytes()
-}
-
 /// One batch of rows; the first has ordinal `first_sid`.
 pub fn batch(first_sid: u32, rows: &SeriesRows) -> Result<RecordBatch, arrow::error::ArrowError> {
     let count = rows.series.len();
     let schema = schema::series();
-    let mut fingerprints = FixedSizeBinaryBuilder::with_capacity(count, 16);
     let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
     for labels in &rows.labels {
-        fingerprints.append_value(fingerprint(labels))?;
         for (name, value) in labels.iter() {
             maps.keys().append_value(name);
             maps.values().append_value(value);
@@ -104,13 +91,13 @@ pub fn batch(first_sid: u32, rows: &SeriesRows) -> Result<RecordBatch, arrow::er
     };
     let sids = (first_sid..).take(count).collect::<UInt32Array>();
     let groups = rows.series.iter().map(|series| series.row_group).collect::<UInt32Array>();
+    let steps = rows.series.iter().map(|series| series.is_regular.then(|| series.step_ms()));
     let none = new_null_array(&DataType::Utf8, count);
     RecordBatch::try_new(
         schema,
         vec![
             Arc::new(sids),
             longs(|series| series.id.0),
-            Arc::new(fingerprints.finish()),
             Arc::new(names.collect::<StringArray>()),
             Arc::new(maps.finish()),
             text("job"),
@@ -123,6 +110,7 @@ pub fn batch(first_sid: u32, rows: &SeriesRows) -> Result<RecordBatch, arrow::er
             longs(|series| series.rows),
             longs(|series| series.first_row),
             Arc::new(groups),
+            Arc::new(steps.collect::<Int64Array>()),
         ],
     )
 }
@@ -148,6 +136,11 @@ fn read_batch(batch: &RecordBatch, rows: &mut SeriesRows) -> Option<()> {
     let (ids, counts, firsts) = (long("series_id")?, long("rows")?, long("first_row")?);
     let (mins, maxs) = (instant("min_ts")?, instant("max_ts")?);
     let groups = batch.column_by_name("row_group")?.as_primitive_opt::<UInt32Type>()?;
+    // Blocks of earlier releases do not have it.
+    let steps = match batch.column_by_name("step_ms") {
+        Some(column) => Some(column.as_primitive_opt::<Int64Type>()?),
+        None => None,
+    };
     let maps: &MapArray = batch.column_by_name("labels")?.as_map_opt()?;
     let keys = maps.keys().as_string_opt::<i32>()?;
     let values = maps.values().as_string_opt::<i32>()?;
@@ -159,6 +152,7 @@ fn read_batch(batch: &RecordBatch, rows: &mut SeriesRows) -> Option<()> {
             row_group: groups.value(row),
             min_ms: mins.value(row),
             max_ms: maxs.value(row),
+            is_regular: steps.is_some_and(|steps| steps.is_valid(row)),
         });
         let start = usize::try_from(*maps.value_offsets().get(row)?).ok()?;
         let end = start + usize::try_from(maps.value_length(row)).ok()?;

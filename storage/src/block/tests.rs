@@ -10,14 +10,17 @@ use model::{Labels, MatchOp, Matcher, TimeRange, TimestampMs};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
 use proptest::prelude::*;
 
 use super::cache::Cache;
 use super::guard::GUARD_FILE;
 use super::meta::{META_FILE, Meta, SAMPLES_FILE, SERIES_FILE, checksum_text};
 use super::writer::Heading;
-use super::{Block, BlockWriter, Columns, INDEX_FILE};
+use super::{Block, BlockWriter, Columns, Effort, INDEX_FILE};
 use crate::Error;
 
 fn labels(number: u64) -> Labels {
@@ -25,7 +28,7 @@ fn labels(number: u64) -> Labels {
 }
 
 fn write(dir: &Path, series: &[(Vec<i64>, Vec<f64>)]) -> Meta {
-    let mut writer = BlockWriter::create(&Disk::real(), dir).unwrap();
+    let mut writer = BlockWriter::create(&Disk::real(), dir, Effort::Thorough).unwrap();
     for (number, (instants, values)) in (0..).zip(series) {
         writer.add(SeriesId(1000 - number), &labels(number), instants, values).unwrap();
     }
@@ -100,9 +103,13 @@ fn a_damaged_page_costs_its_rows() {
     write(dir.path(), &series);
     let path = dir.path().join(SAMPLES_FILE);
     let good = std::fs::read(&path).unwrap();
+    let pages = pages_of(dir.path(), super::schema::V_INT);
+    let largest = pages.iter().max_by_key(|page| page.compressed_page_size).unwrap();
+    let (place, end) = (largest.offset + 100, largest.offset + 200);
+    assert!(i64::from(largest.compressed_page_size) > 300);
     let mut bytes = good.clone();
-    bytes[50_000] ^= 1;
-    bytes[51_000] ^= 1;
+    bytes[place as usize] ^= 1;
+    bytes[end as usize] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     for is_guarded in [true, false] {
         if !is_guarded {
@@ -126,9 +133,137 @@ fn a_damaged_page_costs_its_rows() {
             assert!(std::fs::read(&path).unwrap() == good, "the file is whole again");
             assert_eq!(block.heal().unwrap(), 0);
             let mut bytes = good.clone();
-            bytes[50_000] ^= 1;
+            bytes[place as usize] ^= 1;
             std::fs::write(&path, bytes).unwrap();
         }
+    }
+}
+
+/// Where the pages of a column of the first row group are.
+fn pages_of(dir: &Path, column: usize) -> Vec<PageLocation> {
+    let file = std::fs::File::open(dir.join(SAMPLES_FILE)).unwrap();
+    let options = ReadOptionsBuilder::new().with_page_index().build();
+    let reader = SerializedFileReader::new_with_options(file, options).unwrap();
+    let offsets = reader.metadata().offset_index().unwrap();
+    offsets[0][column].page_locations().clone()
+}
+
+/// Every third series misses its schedule once, every fifth ends early.
+fn partly_regular() -> Vec<(Vec<i64>, Vec<f64>)> {
+    let series = (0..90).map(|number: usize| {
+        let count = if number % 5 == 4 { 700 } else { 1500 };
+        let (mut instants, values) = regular(count, |at| ((at * at * number) % 9973) as f64);
+        if number % 3 == 2 {
+            instants[count / 2] += 1;
+        }
+        (instants, values)
+    });
+    series.collect()
+}
+
+#[test]
+fn any_range_of_regular_and_other_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let series = partly_regular();
+    write(dir.path(), &series);
+    let block = open(dir.path()).unwrap();
+    let index = block.index().unwrap();
+    for (own, (instants, _)) in index.series().iter().zip(&series) {
+        let is_even = instants.windows(2).all(|pair| pair[1] - pair[0] == 1000);
+        assert_eq!((own.is_regular, own.rows), (is_even, instants.len() as u64));
+    }
+    let rows = block.read_series_file().unwrap();
+    assert_eq!(rows.series, index.series(), "series.parquet knows it too");
+    for (start_ms, end_ms) in [
+        (i64::MIN, i64::MAX),
+        (i64::MIN, 0),
+        (0, 1),
+        (-5, 5),
+        (1, 1000),
+        (1, 1001),
+        (699_000, 699_001),
+        (349_500, 750_001),
+        (1_499_000, i64::MAX),
+        (1_499_001, i64::MAX),
+    ] {
+        let range = TimeRange::new(TimestampMs(start_ms), TimestampMs(end_ms)).unwrap();
+        let (all, warnings) = read(&block, series.len(), range);
+        assert_eq!(warnings, Vec::<String>::new());
+        for (columns, (instants, values)) in all.iter().zip(&series) {
+            let rows = instants.partition_point(|at| *at < start_ms)
+                ..instants.partition_point(|at| *at < end_ms);
+            assert_eq!(columns.instants_ms, instants[rows.clone()], "{start_ms}..{end_ms}");
+            assert_eq!(bits(&columns.values), bits(&values[rows]), "{start_ms}..{end_ms}");
+        }
+    }
+}
+
+#[test]
+fn regular_series_do_not_need_their_instants() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut series = partly_regular();
+    // One page of instants of regular series, then pages of the others.
+    series.sort_by_key(|own| own.0.windows(2).any(|pair| pair[1] - pair[0] != 1000));
+    write(dir.path(), &series);
+    std::fs::remove_file(dir.path().join(GUARD_FILE)).unwrap();
+    let path = dir.path().join(SAMPLES_FILE);
+    let pages = pages_of(dir.path(), super::schema::TS);
+    assert!(pages[1].first_row_index > 40_000 && pages.len() > 5, "{pages:?}");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = pages.last().unwrap();
+    bytes[pages[0].offset as usize..(last.offset + i64::from(last.compressed_page_size)) as usize]
+        .fill(0x55);
+    std::fs::write(&path, bytes).unwrap();
+    let block = open(dir.path()).unwrap();
+    let (all, warnings) = read(&block, series.len(), TimeRange::ALL);
+    let index = block.index().unwrap();
+    for ((own, columns), (instants, values)) in index.series().iter().zip(&all).zip(&series) {
+        if own.is_regular {
+            assert_eq!(&columns.instants_ms, instants);
+            assert_eq!(bits(&columns.values), bits(values));
+        } else {
+            assert_eq!(columns.values.len(), 0);
+        }
+    }
+    let regular_rows = index.series().iter().filter(|own| own.is_regular).map(|own| own.rows).sum();
+    let others = pages.iter().filter(|page| page.first_row_index as u64 >= regular_rows).count();
+    assert_eq!(warnings.len(), others, "{warnings:?}");
+}
+
+#[test]
+fn whole_numbers_come_back_from_each_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let noise = |at: usize| xxhash_rust::xxh3::xxh3_64(&at.to_le_bytes()) >> 8;
+    let series: Vec<_> = (0..40)
+        .map(|number| {
+            let mut total = 0;
+            let values = (0..1500 + number * 10).map(|at| match number % 4 {
+                0 => {
+                    total += if noise(at) % 9 == 0 { 200 } else { noise(at) % 2 };
+                    total as f64
+                }
+                1 => (noise(at) % 200) as f64 - 90.0,
+                2 => (noise(at) % 1024) as f64 / 8.0,
+                _ if at % 7 == 0 => (at as f64).sin(),
+                _ => (noise(at + number) % 3 * 100_000) as f64,
+            });
+            let values: Vec<f64> = values.collect();
+            ((0..values.len() as i64).map(|at| at * 15_000).collect(), values)
+        })
+        .collect();
+    write(dir.path(), &series);
+    let block = open(dir.path()).unwrap();
+    let (all, warnings) = read(&block, series.len(), TimeRange::ALL);
+    assert_eq!(warnings, Vec::<String>::new());
+    for (columns, (instants, values)) in all.iter().zip(&series) {
+        assert_eq!(&columns.instants_ms, instants);
+        assert_eq!(bits(&columns.values), bits(values));
+    }
+    let file = std::fs::File::open(dir.path().join(SAMPLES_FILE)).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let column = reader.metadata().row_group(0).column(super::schema::V_INT);
+    for encoding in [Encoding::DELTA_BINARY_PACKED, Encoding::BYTE_STREAM_SPLIT] {
+        assert!(column.encodings().any(|own| own == encoding), "{encoding}");
     }
 }
 

@@ -25,7 +25,7 @@ use super::columns::RowGroup;
 use super::guard::{Builder, FileGuard, GUARD_FILE, Guard};
 use super::meta::checksum_text;
 use super::meta::{FORMAT_VERSION, FileMeta, META_FILE, Meta, SAMPLES_FILE, SERIES_FILE};
-use super::page::Packer;
+use super::page::{Effort, Packer};
 use super::series_file::{self, SeriesRows};
 use super::{INDEX_FILE, order, schema};
 use crate::Error;
@@ -96,7 +96,7 @@ fn create(disk: &Disk, path: &Path) -> Result<HashingFile, Error> {
 
 impl BlockWriter {
     /// Begins a block in a folder, which is created.
-    pub fn create(disk: &Disk, dir: &Path) -> Result<BlockWriter, Error> {
+    pub fn create(disk: &Disk, dir: &Path, effort: Effort) -> Result<BlockWriter, Error> {
         disk.create_dir_all(dir).map_err(at("create", dir))?;
         let samples = create(disk, &dir.join(SAMPLES_FILE))?;
         let series = create(disk, &dir.join(SERIES_FILE))?;
@@ -112,7 +112,7 @@ impl BlockWriter {
             samples,
             series,
             group: RowGroup::default(),
-            packer: Packer::new().map_err(columns("begin samples"))?,
+            packer: Packer::new(effort).map_err(columns("begin samples"))?,
             pending: SeriesRows::default(),
             all: Vec::new(),
             index: Index::default(),
@@ -157,7 +157,8 @@ impl BlockWriter {
         assert!(self.last_labels.as_ref().is_none_or(ascends), "series come in order, each once");
         self.last_labels = Some(labels.clone());
         let sid = u32::try_from(self.all.len()).expect("series_max keeps ordinals in 32 bits");
-        self.group.add(sid, instants_ms, values);
+        let is_regular = is_even(instants_ms) && numbers == Some((min_ms, max_ms));
+        self.group.add(sid, instants_ms, values, is_regular);
         let series = BlockSeries {
             id,
             first_row: self.rows,
@@ -165,6 +166,7 @@ impl BlockWriter {
             row_group: self.row_groups,
             min_ms,
             max_ms,
+            is_regular,
         };
         self.beside.add(sid, rows)?;
         self.rows += series.rows;
@@ -254,6 +256,16 @@ impl BlockWriter {
         }
         self.disk.sync_dir(&self.dir).map_err(at("sync", &self.dir))?;
         Ok(meta)
+    }
+}
+
+/// Whether instants lie evenly from the first to the last.
+fn is_even(instants_ms: &[i64]) -> bool {
+    let step = |pair: &[i64]| pair[1].wrapping_sub(pair[0]);
+    let mut steps = instants_ms.windows(2).map(step);
+    match steps.next() {
+        Some(first) => first > 0 && steps.all(|own| own == first),
+        None => !instants_ms.is_empty(),
     }
 }
 

@@ -24,7 +24,7 @@ use model::{Labels, TimeRange, TimestampMs};
 use crate::Error;
 use crate::beside::merge as beside;
 use crate::beside::merge::Merge;
-use crate::block::{Block, Columns};
+use crate::block::{Block, Columns, Effort};
 use crate::error::{at, chain};
 use crate::flush::BLOCKS_DIR;
 use crate::index::BlockIndex;
@@ -70,7 +70,7 @@ pub fn run(shared: &Shared, sources: &[Arc<Block>], keep: TimeRange) -> Result<O
         flushing.manifest.blocks_created += 1;
         flushing.manifest.blocks_created
     };
-    let mut block = NewBlock::new(shared, number);
+    let mut block = NewBlock::new(shared, number, Effort::Thorough);
     let copied = copy(shared, sources, (&indexes, &series, keep), &mut block);
     match copied {
         Ok(None) => {}

@@ -5,9 +5,11 @@
 //! or damaged it is built again from `series.parquet`.
 //!
 //! Layout: 8 bytes `BLFRYIDX`, u32 version, u32 zero, u64 length of the body, u64 xxh3 of the body,
-//! then the body (docs/format/index.md). All fixed numbers are little-endian.
+//! then the body, compressed with zstd (docs/format/index.md). All fixed numbers are little-endian.
 //!
 //! Not here: choosing series by matchers (`index`).
+
+use std::io::Read;
 
 use model::append::SeriesId;
 use roaring::RoaringBitmap;
@@ -17,9 +19,13 @@ use super::{Index, Postings};
 use crate::encoding::varint::{Reader, put_bytes, put_i64, put_u64};
 
 const MAGIC: &[u8; 8] = b"BLFRYIDX";
-/// The version this release writes.
-pub const VERSION: u32 = 1;
+/// The version this release writes. Before 2 the body was not compressed and no series was known to
+/// be regular.
+pub const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 32;
+const ZSTD_LEVEL: i32 = 3;
+/// The largest body.
+const BODY_BYTES_MAX: u64 = 4 << 30;
 
 /// Where one series of a block stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +42,28 @@ pub struct BlockSeries {
     pub min_ms: i64,
     /// Its last instant.
     pub max_ms: i64,
+    /// Its rows lie evenly from the first to the last instant, and it has nothing beside them.
+    pub is_regular: bool,
+}
+
+impl BlockSeries {
+    /// What is between two instants of a regular series.
+    pub fn step_ms(&self) -> i64 {
+        let steps = i64::try_from(self.rows).unwrap_or(i64::MAX).saturating_sub(1);
+        self.max_ms.wrapping_sub(self.min_ms).checked_div(steps).unwrap_or(0)
+    }
+
+    /// The rows of a regular series before an instant, counted from its first one.
+    pub fn rows_before(&self, at_ms: i64) -> u64 {
+        if at_ms <= self.min_ms {
+            return 0;
+        }
+        if at_ms > self.max_ms {
+            return self.rows;
+        }
+        let distance = at_ms.abs_diff(self.min_ms);
+        distance.div_ceil(self.step_ms().unsigned_abs().max(1)).min(self.rows)
+    }
 }
 
 /// The index of one block. A series' ordinal (`sid`) is its position in `series`.
@@ -119,6 +147,7 @@ impl BlockIndex {
                 previous = value;
             }
         }
+        let body = zstd::bulk::compress(&body, ZSTD_LEVEL).expect("memory can be compressed");
         let mut out = Vec::with_capacity(HEADER_BYTES + body.len());
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -134,7 +163,7 @@ impl BlockIndex {
         let (mut previous_id, mut previous_min, mut row_group) = (0i64, 0i64, 0u32);
         for series in &self.series {
             put_i64(body, (series.id.0 as i64).wrapping_sub(previous_id));
-            put_u64(body, series.rows);
+            put_u64(body, series.rows << 1 | u64::from(series.is_regular));
             put_i64(body, series.min_ms.wrapping_sub(previous_min));
             put_u64(body, series.max_ms.wrapping_sub(series.min_ms) as u64);
             put_u64(body, u64::from(series.row_group - row_group));
@@ -158,7 +187,14 @@ impl BlockIndex {
         if header[16..] != expected.concat() && !cfg!(feature = "planted") {
             return Err(Unusable::Damaged);
         }
-        decode_body(&mut Reader::new(body)).ok_or(Unusable::Damaged)
+        if version < 2 {
+            return decode_body(&mut Reader::new(body), version).ok_or(Unusable::Damaged);
+        }
+        let mut plain = Vec::new();
+        let read = zstd::stream::Decoder::new(body)
+            .and_then(|decoder| decoder.take(BODY_BYTES_MAX).read_to_end(&mut plain));
+        read.map_err(|_| Unusable::Damaged)?;
+        decode_body(&mut Reader::new(&plain), version).ok_or(Unusable::Damaged)
     }
 }
 
@@ -184,18 +220,23 @@ fn encode_set(set: &RoaringBitmap, body: &mut Vec<u8>) {
     set.serialize_into(&mut *body).expect("writing to memory can't fail");
 }
 
-fn decode_body(reader: &mut Reader<'_>) -> Option<BlockIndex> {
+fn decode_body(reader: &mut Reader<'_>, version: u32) -> Option<BlockIndex> {
     let count = reader.count()?;
     let mut series = Vec::with_capacity(count);
     let (mut id, mut min_ms, mut row_group, mut first_row) = (0i64, 0i64, 0u32, 0u64);
     for _ in 0..count {
         id = id.wrapping_add(reader.i64()?);
         let rows = reader.u64()?;
+        let (rows, is_regular) =
+            if version < 2 { (rows, false) } else { (rows >> 1, rows & 1 == 1) };
         min_ms = min_ms.wrapping_add(reader.i64()?);
         let max_ms = min_ms.wrapping_add(reader.u64()? as i64);
         row_group = row_group.checked_add(reader.u32()?)?;
+        if is_regular && (rows == 0 || max_ms < min_ms) {
+            return None;
+        }
         let id = SeriesId(id as u64);
-        series.push(BlockSeries { id, first_row, rows, row_group, min_ms, max_ms });
+        series.push(BlockSeries { id, first_row, rows, row_group, min_ms, max_ms, is_regular });
         first_row = first_row.checked_add(rows)?;
     }
     let series_count = u32::try_from(count).ok()?;

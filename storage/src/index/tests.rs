@@ -98,6 +98,7 @@ fn block_index() -> BlockIndex {
         row_group: (sid / 4) as u32,
         min_ms: -50 + sid as i64,
         max_ms: 1_700_000_000_000,
+        is_regular: sid % 2 == 0,
     });
     BlockIndex::new(series.collect(), index())
 }
@@ -128,20 +129,65 @@ fn damage_is_noticed() {
         assert!(BlockIndex::decode(&bytes[..index]).is_err(), "cut at {index}");
     }
     let mut newer = bytes;
-    newer[8] = 2;
+    newer[8] = 3;
     assert_eq!(BlockIndex::decode(&newer).unwrap_err(), Unusable::Newer);
 }
 
-/// The bytes of docs/format/index.md, written by hand.
+/// A body of docs/format/index.md, written by hand, with its header.
+fn by_hand(version: u8, body: &[u8]) -> Vec<u8> {
+    let mut file = b"BLFRYIDX".to_vec();
+    file.extend_from_slice(&[version, 0, 0, 0, 0, 0, 0, 0]);
+    file.extend_from_slice(&(body.len() as u64).to_le_bytes());
+    file.extend_from_slice(&xxhash_rust::xxh3::xxh3_64(body).to_le_bytes());
+    file.extend_from_slice(body);
+    file
+}
+
 #[test]
-fn the_bytes_of_version_1() {
-    let mut index = Index::default();
-    index.insert(0, &Labels::from_pairs([("a", "b")]));
-    let series =
-        BlockSeries { id: SeriesId(5), first_row: 0, rows: 3, row_group: 0, min_ms: -1, max_ms: 9 };
-    let bytes = BlockIndex::new(vec![series], index).encode();
-    assert_eq!(&bytes[..24], b"BLFRYIDX\x01\0\0\0\0\0\0\0\x0f\0\0\0\0\0\0\0");
-    assert_eq!(bytes[32..], [1, 10, 3, 1, 10, 0, 1, 1, b'a', 1, 0, 1, b'b', 0, 0]);
+fn the_bytes_of_versions_1_and_2() {
+    let series = |is_regular| BlockSeries {
+        id: SeriesId(5),
+        first_row: 0,
+        rows: 3,
+        row_group: 0,
+        min_ms: -1,
+        max_ms: 9,
+        is_regular,
+    };
+    let first = by_hand(1, &[1, 10, 3, 1, 10, 0, 1, 1, b'a', 1, 0, 1, b'b', 0, 0]);
+    let back = BlockIndex::decode(&first).unwrap();
+    assert_eq!(back.series(), [series(false)]);
+    let plain = [1, 10, 7, 1, 10, 0, 1, 1, b'a', 1, 0, 1, b'b', 0, 0];
+    let second = by_hand(2, &zstd::bulk::compress(&plain, 3).unwrap());
+    let back = BlockIndex::decode(&second).unwrap();
+    assert_eq!(back.series(), [series(true)]);
+    assert_eq!(back.encode(), second);
+}
+
+#[test]
+fn rows_of_a_regular_series() {
+    let series = |min_ms: i64, max_ms: i64, rows| BlockSeries {
+        id: SeriesId(5),
+        first_row: 0,
+        rows,
+        row_group: 0,
+        min_ms,
+        max_ms,
+        is_regular: true,
+    };
+    for (own, step_ms, table) in [
+        (series(-10, 20, 4), 10, &[(-11, 0), (-10, 0), (-9, 1), (0, 1), (19, 3), (20, 3), (21, 4)]),
+        (
+            series(7, 7, 1),
+            0,
+            &[(i64::MIN, 0), (6, 0), (7, 0), (8, 1), (9, 1), (99, 1), (i64::MAX, 1)],
+        ),
+    ] {
+        assert_eq!(own.step_ms(), step_ms);
+        for (at_ms, rows) in table {
+            assert_eq!(own.rows_before(*at_ms), *rows, "before {at_ms}");
+        }
+    }
 }
 
 /// Any matchers over any label sets choose what a walk over the sets chooses, before and after the
@@ -187,6 +233,7 @@ mod naive {
             }
             let places = (0..sets.len() as u64).map(|sid| BlockSeries {
                 id: SeriesId(sid), first_row: sid, rows: 1, row_group: 0, min_ms: 0, max_ms: 0,
+                is_regular: true,
             });
             let block = BlockIndex::new(places.collect(), index);
             let back = BlockIndex::decode(&block.encode()).unwrap();

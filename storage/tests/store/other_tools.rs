@@ -61,7 +61,8 @@ fn duckdb_and_pyarrow_find_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(SystemClock);
     let store = Store::open(Disk::real(), dir.path(), quiet(), clock).unwrap();
-    let value = |number: u64, index: u64| match number {
+    let noise = |at: u64| xxhash_rust::xxh3::xxh3_64(&at.to_le_bytes()) >> 8;
+    let value = move |number: u64, index: u64| match number {
         0 => 42.0,
         1 => index as f64 * 1000.0,
         2 => (index * 37 % 10_007) as f64 / 1000.0,
@@ -69,18 +70,28 @@ fn duckdb_and_pyarrow_find_the_same_bits() {
         4 => f64::from_bits(STALE_NAN_BITS + index % 3),
         5 => f64::from_bits(0xfff8_0000_0000_0000 | index),
         6 => [-0.0, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE / 8.0][index as usize % 4],
+        // Whole numbers in each form that a page may have.
+        8 => (0..index).map(|at| if noise(at) % 9 == 0 { 200 } else { noise(at) % 2 }).sum::<u64>()
+            as f64,
+        9 => (noise(index) % 200) as f64,
         7 => [0.1, 1e300, 9_007_199_254_740_993.0, -123_456.789_012][index as usize % 4],
         _ => f64::from_bits(index.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number << 40),
     };
     for part in 0..10u64 {
         let rows = (0..12u64).flat_map(|number| {
-            let one = move |index: u64| (number, index as i64 * 15_000 + 7, value(number, index));
+            // Some instants do not lie evenly.
+            let late_ms = move |index: u64| i64::from(number % 3 == 2 && index % 50 == 9);
+            let at_ms = move |index: u64| index as i64 * 15_000 + 7 + late_ms(index);
+            let one = move |index: u64| (number, at_ms(index), value(number, index));
             (part * 200..part * 200 + 200).map(one)
         });
         let rows: Vec<_> = rows.collect();
         assert_eq!(append(&store, &rows).unwrap().refused, vec![]);
+        if part % 5 == 4 {
+            store.flush().unwrap();
+        }
     }
-    store.flush().unwrap();
+    store.compact().unwrap();
     let expected = content(&store);
     assert_eq!(expected.values().map(|series| series.len()).sum::<usize>(), 24_000);
     let blocks = std::fs::read_dir(dir.path().join("blocks")).unwrap();

@@ -285,6 +285,7 @@ pub fn split<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::delta::Packing;
     use proptest::prelude::*;
 
     /// Packs as the format says, with the widths that are needed.
@@ -375,6 +376,13 @@ mod tests {
             // Whatever the bytes are, nothing panics.
             let _ = delta(&bytes[..bytes.len() / 2], 0..values.len(), &mut Vec::new());
             prop_assert_eq!(delta(&bytes, 0..values.len() + 1, &mut Vec::new()), None);
+            // What this program writes, in both ways.
+            for packing in [Packing::Bits, Packing::LongBits, Packing::Bytes] {
+                let (mut bytes, mut out) = (Vec::new(), Vec::new());
+                crate::block::delta::encode(&values, packing, &mut bytes);
+                delta(&bytes, start.min(limit)..limit, &mut out).unwrap();
+                prop_assert_eq!(&out[..], &values[start.min(limit)..limit]);
+            }
         }
     }
 }

@@ -357,12 +357,16 @@ impl Number for i64 {
     fn decode(
         encoding: i64,
         bytes: &[u8],
-        (_, wanted): (usize, Range<usize>),
+        (count, wanted): (usize, Range<usize>),
         out: &mut Vec<i64>,
     ) -> Result<(), Fault> {
         match encoding {
             header::PLAIN => numbers::plain_i64(bytes, wanted, out).ok_or(SHORT),
             header::DELTA_BINARY_PACKED => numbers::delta(bytes, wanted, out).ok_or(SHORT),
+            header::BYTE_STREAM_SPLIT => {
+                let whole = |bits| bits as i64;
+                numbers::split(bytes, (count, wanted), whole, out).ok_or(SHORT)
+            }
             _ => Err(Fault::Unknown),
         }
     }

@@ -3,7 +3,8 @@
 //! Place in the flow: a reader of series names ordinals, as a rule in the order of rows → **rows** →
 //! plain columns.
 //!
-//! Pages are read once as long as the series come in the order of rows. When one fails, the row group
+//! Pages are read once as long as the series come in the order of rows. Instants of a regular series
+//! are computed from what the index says: their pages are never read. When a page fails, the row group
 //! is mended. Beyond that a page costs its rows, which are named once and left out from then on. A row
 //! group that is encoded in a way that is not known here is read by the library.
 //!
@@ -127,8 +128,10 @@ impl BlockRows {
             warnings.push(block.set_rows_aside(series.row_group, 0..1, reason));
             return;
         };
+        // Instants of a regular series need no page.
+        let column = usize::from(series.is_regular);
         let ends_of = |row| match &group.columns {
-            Some(columns) => columns[0].rows_of(columns[0].page_of(row)),
+            Some(columns) => columns[column].rows_of(columns[column].page_of(row)),
             None => 0..group.rows,
         };
         let mut row = rows.start;
@@ -206,6 +209,10 @@ impl BlockRows {
             out.instants_ms.push(series.max_ms);
             return self.values(&from, rows.end - 1..rows.end, ask.want, &mut out.values);
         }
+        if series.is_regular {
+            let all = group.rows_of(series).ok_or(Fault::Damaged("no row group"))?;
+            return self.read_regular(&from, (series, all.start, rows), ask, out);
+        }
         let mut row = rows.start;
         while row < rows.end {
             let page = columns[0].page_of(row);
@@ -221,6 +228,10 @@ impl BlockRows {
             let end = own.partition_point(|at_ms| *at_ms < ask.range.end_ms().0);
             if skip < end {
                 out.instants_ms.extend_from_slice(&own[skip..end]);
+                // What goes on behind the page of instants may lie in the same page of values.
+                let reached = if row + end == until { rows.end } else { 0 };
+                let wanted = |page_end: usize| wanted(page_end).max(reached);
+                let from = Pages { file, columns, wanted: &wanted };
                 self.values(&from, row + skip..row + end, ask.want, &mut out.values)?;
             }
             if row + end < until {
@@ -229,6 +240,30 @@ impl BlockRows {
             row = until;
         }
         Ok(())
+    }
+
+    /// Reads some rows of a regular series, whose first row is told: instants are computed.
+    fn read_regular(
+        &mut self,
+        from: &Pages<'_>,
+        (series, first, rows): (&BlockSeries, usize, Range<usize>),
+        ask: Ask<'_>,
+        out: &mut Columns,
+    ) -> Result<(), Fault> {
+        let before = |at_ms: i64| first + series.rows_before(at_ms) as usize;
+        let mut start = before(ask.range.start_ms().0).max(rows.start);
+        let end = before(ask.range.end_ms().0).min(rows.end);
+        if start >= end {
+            return Ok(());
+        }
+        if ask.want.is_newest() && self.ends_with_rows {
+            start = end - 1;
+        }
+        let step_ms = series.step_ms();
+        let at_ms =
+            |row: usize| series.min_ms.wrapping_add(step_ms.wrapping_mul((row - first) as i64));
+        out.instants_ms.extend((start..end).map(at_ms));
+        self.values(from, start..end, ask.want, &mut out.values)
     }
 
     /// Appends the values of rows that all belong to one series.

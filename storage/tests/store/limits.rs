@@ -166,7 +166,7 @@ fn ended_series_do_not_count() {
     assert_eq!((number(&store, &old[7]), samples(&store)), (id, 4));
 }
 
-/// Of a series that only blocks have, memory holds its number and the numbers of its labels.
+/// Of a series that only blocks have, memory holds its number and its labels, each distinct one once.
 #[test]
 fn what_an_ended_series_takes() {
     const SERIES: u32 = 40_000;
@@ -191,7 +191,7 @@ fn what_an_ended_series_takes() {
     assert_eq!(stats.memtable_bytes, 0);
     let bytes = stats.registry_bytes / u64::from(SERIES);
     println!("{bytes} bytes, {} of them in the index", stats.index_bytes / u64::from(SERIES));
-    assert!(bytes <= 130, "{bytes} bytes");
+    assert!(bytes <= 145, "{bytes} bytes");
 }
 
 #[test]

@@ -13,6 +13,10 @@ mod query;
 mod promql;
 /// `tsdb list`, `tsdb dump`, `tsdb import` …
 mod tsdb;
+/// `push metrics`.
+mod push;
+/// `debug all`, `debug metrics`.
+mod debug;
 /// `grafana export`.
 mod grafana;
 /// Shell completion and man pages.
@@ -80,6 +84,16 @@ enum Command {
         #[command(subcommand)]
         what: tsdb::Tsdb,
     },
+    /// Send metrics to a server.
+    Push {
+        #[command(subcommand)]
+        what: push::Push,
+    },
+    /// Put together what a running server says of itself.
+    Debug {
+        #[command(subcommand)]
+        what: debug::Debug,
+    },
     /// Make files for Grafana.
     Grafana {
         #[command(subcommand)]
@@ -146,6 +160,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Query { what } => query::main(what),
         Command::Promql { what } => promql::main(what),
         Command::Tsdb { what } => tsdb::main(what),
+        Command::Push { what } => push::main(what),
+        Command::Debug { what } => debug::main(what),
         Command::Grafana { what } => grafana::main(what),
         Command::Completion { shell } => pages::completion(shell),
         Command::Man { folder } => pages::man(&folder),

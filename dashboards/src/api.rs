@@ -8,6 +8,8 @@ pub mod envelope;
 pub mod params;
 /// JSON of query answers, written once into the body.
 pub mod json;
+/// Long answers on their way: written and packed ahead, side by side.
+pub mod leaving;
 /// `/query`, `/query_range`.
 pub mod query;
 /// `/explain`: what each part of a query cost.
@@ -50,3 +52,5 @@ pub mod write;
 pub mod import;
 /// `/api/v2`.
 pub mod alertmanager;
+/// `/api/v2/silences`.
+pub mod silences;

@@ -250,6 +250,18 @@ async fn p10_p11_stats_and_notices() {
     let json = api.post("/api/v1/query?stats=all", "query=m&time=1009").await.json();
     assert!(json["data"]["stats"]["samples"]["totalQueryableSamples"].is_number(), "{json}");
     assert!(json["data"]["stats"]["timings"]["evalTotalTime"].is_number(), "{json}");
+    let per_step = |json: &Value| {
+        let samples = &json["data"]["stats"]["samples"];
+        (samples["totalQueryableSamples"].clone(), samples["totalQueryableSamplesPerStep"].clone())
+    };
+    assert_eq!(per_step(&json), (2.into(), serde_json::json!([[1009, 2]])));
+    let form = "query=sum_over_time(m[3s])&start=1000&end=1009.5&step=4.5";
+    let json = api.post("/api/v1/query_range?stats=all", form).await.json();
+    // Ranges are open on the left: at 1004.5 there are 1002, 1003 and 1004.
+    let steps = serde_json::json!([[1000, 1], [1004.5, 3], [1009, 4]]);
+    assert_eq!(per_step(&json), (8.into(), steps), "{json}");
+    let json = api.post("/api/v1/query_range?stats=true", form).await.json();
+    assert_eq!(per_step(&json), (8.into(), Value::Null), "{json}");
     assert!(api.get("/api/v1/query?query=m").await.json()["data"].get("stats").is_none());
     let json = api.get("/api/v1/query?query=rate(m[5m])&time=1009").await.json();
     let infos = json["infos"].as_array().unwrap_or_else(|| panic!("infos: {json}"));

@@ -8,6 +8,13 @@ use model::append::{Batch, BatchExemplar, SeriesKey};
 use model::histogram::{Buckets, Histogram, ResetHint};
 use model::{Labels, MetricKind, SeriesIx};
 
+/// What such a request says of itself.
+pub const HEADERS: [(&str, &str); 3] = [
+    ("content-type", "application/x-protobuf"),
+    ("content-encoding", "snappy"),
+    ("x-prometheus-remote-write-version", "0.1.0"),
+];
+
 /// The body of one request; `None` when the batch holds nothing that can be sent.
 pub fn encode(batch: &Batch) -> Option<Vec<u8>> {
     let mut by_series: Vec<Vec<u8>> = vec![Vec::new(); batch.series_count()];

@@ -41,13 +41,20 @@ impl fmt::Display for Problem {
 #[derive(Debug, Default)]
 pub struct Problems {
     file: String,
+    ignores_unknown: bool,
     list: RefCell<Vec<Problem>>,
 }
 
 impl Problems {
     /// No problems yet, in the file of that name.
     pub fn new(file: &str) -> Problems {
-        Problems { file: file.to_owned(), list: RefCell::default() }
+        Problems { file: file.to_owned(), ..Problems::default() }
+    }
+
+    /// The same where fields that nobody knows are no mistakes: the file may be for a newer release,
+    /// or for another program of the same family.
+    pub fn ignoring_unknown_fields(file: &str) -> Problems {
+        Problems { ignores_unknown: true, ..Problems::new(file) }
     }
 
     /// Notes a mistake at a node.
@@ -259,6 +266,9 @@ impl<'a> Fields<'a> {
     /// Names every key that nobody asked for.
     pub fn finish(self) {
         let Kind::Mapping(pairs) = &self.node.kind else { return };
+        if self.problems.ignores_unknown {
+            return;
+        }
         for (key, _) in pairs {
             let name = key.text().unwrap_or("");
             if self.known.contains(&name) {
@@ -330,6 +340,18 @@ mod tests {
                 "a.yml:3: url: needs a text, but is a list",
             ]
         );
+    }
+
+    #[test]
+    fn what_nobody_knows_can_be_passed_over() {
+        let node = yaml::parse("interval: 5\ntimout: 1s\n").expect("yaml");
+        let problems = Problems::ignoring_unknown_fields("a.yml");
+        let mut fields = Fields::new(&node, "", &problems);
+        fields.duration_ms("interval");
+        fields.finish();
+        let lines: Vec<String> = problems.into_list().iter().map(Problem::to_string).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("a.yml:1: interval"), "{lines:?}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use promql::ast::{Expr, ExprKind};
 
 use crate::block::Block;
 use crate::context::Context;
+use crate::counts::Counting;
 use crate::error::Error;
 use crate::evaluate::{Evaluated, Evaluator};
 use crate::kernel::Element;
@@ -91,7 +92,7 @@ fn raw(evaluator: &Evaluator, expr: &Expr) -> Result<Value, Error> {
     let mut all = match &expr.kind {
         ExprKind::Matrix(_) => evaluator.stored(expr)?,
         ExprKind::Subquery(subquery) => {
-            let inner = evaluator.inner(subquery)?;
+            let inner = evaluator.inner(subquery, Counting::Total)?;
             let right_ms = inner.times.right_ms[0];
             let window = right_ms.saturating_sub(inner.range_ms)..right_ms;
             let block = evaluator.finish_names(inner.block)?;
@@ -119,12 +120,16 @@ fn raw(evaluator: &Evaluator, expr: &Expr) -> Result<Value, Error> {
 /// The answer with everything that was noted on the way.
 pub fn answer(value: Value, context: Context) -> Result<Answer, Error> {
     let held = Held::new(context.ledger.charge(0, bytes(&value))?);
+    let looked = context.looked.into_inner().unwrap_or_else(|held| held.into_inner());
+    let nodes = context.nodes.into_inner().unwrap_or_else(|held| held.into_inner());
     let stats = Stats {
         series: context.series_total.load(Ordering::Relaxed),
-        samples_total: context.samples_total.load(Ordering::Relaxed),
+        samples_total: looked.total,
+        samples_read: nodes.iter().map(|node| node.samples).sum(),
+        samples_by_step: looked.per_step,
         samples_peak: context.ledger.samples_peak() as u64,
         bytes_peak: context.ledger.bytes_peak() as u64,
-        nodes: context.nodes.into_inner().unwrap_or_else(|held| held.into_inner()),
+        nodes,
         tree: None,
         ..Stats::default()
     };

@@ -12,6 +12,7 @@ use promql::ast::Span;
 use promql::duration::DurationContext;
 use regex::Regex;
 
+use crate::counts::Looked;
 use crate::error::Error;
 use crate::explain::Trace;
 use crate::known::Known;
@@ -57,7 +58,7 @@ pub struct Context {
     /// What each selector cost.
     pub nodes: Mutex<Vec<NodeStats>>,
     /// Samples looked at, once per step.
-    pub samples_total: AtomicU64,
+    pub looked: Mutex<Looked>,
     /// Series selected.
     pub series_total: AtomicU64,
 }
@@ -66,6 +67,11 @@ impl Context {
     /// The part of the query a node was read from.
     pub fn text_of(&self, span: Span) -> &str {
         self.text.get(span.start_byte..span.end_byte).unwrap_or_default()
+    }
+
+    /// Counts what was looked at.
+    pub fn count(&self, looked: &Looked) {
+        self.looked.lock().unwrap_or_else(|held| held.into_inner()).merge(looked);
     }
 
     /// Refuses more steps than the query's budget or a list column holds, before anything of their
@@ -99,8 +105,8 @@ impl Context {
     }
 
     /// Remembers what a selector cost.
-    pub fn record(&self, node: NodeStats, samples_total: u64) {
-        self.samples_total.fetch_add(samples_total, Ordering::Relaxed);
+    pub fn record(&self, node: NodeStats, looked: &Looked) {
+        self.count(looked);
         self.series_total.fetch_add(node.series, Ordering::Relaxed);
         self.nodes.lock().unwrap_or_else(|held| held.into_inner()).push(node);
     }

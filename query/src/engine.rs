@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer;
 use crate::block::Grid;
 use crate::context::Context;
+use crate::counts::{Counting, Looked};
 use crate::error::Error;
 use crate::evaluate::{Evaluator, Hints};
 use crate::known::Known;
@@ -71,6 +72,7 @@ struct When {
     grid: Grid,
     end_ms: i64,
     is_range: bool,
+    counting: Counting,
 }
 
 impl Engine {
@@ -135,7 +137,8 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let started = Instant::now();
         let expr = self.read(text)?;
-        let when = When { grid: Grid::instant(at.0), end_ms: at.0, is_range: false };
+        let (grid, counting) = (Grid::instant(at.0), options.counting());
+        let when = When { grid, end_ms: at.0, is_range: false, counting };
         self.run(Question { text, expr, started }, when, options).await
     }
 
@@ -164,7 +167,8 @@ impl Engine {
             return Err(Error::Execution("the step must be greater than 0".to_owned()));
         }
         let grid = Grid::range(start.0, end.0, step_ms);
-        let when = When { grid, end_ms: end.0, is_range: true };
+        let counting = options.counting();
+        let when = When { grid, end_ms: end.0, is_range: true, counting };
         self.run(Question { text, expr, started }, when, options).await
     }
 
@@ -366,7 +370,7 @@ impl Engine {
             threads: self.threads,
             trace: options.is_explained.then(Default::default),
             nodes: std::sync::Mutex::default(),
-            samples_total: 0.into(),
+            looked: Looked::new(when.counting, when.grid.steps).into(),
             series_total: 0.into(),
         }
     }
@@ -414,8 +418,9 @@ fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> 
 fn evaluate_here(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
     let started = Instant::now();
     context.charge_steps(when.grid.steps)?;
-    let evaluator = Evaluator { context: &context, grid: when.grid, hints: Hints::default() };
-    let value = answer::value(&evaluator, expr, when.is_range)?;
+    let When { grid, is_range, counting, .. } = when;
+    let evaluator = Evaluator { context: &context, grid, hints: Hints::default(), counting };
+    let value = answer::value(&evaluator, expr, is_range)?;
     let trace = context.trace.as_ref().map(|trace| {
         let mut trace = trace.lock().unwrap_or_else(|held| held.into_inner());
         (std::mem::take(&mut *trace), context.text.clone())

@@ -14,6 +14,7 @@ use promql::ast::{Expr, ExprKind, Span, UnaryOp};
 
 use crate::block::{Block, Grid, Key, MergingBuilder};
 use crate::context::Context;
+use crate::counts::Counting;
 use crate::error::Error;
 use crate::function;
 use crate::kernel::Row;
@@ -63,6 +64,8 @@ pub struct Evaluator<'a> {
     pub grid: Grid,
     /// Where the reset hints of histograms come from.
     pub hints: Hints,
+    /// Which of the samples it looks at are counted.
+    pub counting: Counting,
 }
 
 /// Where the reset hints of histograms come from, in one part of the tree.

@@ -32,6 +32,7 @@ use model::Labels;
 use model::append::SeriesId;
 use promql::ast::Extension;
 
+use crate::counts::{Counting, Looked};
 use crate::error::Error;
 use crate::fold::FoldOp;
 use crate::kernel::RangeFunction;
@@ -165,6 +166,8 @@ pub struct Fragment {
     pub leaf: Leaf,
     /// What it is folded into.
     pub partial: Option<Partial>,
+    /// Which of the samples it looks at are counted.
+    pub counting: Counting,
     /// The query's account.
     pub ledger: Ledger,
     /// What the work cost and found.
@@ -179,7 +182,7 @@ pub struct Tally {
     /// Samples read from the store.
     pub samples_read: AtomicU64,
     /// Samples looked at, once per step.
-    pub samples_total: AtomicU64,
+    pub looked: Mutex<Looked>,
     /// Bytes of the blocks produced.
     pub bytes: AtomicU64,
     /// Which selected series gave a value at any step.
@@ -191,9 +194,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A tally for so many series.
-    pub fn new(series: usize) -> Tally {
+    /// A tally for so many series, and for what was looked at at each step.
+    pub fn new(series: usize, looked: Looked) -> Tally {
         Tally {
+            looked: Mutex::new(looked),
             produced: (0..series).map(|_| AtomicBool::new(false)).collect(),
             ..Tally::default()
         }

@@ -24,6 +24,8 @@ pub mod known;
 pub mod seat;
 /// What panels of dashboards have cost.
 pub mod cost;
+/// How many samples a query looked at.
+pub mod counts;
 /// What all parts of one query share.
 pub mod context;
 /// The evaluator: one value per node of the tree.

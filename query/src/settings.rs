@@ -9,6 +9,8 @@ use std::sync::Arc;
 use model::Matcher;
 use tokio_util::sync::CancellationToken;
 
+use crate::counts::Counting;
+
 /// Look-back, limits and language switches of one engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -92,11 +94,18 @@ pub struct QueryOptions {
     pub user: String,
     /// Whether each part of the query is measured, for the explain view.
     pub is_explained: bool,
+    /// Whether the samples that each step looks at are counted by themselves.
+    pub counts_steps: bool,
     /// Cancels the query from outside; dropping the future cancels it too.
     pub cancel: Option<CancellationToken>,
 }
 
 impl QueryOptions {
+    /// Which samples are counted.
+    pub(crate) fn counting(&self) -> Counting {
+        if self.counts_steps { Counting::Steps } else { Counting::Total }
+    }
+
     /// The options of a rule's query.
     pub fn rule() -> QueryOptions {
         QueryOptions { priority: Priority::Rule, ..QueryOptions::default() }

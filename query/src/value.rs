@@ -115,6 +115,10 @@ pub struct Stats {
     /// Samples that went into the answer, counted once per step that looked at them, as upstream's
     /// `totalQueryableSamples`.
     pub samples_total: u64,
+    /// The same for each step, from the first on; empty unless it was asked for.
+    pub samples_by_step: Vec<u64>,
+    /// Samples read from the store, each once.
+    pub samples_read: u64,
     /// Most samples held at once.
     pub samples_peak: u64,
     /// Most bytes held at once.

@@ -93,6 +93,12 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<GroupConfig>, Vec<Problem>> {
     parse_with(text, file, NameScheme::Utf8, &ParseOptions::all())
 }
 
+/// Reads a rule file, and passes over fields that nobody knows.
+pub fn parse_known_fields(text: &str, file: &str) -> Result<Vec<GroupConfig>, Vec<Problem>> {
+    let problems = Problems::ignoring_unknown_fields(file);
+    read(text, problems, NameScheme::Utf8, &ParseOptions::all())
+}
+
 /// Reads a rule file under other rules for names and language.
 pub fn parse_with(
     text: &str,
@@ -100,6 +106,16 @@ pub fn parse_with(
     names: NameScheme,
     language: &ParseOptions,
 ) -> Result<Vec<GroupConfig>, Vec<Problem>> {
+    read(text, Problems::new(file), names, language)
+}
+
+fn read(
+    text: &str,
+    problems: Problems,
+    names: NameScheme,
+    language: &ParseOptions,
+) -> Result<Vec<GroupConfig>, Vec<Problem>> {
+    let file = problems.file();
     let root = yaml::parse(text).map_err(|error| {
         vec![Problem {
             file: file.to_owned(),
@@ -108,7 +124,6 @@ pub fn parse_with(
             message: error.message,
         }]
     })?;
-    let problems = Problems::new(file);
     let reader = Reader { file, names, language };
     let mut groups = Vec::new();
     let mut seen = HashSet::new();

@@ -242,3 +242,34 @@ async fn the_editor_perses_and_grafana_ask() {
         assert!(asked.contains(&call), "{call}: {asked:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amtool_makes_and_ends_silences() {
+    let folder = tempfile::tempdir().expect("folder");
+    let belfry = Appliance::start(folder.path(), &["--services", "all"]).await;
+    let amtool = |arguments: &[&str]| {
+        let output = Command::new(require("amtool", "prometheus-alertmanager"))
+            .arg(format!("--alertmanager.url={}", belfry.url))
+            .args(arguments)
+            .output()
+            .expect("run amtool");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let problem = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "amtool {arguments:?}: {text}{problem}");
+        text
+    };
+    amtool(&["alert", "add", "alertname=Noise", "host=a", "--annotation=summary=loud"]);
+    assert!(amtool(&["alert", "query", "alertname=Noise"]).contains("loud"));
+    let add = ["silence", "add", "alertname=Noise", "--duration=1h", "--author=ada"];
+    let id = amtool(&[&add[..], &["--comment=at work"]].concat()).trim().to_owned();
+    let shown = amtool(&["silence", "query", "--within=2h"]);
+    assert!(shown.contains(&id) && shown.contains("at work"), "{shown}");
+    assert!(!amtool(&["alert", "query", "alertname=Noise"]).contains("loud"), "it is silenced");
+    assert!(amtool(&["alert", "query", "--silenced", "alertname=Noise"]).contains("loud"));
+    let changed = amtool(&["silence", "update", "--comment=still at work", &id]);
+    assert!(changed.contains("still at work"), "{changed}");
+    amtool(&["silence", "expire", &id]);
+    assert_eq!(amtool(&["silence", "query", "-q"]).trim(), "");
+    assert!(amtool(&["alert", "query", "alertname=Noise"]).contains("loud"));
+    assert!(amtool(&["config", "show"]).contains("route"));
+}

@@ -154,6 +154,15 @@ async fn generated(prometheus: &str, belfry: &Appliance, (start, end): (&str, &s
     telling
 }
 
+/// The same figures about the samples that were looked at, in all and at each step.
+fn check_same_cost(query: &str, theirs: &Value, ours: &Value) {
+    let (theirs, ours) = (&theirs["data"]["stats"]["samples"], &ours["data"]["stats"]["samples"]);
+    assert!(theirs["totalQueryableSamplesPerStep"].is_array(), "{query}: {theirs}");
+    for figure in ["totalQueryableSamples", "totalQueryableSamplesPerStep"] {
+        assert_eq!(theirs[figure], ours[figure], "{query}: {figure}");
+    }
+}
+
 pub fn check_same(query: &str, theirs: &Value, ours: &Value) {
     assert_eq!(theirs["status"], "success", "Prometheus: {query}: {theirs}");
     assert_eq!(ours["status"], "success", "Belfry: {query}: {ours}");
@@ -208,19 +217,21 @@ async fn three_hundred_queries_agree() {
     let theirs = http::post_form(&format!("{prometheus}/api/v1/query"), &raw).await.1;
     check_same("the raw samples", &theirs, &belfry.api("query", &raw).await.1);
     for query in INSTANT {
-        let form = [("query", query), ("time", time.as_str())];
+        let form = [("query", query), ("time", time.as_str()), ("stats", "all")];
         let theirs = http::post_form(&format!("{prometheus}/api/v1/query"), &form).await.1;
         let ours = belfry.api("query", &form).await.1;
         check_same(query, &theirs, &ours);
+        check_same_cost(query, &theirs, &ours);
         assert!(!series(&theirs).is_empty(), "{query} asks for something");
     }
     let start = format!("{:.3}", (start_ms + 30_000 + SLOT_MS / 2) as f64 / 1000.0);
     for query in RANGE {
-        let form =
-            [("query", query), ("start", start.as_str()), ("end", time.as_str()), ("step", "5")];
+        let range = [("start", start.as_str()), ("end", time.as_str()), ("step", "5")];
+        let form = [&[("query", query), ("stats", "all")][..], &range].concat();
         let theirs = http::post_form(&format!("{prometheus}/api/v1/query_range"), &form).await.1;
         let ours = belfry.api("query_range", &form).await.1;
         check_same(query, &theirs, &ours);
+        check_same_cost(query, &theirs, &ours);
         assert!(!series(&theirs).is_empty(), "{query} asks for something");
     }
     let telling = generated(&prometheus, &belfry, (&start, &time)).await;

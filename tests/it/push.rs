@@ -1,10 +1,13 @@
 //! A real Prometheus pushes what it scrapes: samples, exemplars, metadata, native histograms.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use axum::Router;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tests::appliance::Appliance;
+use tests::appliance::{Appliance, binary};
 use tests::process::eventually;
 use tests::{http, servers};
 
@@ -99,4 +102,48 @@ async fn a_real_prometheus_pushes() {
     );
     assert!(page.contains("belfry_push_retries_total 0"), "{page}");
     serving.abort();
+}
+
+fn belfry(arguments: &[&str], input: &str) -> (bool, String) {
+    let mut child = Command::new(binary())
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start belfry");
+    child.stdin.take().expect("input").write_all(input.as_bytes()).expect("write input");
+    let output = child.wait_with_output().expect("run belfry");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_pushed_from_the_command_line() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = Appliance::start(folder.path(), &["--services", "all"]).await;
+    let url = format!("{}/api/v1/write", server.url);
+    let page = "# TYPE job_seconds summary\njob_seconds{quantile=\"0.5\"} 4\njob_seconds_count 7\n";
+    let (is_good, text) = belfry(&["push", "metrics", &url], page);
+    assert!(is_good && text.contains("SUCCESS: standard input"), "{text}");
+    server.until_value("job_seconds{job=\"promtool\",quantile=\"0.5\"}", 4.0, 30).await;
+    assert_eq!(server.value("job_seconds_count{job=\"promtool\"}").await, Some(7.0));
+
+    let file = folder.path().join("page.txt");
+    std::fs::write(&file, "batch_bytes 5\n").expect("write a page");
+    let name = file.to_str().expect("text");
+    let labels = ["--label", "job=batch", "--label", "site=x"];
+    let (is_good, text) = belfry(&[&["push", "metrics", &url, name][..], &labels].concat(), "");
+    assert!(is_good && text.contains("1 samples"), "{text}");
+    server.until_value("batch_bytes{job=\"batch\",site=\"x\"}", 5.0, 30).await;
+
+    for (arguments, input, expected) in [
+        (vec!["push", "metrics", &url], "x{", "FAILED"),
+        (vec!["push", "metrics", &url, "/nothing/here"], "", "open /nothing/here"),
+        (vec!["push", "metrics", &url, "--label", "job"], "x 1", "NAME=VALUE"),
+        (vec!["push", "metrics", &server.url], "x 1\n", "the server answered 4"),
+    ] {
+        let (is_good, text) = belfry(&arguments, input);
+        assert!(!is_good && text.contains(expected), "{arguments:?}: {text}");
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tests::appliance::binary;
+use tests::appliance::{Appliance, binary};
 use tests::process::{eventually, require};
 use tests::{http, servers};
 
@@ -197,6 +197,7 @@ fn files_are_checked_as_promtool_does() {
         ("bad.yml", "groups:\n- name: a\n  rules:\n  - {record: r, expr: 'sum('}\n"),
         ("prometheus.yml", config),
         ("unknown.yml", "scrape_configs: []\na: b\n"),
+        ("newer.yml", "groups:\n- {name: a, zone: x, rules: [{record: r, expr: sum(x), y: z}]}\n"),
     ] {
         std::fs::write(folder.path().join(name), text).expect("write");
     }
@@ -220,6 +221,11 @@ fn files_are_checked_as_promtool_does() {
     }
     let shown = run(&binary(), &["check", "rules", "--lint-fatal", &file("twice.yml")], "");
     assert!(err(&shown).contains("1 duplicate rule(s) found.\nMetric: r:one"), "{shown:?}");
+    let newer = ["check", "rules", "--ignore-unknown-fields", &file("newer.yml")];
+    assert_eq!(run(&binary(), &newer[..2], "").status.code(), Some(0), "an empty file");
+    for (arguments, code) in [(vec![newer[0], newer[1], newer[3]], 1), (newer.to_vec(), 0)] {
+        assert_eq!(run(&binary(), &arguments, "").status.code(), Some(code), "{arguments:?}");
+    }
     let wrong = run(&binary(), &["check", "rules", &file("bad.yml")], "");
     assert!(err(&wrong).contains("bad.yml:4: groups[0].rules[0].expr: "), "{wrong:?}");
     let arguments = ["check", "service-discovery", &file("prometheus.yml"), "a"];
@@ -250,4 +256,32 @@ fn expressions_and_pages() {
     let page =
         std::fs::read_to_string(folder.path().join("belfry-query-instant.1")).expect("a page");
     assert!(page.contains(".TH"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_says_of_itself() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = Appliance::start(folder.path(), &["--services", "all"]).await;
+    let archive = folder.path().join("debug.tar.gz");
+    let made = run(&binary(), &["debug", "all", &server.url, "--output", path(&archive)], "");
+    assert!(made.status.success(), "{made:?}");
+    let tar = |arguments: &[&str]| {
+        let output = Command::new("tar").args(arguments).arg("-f").arg(&archive).output();
+        let output = output.expect("run tar");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        out(&output)
+    };
+    let names = tar(&["-z", "-t"]);
+    for name in ["metrics.txt", "config.json", "targets.json", "tsdb.json", "rules.json"] {
+        assert!(names.lines().any(|line| line == name), "{name}: {names}");
+    }
+    let to = ["-z", "-x", "-C", path(folder.path())];
+    tar(&to);
+    let metrics = std::fs::read_to_string(folder.path().join("metrics.txt")).expect("metrics");
+    assert!(metrics.contains("belfry_build_info"), "{metrics}");
+    let flags = std::fs::read_to_string(folder.path().join("flags.json")).expect("flags");
+    let flags: serde_json::Value = serde_json::from_str(&flags).expect("JSON");
+    assert_eq!(flags["data"]["services"], "all");
+    let nobody = run(&binary(), &["debug", "metrics", "http://127.0.0.1:1"], "");
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
 }

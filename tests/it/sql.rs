@@ -1,13 +1,16 @@
 //! SQL against the running binary: HTTP in its three forms, psql on the wire, explain, the query
 //! log, the cost of panels.
 
+use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::appliance::Appliance;
+use tests::appliance::{Appliance, binary};
 use tests::http;
-use tests::process::{eventually, free_port};
+use tests::process::{Process, eventually, free_port};
+use tests::tls::Authority;
 
 /// A belfry with the wire and the query log, and a metric of two series.
 async fn start(folder: &Path) -> (Appliance, u16) {
@@ -108,6 +111,143 @@ async fn by_the_wire() {
     let text = psql("\\d metrics.box_load");
     assert!(text.contains("instance|text"), "{text}");
     assert!(psql("drop table samples").contains("not allowed"));
+}
+
+/// A statement that takes far longer than any test.
+const ENDLESS: &str = "select count(*) from generate_series(1, 1000000000) a, \
+                       generate_series(1, 1000000000) b";
+/// How soon anything else must be answered meanwhile, on a machine that does other things too.
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_statements_hold_up_nobody() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (belfry, port) = start(folder.path()).await;
+    let by_http = |name: &str, timeout: &'static str| {
+        let url = format!("{}/api/v1/sql", belfry.url);
+        let text = format!("{ENDLESS} -- {name}");
+        tokio::spawn(async move {
+            http::post_form_patiently(&url, &[("q", text.as_str()), ("timeout", timeout)]).await
+        })
+    };
+    let (killed, gone) = (by_http("killed", "100s"), by_http("gone", "100s"));
+    let timed_out = by_http("timed out", "20s");
+    let mut wire = Command::new("psql")
+        .args(["-X", "-h", "127.0.0.1", "-U", "x", "-d", "belfry", "-p", &port.to_string()])
+        .args(["-c", ENDLESS])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("psql: install postgresql-client");
+    let running = async || {
+        let (_, answer) = belfry.api_get("queries").await;
+        answer["data"]["queries"].as_array().expect("a list").clone()
+    };
+    let until = async |count: usize| {
+        eventually(&format!("{count} statements run"), 15, async || {
+            (running().await.len() == count).then_some(())
+        })
+        .await;
+    };
+    until(4).await;
+    // Everybody else is answered as ever.
+    for _ in 0..20 {
+        let started = Instant::now();
+        assert_eq!(belfry.value("count(box_load)").await, Some(2.0));
+        assert!(belfry.get("/-/healthy").await.contains("healthy"));
+        assert!(belfry.get("/metrics").await.contains("belfry_build_info"));
+        assert!(started.elapsed() < SOON, "took {:?}", started.elapsed());
+    }
+    // An operator ends the first, clients end two.
+    let started = Instant::now();
+    let is_wanted =
+        |own: &Value| own["query"].as_str().is_some_and(|text| text.ends_with("killed"));
+    let own = running().await.into_iter().find(is_wanted).expect("it runs");
+    let (status, answer) = belfry.api(&format!("queries/{}/kill", own["id"]), &[]).await;
+    assert_eq!(status, 200, "{answer}");
+    gone.abort();
+    wire.kill().expect("kill psql");
+    wire.wait().expect("psql has ended");
+    until(1).await;
+    assert!(started.elapsed() < 2 * SOON, "took {:?}", started.elapsed());
+    // The last one by its time.
+    let (status, answer) = timed_out.await.expect("joined");
+    let all = [(status, answer), killed.await.expect("joined")];
+    let kinds = all.each_ref().map(|(status, own)| (*status, own["errorType"].as_str()));
+    assert_eq!(kinds, [(503, Some("timeout")), (503, Some("canceled"))], "{all:?}");
+    until(0).await;
+    assert_eq!(belfry.value("count(box_load)").await, Some(2.0));
+}
+
+/// bcrypt of "fakepassword".
+const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+
+/// What psql says to `select 6 * 7`, with these connection words.
+fn answer_of(connection: &str, password: &str) -> String {
+    let output = Command::new("psql")
+        .args(["-X", "-A", "-t", "-d", &format!("dbname=belfry user=admin {connection}")])
+        .args(["-c", "select 6 * 7"])
+        .env("PGPASSWORD", password)
+        .env("PGCONNECT_TIMEOUT", "10")
+        .stdin(Stdio::null())
+        .output()
+        .expect("psql: install postgresql-client");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wire_is_encrypted_as_the_web_server_is() {
+    let folder = tempfile::tempdir().expect("folder");
+    let authority = Authority::new(&folder.path().join("tls"));
+    authority.sign("server", "IP:127.0.0.1,DNS:localhost");
+    let (port, web) = (free_port(), folder.path().join("web.yml"));
+    let tls = "tls_server_config: {cert_file: tls/server.pem, key_file: tls/server.key}";
+    std::fs::write(&web, format!("{tls}\nbasic_auth_users: {{admin: {HASH}}}\n")).expect("write");
+    let config =
+        format!("web: {{config_file: web.yml}}\nsql: {{postgres: {{listen: '0.0.0.0:{port}'}}}}\n");
+    std::fs::write(folder.path().join("belfry.yml"), config).expect("write belfry.yml");
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = Command::new(binary());
+    command.args(["run", "--services", "all", "--config", "belfry.yml", "--listen", &address]);
+    command.args(["--data", "data"]).current_dir(folder.path());
+    let process = Process::start("belfry", &mut command, folder.path());
+    let started = async || process.log().contains(" started").then_some(());
+    eventually("belfry has started", 30, started).await;
+
+    let local = format!("host=127.0.0.1 port={port}");
+    let ca = authority.file();
+    let trusting = |ca: &Path| format!("{local} sslmode=verify-full sslrootcert={}", ca.display());
+    assert_eq!(answer_of(&trusting(&ca), "fakepassword"), "42\n");
+    assert_eq!(answer_of(&format!("{local} sslmode=require"), "fakepassword"), "42\n");
+    // On the machine itself nobody listens in.
+    assert_eq!(answer_of(&format!("{local} sslmode=disable"), "fakepassword"), "42\n");
+    let refused = answer_of(&format!("{local} sslmode=require"), "wrong");
+    assert!(refused.contains("Password authentication failed"), "{refused}");
+    if let Some(outer) = own_address() {
+        let outer = format!("host={outer} port={port}");
+        assert_eq!(answer_of(&format!("{outer} sslmode=require"), "fakepassword"), "42\n");
+        let refused = answer_of(&format!("{outer} sslmode=disable"), "fakepassword");
+        assert!(refused.contains("wants an encrypted connection"), "{refused}");
+    }
+    // A certificate that was replaced is in force for the next connection.
+    let other = Authority::new(&folder.path().join("other"));
+    let (certificate, key) = other.sign("server", "IP:127.0.0.1");
+    std::fs::rename(key, folder.path().join("tls/server.key")).expect("put in place");
+    std::fs::rename(certificate, folder.path().join("tls/server.pem")).expect("put in place");
+    eventually("the new certificate is in force", 30, async || {
+        (answer_of(&trusting(&other.file()), "fakepassword") == "42\n").then_some(())
+    })
+    .await;
+    let refused = answer_of(&trusting(&ca), "fakepassword");
+    assert!(refused.contains("certificate verify failed"), "{refused}");
+}
+
+/// An address of this machine that is no loopback one, if it has any.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent: this only chooses the way.
+    socket.connect("192.0.2.1:9").ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
 }
 
 #[tokio::test(flavor = "multi_thread")]

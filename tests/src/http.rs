@@ -14,10 +14,19 @@ pub fn patient_client() -> reqwest::Client {
     client_with_deadline(Duration::from_secs(600))
 }
 
+/// A patient client that leaves answers as they come, packed or not.
+pub fn packed_client() -> reqwest::Client {
+    builder(Duration::from_secs(600)).no_gzip().build().expect("build HTTP client")
+}
+
 fn client_with_deadline(deadline: Duration) -> reqwest::Client {
+    builder(deadline).build().expect("build HTTP client")
+}
+
+fn builder(deadline: Duration) -> reqwest::ClientBuilder {
     // Another test of this process may have chosen the provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().timeout(deadline).no_proxy().build().expect("build HTTP client")
+    reqwest::Client::builder().timeout(deadline).no_proxy()
 }
 
 /// The body under a URL; `None` when there is no answer or no 2xx.

@@ -107,7 +107,7 @@ pub async fn prometheus(folder: &Path, config: &str) -> Server {
     command.arg(format!("--storage.tsdb.path={}", folder.join("prometheus").display()));
     command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
     command.arg("--web.enable-remote-write-receiver");
-    command.arg("--enable-feature=exemplar-storage,native-histograms");
+    command.arg("--enable-feature=exemplar-storage,native-histograms,promql-per-step-stats");
     let process = Process::start("prometheus", &mut command, folder);
     until_accepts("prometheus", port).await;
     Server { process, port }

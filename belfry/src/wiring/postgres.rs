@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dashboards::access::{Access, Role};
 use model::BoxFuture;
-use sql::wire::{Passwords, Running, Server, Settings};
+use sql::wire::{Encryption, Passwords, Running, Server, Settings, TlsAcceptor};
 
 use crate::config::Sql;
 
@@ -31,7 +31,7 @@ impl Postgres {
         let settings = Settings {
             connections_max: config.postgres_connections_max,
             passwords: Some(Arc::new(Readers(Arc::clone(access)))),
-            ..Settings::default()
+            encryption: Some(Arc::new(Certificates(Arc::clone(access)))),
         };
         let server = Server::bind(address, settings).await.map_err(|error| error.to_string())?;
         tracing::info!(address = %server.address(), "Postgres wire");
@@ -67,5 +67,19 @@ impl Passwords for Readers {
 
     fn is_open(&self) -> bool {
         self.0.is_open()
+    }
+}
+
+/// What the wire agrees to speak.
+const PROTOCOL: &[u8] = b"postgresql";
+
+/// The certificates of the web server, as they are when a connection comes.
+struct Certificates(Arc<Access>);
+
+impl Encryption for Certificates {
+    fn acceptor(&self) -> Option<TlsAcceptor> {
+        let mut config = self.0.encryption()?.config.as_ref().clone();
+        config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        Some(TlsAcceptor::from(Arc::new(config)))
     }
 }

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use alertmanager::Alertmanager;
 use alertmanager::core::view::{AlertView, GroupView};
-use alertmanager::{Alertmanager, matchers};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -25,7 +25,7 @@ use crate::api::targets::labels;
 use crate::parts::Parts;
 
 /// An error of this API.
-pub struct ErrorText(StatusCode, String);
+pub struct ErrorText(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for ErrorText {
     fn into_response(self) -> Response {
@@ -33,12 +33,12 @@ impl IntoResponse for ErrorText {
     }
 }
 
-fn manager(parts: &Parts) -> Result<Arc<Alertmanager>, ErrorText> {
+pub(super) fn manager(parts: &Parts) -> Result<Arc<Alertmanager>, ErrorText> {
     let missing = "the service \"alert\" does not run here; see --services";
     parts.alertmanager.clone().ok_or_else(|| ErrorText(StatusCode::NOT_FOUND, missing.to_owned()))
 }
 
-fn bad(message: impl Into<String>) -> ErrorText {
+pub(super) fn bad(message: impl Into<String>) -> ErrorText {
     ErrorText(StatusCode::BAD_REQUEST, message.into())
 }
 
@@ -52,14 +52,19 @@ struct Filter {
     inhibited: bool,
 }
 
+/// The matchers under `filter`, all of which must match.
+pub(super) fn matchers(params: &Params) -> Result<Vec<Matcher>, ErrorText> {
+    let mut all = Vec::new();
+    for text in params.all("filter").chain(params.all("filter[]")) {
+        let parsed = alertmanager::matchers::parse(text)
+            .map_err(|error| bad(format!("bad matcher format: {error}")))?;
+        all.extend(parsed.matchers);
+    }
+    Ok(all)
+}
+
 impl Filter {
     fn new(params: &Params) -> Result<Filter, ErrorText> {
-        let mut all = Vec::new();
-        for text in params.all("filter").chain(params.all("filter[]")) {
-            let parsed = matchers::parse(text)
-                .map_err(|error| bad(format!("bad matcher format: {error}")))?;
-            all.extend(parsed.matchers);
-        }
         let receiver = match params.get("receiver") {
             None => None,
             Some(text) => Some(
@@ -70,7 +75,7 @@ impl Filter {
         let wanted = |name: &str| params.get(name).is_none_or(|text| text != "false");
         Ok(Filter {
             scope: params.scope().clone(),
-            matchers: all,
+            matchers: matchers(params)?,
             receiver,
             active: wanted("active"),
             silenced: wanted("silenced"),
@@ -189,7 +194,7 @@ impl PostedAlert {
 }
 
 /// Go's zero time means "not set".
-fn instant(text: Option<&str>) -> Result<Option<TimestampMs>, ErrorText> {
+pub(super) fn instant(text: Option<&str>) -> Result<Option<TimestampMs>, ErrorText> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     if text.starts_with("0001-01-01T00:00:00") {
         return Ok(None);

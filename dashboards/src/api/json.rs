@@ -1,132 +1,244 @@
-//! JSON of query answers, written once into the body.
+//! JSON of query answers, written once.
 //!
-//! Place in the flow: [`query::Answer`] → **`Chunks`** → the HTTP body. Answers of a million points
-//! are common, so no tree is built in between, and a long one leaves in pieces while it is written.
+//! Place in the flow: [`query::Answer`] → **`Pieces`** → the HTTP body, for long ones by way of
+//! `leaving`. Answers of a million points are common, so no tree is built in between, and a long one
+//! is cut into pieces that can be written side by side; what has been written is let go of.
 //!
 //! Timestamps are seconds with three digits when they have a fraction; values are texts in Go's
 //! shortest form, `NaN`, `+Inf`, `-Inf`; `resultType` stands before `result`.
 
+use std::ops::Range;
+use std::sync::Arc;
+use std::vec::IntoIter;
+
 use model::Labels;
 use model::histogram::{Bucket, Histogram};
 use model::time::TimestampMs;
-use query::{Answer, MatrixSeries, Value, VectorSample};
+use query::{Answer, Held, MatrixSeries, Value, VectorSample};
 
-/// Bytes after which a piece ends, at the next series.
-const CHUNK_BYTES: usize = 64 * 1024;
+use number::{write_number, write_whole};
+
+/// Numbers as the field writes them.
+mod number;
+
+/// Bytes after which a piece ends, about.
+const PIECE_BYTES: usize = 128 * 1024;
 /// Bytes of a point, about.
 const POINT_BYTES: usize = 28;
 /// Bytes of a point at most, but for numbers that are written out in full length.
 const POINT_BYTES_MAX: usize = 64;
+/// Points of a piece.
+const PIECE_POINTS: usize = PIECE_BYTES / POINT_BYTES;
+/// What labels and brackets of a series take, in points.
+const SERIES_POINTS: usize = 4;
+/// What a histogram takes, in points.
+const HISTOGRAM_POINTS: usize = 20;
+/// Instants whose text is kept: as many as a range query has steps.
+const TIMES_MAX: usize = 11_001;
 
-/// The body of a good answer in pieces; together they are the JSON.
-pub struct Chunks {
-    answer: Answer,
-    stats: Option<String>,
-    next: Part,
-    times: Times,
+/// The body of a good answer in pieces, each of which can be written on its own; together they are
+/// the JSON.
+pub struct Pieces {
+    head: Vec<u8>,
+    items: Items,
+    /// What stands behind the items; `None` when the last piece has been taken.
+    tail: Option<Vec<u8>>,
+    times: Arc<Times>,
+    /// The rest of a series that is longer than a piece.
+    rest: Option<Part>,
+    is_first: bool,
+    _held: Held,
 }
 
-/// What comes next.
-enum Part {
-    Head,
-    Series(usize),
+enum Items {
     Nothing,
+    Samples(IntoIter<VectorSample>),
+    Series(IntoIter<MatrixSeries>),
 }
 
-impl Chunks {
+impl Pieces {
     /// The pieces of an answer.
-    pub fn new(answer: Answer, stats: Option<String>) -> Chunks {
-        Chunks { answer, stats, next: Part::Head, times: Times::default() }
+    pub fn new(answer: Answer, stats: Option<String>) -> Pieces {
+        let mut head = br#"{"status":"success","data":{"resultType":""#.to_vec();
+        head.extend_from_slice(answer.value.kind().as_bytes());
+        head.extend_from_slice(br#"","result":"#);
+        let (mut tail, mut times) = (Vec::new(), Times::default());
+        let items = match answer.value {
+            Value::Scalar { at, value } => {
+                write_point(&mut head, at, value);
+                Items::Nothing
+            }
+            Value::Text { at, text } => {
+                head.push(b'[');
+                write_time(&mut head, at);
+                head.push(b',');
+                write_text(&mut head, &text);
+                head.push(b']');
+                Items::Nothing
+            }
+            Value::Vector(samples) => Items::Samples(samples.into_iter()),
+            Value::Matrix(series) => {
+                times = Times::of(&series);
+                Items::Series(series.into_iter())
+            }
+        };
+        if !matches!(items, Items::Nothing) {
+            head.push(b'[');
+            tail.push(b']');
+        }
+        if let Some(stats) = stats {
+            tail.extend_from_slice(br#","stats":"#);
+            tail.extend_from_slice(stats.as_bytes());
+        }
+        tail.push(b'}');
+        write_notices(&mut tail, "warnings", &answer.warnings);
+        write_notices(&mut tail, "infos", &answer.infos);
+        tail.push(b'}');
+        let (times, tail) = (Arc::new(times), Some(tail));
+        Pieces { head, items, tail, times, rest: None, is_first: true, _held: answer.held }
     }
 
-    /// How many bytes there are in all, about.
+    /// How many bytes are still to come, about.
     pub fn bytes_estimate(&self) -> usize {
-        match &self.answer.value {
-            Value::Matrix(series) => {
-                let own = |one: &MatrixSeries| one.points.len() + 20 * one.histograms.len() + 4;
-                series.iter().map(own).sum::<usize>() * POINT_BYTES
-            }
-            Value::Vector(samples) => samples.len() * 5 * POINT_BYTES,
-            Value::Scalar { .. } | Value::Text { .. } => 5 * POINT_BYTES,
-        }
+        let points = match &self.items {
+            Items::Nothing => SERIES_POINTS,
+            Items::Samples(samples) => samples.len() * (1 + SERIES_POINTS),
+            Items::Series(series) => series.as_slice().iter().map(points).sum(),
+        };
+        points * POINT_BYTES
     }
 
     /// All pieces as one.
-    pub fn join(mut self) -> Vec<u8> {
+    pub fn join(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes_estimate() + 256);
-        while self.write_some(&mut out, usize::MAX) {}
+        self.for_each(|piece| piece.write(&mut out));
         out
     }
 
-    /// Writes at least so many bytes, or the rest. Answers whether anything was left to write.
-    fn write_some(&mut self, out: &mut Vec<u8>, bytes: usize) -> bool {
-        let mut index = match self.next {
-            Part::Nothing => return false,
-            Part::Series(index) => index,
-            Part::Head => {
-                out.extend_from_slice(br#"{"status":"success","data":{"resultType":""#);
-                out.extend_from_slice(self.answer.value.kind().as_bytes());
-                out.extend_from_slice(br#"","result":"#);
-                match &self.answer.value {
-                    Value::Scalar { at, value } => write_point(out, *at, *value),
-                    Value::Text { at, text } => {
-                        out.push(b'[');
-                        write_time(out, *at);
-                        out.push(b',');
-                        write_text(out, text);
-                        out.push(b']');
-                    }
-                    Value::Vector(_) | Value::Matrix(_) => out.push(b'['),
-                }
-                0
-            }
+    /// What comes next, if there is anything, and whether something stood before it.
+    fn part(&mut self, room: usize) -> Option<(Part, bool)> {
+        let is_inner = self.rest.is_some();
+        let part = match (self.rest.take(), &mut self.items) {
+            (Some(rest), _) => rest,
+            (None, Items::Nothing) => return None,
+            (None, Items::Samples(samples)) => Part::Sample(samples.next()?),
+            (None, Items::Series(series)) => Part::of(series.next()?),
         };
-        let length = match &self.answer.value {
-            Value::Vector(samples) => Some(samples.len()),
-            Value::Matrix(series) => Some(series.len()),
-            Value::Scalar { .. } | Value::Text { .. } => None,
-        };
-        while length.is_some_and(|length| index < length) {
-            if out.len() >= bytes {
-                self.next = Part::Series(index);
-                return true;
-            }
-            if index > 0 {
+        let (part, rest) = part.split(room);
+        self.rest = rest;
+        let follows = !is_inner && !std::mem::replace(&mut self.is_first, false);
+        Some((part, follows))
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        self.tail.as_ref()?;
+        let mut parts = Vec::new();
+        let mut room = PIECE_POINTS;
+        while room > 0 {
+            let Some((part, follows)) = self.part(room) else { break };
+            room = room.saturating_sub(part.points());
+            parts.push((part, follows));
+        }
+        let is_last = room > 0;
+        let (head, times) = (std::mem::take(&mut self.head), Arc::clone(&self.times));
+        let tail = if is_last { self.tail.take() } else { None };
+        Some(Piece { head, parts, tail: tail.unwrap_or_default(), times })
+    }
+}
+
+/// Some of an answer, not written yet.
+pub struct Piece {
+    head: Vec<u8>,
+    /// Each with whether a comma stands before it.
+    parts: Vec<(Part, bool)>,
+    tail: Vec<u8>,
+    times: Arc<Times>,
+}
+
+impl Piece {
+    /// Its JSON.
+    pub fn bytes(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(2 * PIECE_BYTES);
+        self.write(&mut out);
+        out
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        for (part, follows) in &self.parts {
+            if *follows {
                 out.push(b',');
             }
-            match &self.answer.value {
-                Value::Vector(samples) => write_sample(out, &samples[index]),
-                Value::Matrix(series) => write_series(out, &series[index], &mut self.times),
-                Value::Scalar { .. } | Value::Text { .. } => {}
+            match part {
+                Part::Sample(sample) => write_sample(out, sample),
+                Part::Series(run) => write_run(out, run, &self.times),
             }
-            index += 1;
         }
-        if length.is_some() {
-            out.push(b']');
-        }
-        if let Some(stats) = &self.stats {
-            out.extend_from_slice(br#","stats":"#);
-            out.extend_from_slice(stats.as_bytes());
-        }
-        out.push(b'}');
-        write_notices(out, "warnings", &self.answer.warnings);
-        write_notices(out, "infos", &self.answer.infos);
-        out.push(b'}');
-        self.next = Part::Nothing;
-        true
+        out.extend_from_slice(&self.tail);
     }
 }
 
-impl Iterator for Chunks {
-    type Item = Vec<u8>;
+/// What a piece is made of.
+enum Part {
+    Sample(VectorSample),
+    Series(Run),
+}
 
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let mut out = Vec::with_capacity(3 * CHUNK_BYTES);
-        self.write_some(&mut out, CHUNK_BYTES).then_some(out)
+/// Points of a series: all of them, unless it is a long one.
+struct Run {
+    series: Arc<MatrixSeries>,
+    points: Range<usize>,
+}
+
+impl Run {
+    fn is_start(&self) -> bool {
+        self.points.start == 0
+    }
+
+    fn is_end(&self) -> bool {
+        self.points.end == self.series.points.len()
     }
 }
 
-/// The instants of the series written first, as text: those of the others are the same as a rule.
+impl Part {
+    fn of(series: MatrixSeries) -> Part {
+        let points = 0..series.points.len();
+        Part::Series(Run { series: Arc::new(series), points })
+    }
+
+    /// Its size in points.
+    fn points(&self) -> usize {
+        match self {
+            Part::Sample(_) => 1 + SERIES_POINTS,
+            Part::Series(run) if run.is_start() && run.is_end() => points(&run.series),
+            Part::Series(run) => run.points.len(),
+        }
+    }
+
+    /// What fits, and the rest. Only a series that is longer than a piece is divided.
+    fn split(self, room: usize) -> (Part, Option<Part>) {
+        match self {
+            Part::Series(Run { series, points }) if points.len() > PIECE_POINTS => {
+                let middle = points.start + room;
+                let first = Run { series: Arc::clone(&series), points: points.start..middle };
+                let rest = Run { series, points: middle..points.end };
+                (Part::Series(first), Some(Part::Series(rest)))
+            }
+            whole => (whole, None),
+        }
+    }
+}
+
+/// The size of a series.
+fn points(series: &MatrixSeries) -> usize {
+    series.points.len() + HISTOGRAM_POINTS * series.histograms.len() + SERIES_POINTS
+}
+
+/// The instants of the first series as text: those of the others are the same as a rule.
 #[derive(Default)]
 struct Times {
     at_ms: Vec<i64>,
@@ -134,10 +246,14 @@ struct Times {
 }
 
 impl Times {
-    fn learn(&mut self, points: &[(TimestampMs, f64)]) {
-        if self.at_ms.is_empty() {
-            self.at_ms = points.iter().map(|(at, _)| at.0).collect();
-            self.leads = points.iter().map(|(at, _)| Lead::new(*at)).collect();
+    fn of(series: &[MatrixSeries]) -> Times {
+        let Some(first) = series.iter().find(|own| !own.points.is_empty()) else {
+            return Times::default();
+        };
+        let known = first.points.iter().take(TIMES_MAX);
+        Times {
+            at_ms: known.clone().map(|(at, _)| at.0).collect(),
+            leads: known.map(|(at, _)| Lead::new(*at)).collect(),
         }
     }
 
@@ -193,24 +309,35 @@ fn write_sample(out: &mut Vec<u8>, sample: &VectorSample) {
     out.push(b'}');
 }
 
-fn write_series(out: &mut Vec<u8>, series: &MatrixSeries, times: &mut Times) {
-    out.extend_from_slice(br#"{"metric":"#);
-    write_labels(out, &series.labels);
-    if !series.points.is_empty() || series.histograms.is_empty() {
-        out.extend_from_slice(br#","values":"#);
-        out.reserve(series.points.len() * POINT_BYTES_MAX + LEAD_BYTES);
-        times.learn(&series.points);
+fn write_run(out: &mut Vec<u8>, run: &Run, times: &Times) {
+    let series = &run.series;
+    if run.is_start() {
+        out.extend_from_slice(br#"{"metric":"#);
+        write_labels(out, &series.labels);
+    }
+    let has_points = !series.points.is_empty() || series.histograms.is_empty();
+    if has_points {
+        if run.is_start() {
+            out.extend_from_slice(br#","values":"#);
+        }
+        out.reserve(run.points.len() * POINT_BYTES_MAX + LEAD_BYTES);
         let start = out.len();
-        for (index, (at, value)) in series.points.iter().enumerate() {
+        for (index, (at, value)) in run.points.clone().zip(&series.points[run.points.clone()]) {
             times.write(out, index, *at);
             write_number(out, *value);
             out.extend_from_slice(b"\"]");
         }
         // The list begins where the first comma stands.
         match out.get_mut(start) {
-            Some(comma) => *comma = b'[',
-            None => out.push(b'['),
+            Some(comma) if run.is_start() => *comma = b'[',
+            None if run.is_start() => out.push(b'['),
+            _ => {}
         }
+    }
+    if !run.is_end() {
+        return;
+    }
+    if has_points {
         out.push(b']');
     }
     if !series.histograms.is_empty() {
@@ -319,64 +446,6 @@ fn write_time(out: &mut Vec<u8>, at: TimestampMs) {
     }
 }
 
-/// The numbers from 00 to 99.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
-        number += 1;
-    }
-    pairs
-};
-
-/// Digits, two at a time.
-fn write_whole(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0u8; 20];
-    let mut start = digits.len();
-    while value >= 10 {
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
-        value /= 100;
-    }
-    if value > 0 || start == digits.len() {
-        start -= 1;
-        digits[start] = b'0' + value as u8;
-    }
-    out.extend_from_slice(&digits[start..]);
-}
-
-/// Whole numbers below this are written digit by digit.
-const WHOLE_MAX: f64 = 1e15;
-/// From here on, and below the next, numbers stand without an exponent.
-const PLAIN_MIN: f64 = 1e-5;
-/// Numbers below this stand with an exponent.
-const SMALL_MAX: f64 = 1e-6;
-
-fn write_number(out: &mut Vec<u8>, value: f64) {
-    let (whole, size) = (value as i64, value.abs());
-    if (whole as f64).to_bits() == value.to_bits() && size < WHOLE_MAX {
-        if whole < 0 {
-            out.push(b'-');
-        }
-        return write_whole(out, whole.unsigned_abs());
-    }
-    // There the shortest form of the library is that of the field.
-    if (PLAIN_MIN..WHOLE_MAX).contains(&size) || 0.0 < size && size < SMALL_MAX {
-        return out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
-    }
-    let text = model::sample::format_value(value);
-    // JSON encoders of the field write `1e-7` where the text format has `1e-07`.
-    match text.split_once("e-0") {
-        Some((mantissa, digit)) => {
-            out.extend_from_slice(mantissa.as_bytes());
-            out.extend_from_slice(b"e-");
-            out.extend_from_slice(digit.as_bytes());
-        }
-        None => out.extend_from_slice(text.as_bytes()),
-    }
-}
-
 fn write_text(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {
@@ -389,101 +458,4 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use model::histogram::Buckets;
-
-    fn answer(value: Value) -> String {
-        let answer = Answer {
-            value,
-            warnings: vec!["w \"1\"".to_owned()],
-            infos: Vec::new(),
-            stats: query::Stats::default(),
-            held: query::Held::default(),
-        };
-        let pieces: Vec<u8> = Chunks::new(answer.clone(), None).flatten().collect();
-        let whole = Chunks::new(answer, None).join();
-        assert_eq!(pieces, whole);
-        String::from_utf8(whole).expect("text")
-    }
-
-    #[test]
-    fn shapes() {
-        let at = TimestampMs(1_435_781_451_081);
-        let labels = Labels::from_pairs([("__name__", "up"), ("job", "a\"b")]);
-        assert_eq!(
-            answer(Value::Scalar { at, value: 1e-7 }),
-            r#"{"status":"success","data":{"resultType":"scalar","result":[1435781451.081,"1e-7"]},"warnings":["w \"1\""]}"#
-        );
-        let vector = Value::Vector(vec![VectorSample {
-            labels: labels.clone(),
-            at: TimestampMs(1000),
-            value: f64::INFINITY,
-            histogram: None,
-        }]);
-        assert!(answer(vector).contains(
-            r#""result":[{"metric":{"__name__":"up","job":"a\"b"},"value":[1,"+Inf"]}]"#
-        ));
-        let points = vec![(TimestampMs(0), 0.5), (TimestampMs(-1500), f64::NAN)];
-        let matrix = Value::Matrix(vec![MatrixSeries { labels, points, histograms: Vec::new() }]);
-        assert!(answer(matrix).contains(r#""values":[[0,"0.5"],[-1.500,"NaN"]]"#));
-        assert!(answer(Value::Vector(Vec::new())).contains(r#""result":[]"#));
-    }
-
-    #[test]
-    fn numbers() {
-        let mut values = vec![0.0, -0.0, 1.0, -17.0, 0.1, 1e-6, 9.9e-7, 1e-7, 2.5e-12, 123_456.789];
-        values.extend([1e14, 1e15, 1e16, 123_456_789_012_345_678.0, 1e20, 1e21, 1.5e300, 5e-324]);
-        values.extend([f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NAN, 0.1 + 0.2, 4.0 / 3.0]);
-        values.extend(
-            (0..2000u64).map(|seed| f64::from_bits(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
-        );
-        values.extend((0..2000).map(|seed| f64::from(seed * 7919) / 1000.0));
-        for value in values {
-            let mut out = Vec::new();
-            write_number(&mut out, value);
-            let expected = model::sample::format_value(value).replace("e-0", "e-");
-            assert_eq!(String::from_utf8(out).expect("text"), expected);
-        }
-    }
-
-    #[test]
-    fn long_answers_leave_in_pieces() {
-        let series = |number: i64| MatrixSeries {
-            labels: Labels::from_pairs([("i", number.to_string())]),
-            // Every third series has instants of its own.
-            points: (0..900)
-                .map(|at| (TimestampMs(at * 1500 + number % 3 / 2), at as f64))
-                .collect(),
-            histograms: Vec::new(),
-        };
-        let text = answer(Value::Matrix((0..20).map(series).collect()));
-        let tree: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let values = &tree["data"]["result"][17]["values"];
-        assert_eq!(values[3], serde_json::json!([4.501, "3"]));
-        assert_eq!(values[899], serde_json::json!([1348.501, "899"]));
-        assert_eq!(tree["data"]["result"][18]["values"][1][0], serde_json::json!(1.5));
-    }
-
-    #[test]
-    fn histograms() {
-        let histogram = Histogram {
-            zero_threshold: 0.001,
-            zero_count: 2.0,
-            count: 6.0,
-            sum: 3.5,
-            positive: Buckets::dense(0, vec![3.0, 0.0]),
-            negative: Buckets::dense(0, vec![1.0]),
-            ..Histogram::default()
-        };
-        let mut out = Vec::new();
-        write_histogram(&mut out, TimestampMs(1500), &histogram);
-        assert_eq!(
-            String::from_utf8(out).expect("text"),
-            concat!(
-                r#"[1.500,{"count":"6","sum":"3.5","buckets":[[1,"-1","-0.5","1"],"#,
-                r#"[3,"-0.001","0.001","2"],[0,"0.5","1","3"]]}]"#
-            )
-        );
-    }
-}
+mod tests;

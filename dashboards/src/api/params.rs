@@ -10,10 +10,17 @@ use model::{Clock, Matcher};
 
 use crate::access::{Identity, Scope};
 use crate::api::envelope::ApiError;
+use crate::api::leaving::Packing;
 
-/// All parameters of a request, where it says that it comes from, and who asks.
+/// All parameters of a request, where it says that it comes from, who asks, and how the answer may
+/// be packed.
 #[derive(Debug)]
-pub struct Params(Vec<(String, String)>, String, Identity);
+pub struct Params {
+    pairs: Vec<(String, String)>,
+    origin: String,
+    identity: Identity,
+    packing: Packing,
+}
 
 /// Longest origin kept.
 const ORIGIN_CHARS_MAX: usize = 300;
@@ -45,6 +52,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
         let origin = origin(request.headers());
+        let packing = Packing::of(request.headers());
         let identity = request.extensions().get::<Identity>().cloned();
         // Only routes outside of the door have no caller; none of them reads parameters.
         let identity = identity.unwrap_or_else(Identity::nobody);
@@ -56,29 +64,34 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             pairs.extend(url::form_urlencoded::parse(&body).into_owned());
         }
         pairs.extend(url::form_urlencoded::parse(url_query.as_bytes()).into_owned());
-        Ok(Params(pairs, origin, identity))
+        Ok(Params { pairs, origin, identity, packing })
     }
 }
 
 impl Params {
     /// What the caller says of itself; empty when it says nothing.
     pub fn origin(&self) -> &str {
-        &self.1
+        &self.origin
     }
 
     /// Who asks.
     pub fn identity(&self) -> &Identity {
-        &self.2
+        &self.identity
+    }
+
+    /// How the answer may be packed.
+    pub fn packing(&self) -> Packing {
+        self.packing
     }
 
     /// Which series the caller may see.
     pub fn scope(&self) -> &Scope {
-        self.2.scope()
+        self.identity.scope()
     }
 
     /// The first value of a name; an empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(own, _)| own == name);
+        let found = self.pairs.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
@@ -89,14 +102,14 @@ impl Params {
 
     /// All values of a name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a name, written with and without brackets, each once.
     pub fn both(&self, name: &str) -> Vec<String> {
         let bracketed = format!("{name}[]");
         let mut values: Vec<String> = Vec::new();
-        for (_, value) in self.0.iter().filter(|(own, _)| *own == name || *own == bracketed) {
+        for (_, value) in self.pairs.iter().filter(|(own, _)| *own == name || *own == bracketed) {
             if !values.contains(value) {
                 values.push(value.clone());
             }

@@ -1,16 +1,15 @@
 //! `/api/v1/query` and `/api/v1/query_range`.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use model::TimestampMs;
-use query::{Answer, Engine, QueryOptions, Value};
+use query::{Answer, Engine, QueryOptions, Stats, Value};
 
 use crate::api::envelope::{ApiError, JSON, capped};
-use crate::api::json::Chunks;
+use crate::api::json::Pieces;
+use crate::api::leaving;
 use crate::api::params::Params;
 use crate::parts::Parts;
 
@@ -41,13 +40,18 @@ pub fn options(params: &Params) -> Result<QueryOptions, ApiError> {
     })
 }
 
+/// The same where the caller may ask for the samples of each step.
+fn counting(params: &Params) -> Result<QueryOptions, ApiError> {
+    Ok(QueryOptions { counts_steps: params.get("stats") == Some("all"), ..options(params)? })
+}
+
 /// One instant.
 pub async fn instant(State(parts): State<Parts>, params: Params) -> Result<Response, ApiError> {
     let engine = engine(&parts)?;
     let at = params.time_or_now(parts.clock.as_ref())?;
     let text = params.required("query")?;
-    let answer = engine.instant(text, at, &options(&params)?).await?;
-    respond(answer, &params)
+    let answer = engine.instant(text, at, &counting(&params)?).await?;
+    respond(answer, (at, 0), &params)
 }
 
 /// The start, the end and the step in milliseconds of a range.
@@ -82,39 +86,56 @@ pub async fn range(State(parts): State<Parts>, params: Params) -> Result<Respons
     let engine = engine(&parts)?;
     let (start, end, step_ms) = range_of(&params)?;
     let text = params.required("query")?;
-    let answer = engine.range(text, start, end, step_ms, &options(&params)?).await?;
-    respond(answer, &params)
+    let answer = engine.range(text, start, end, step_ms, &counting(&params)?).await?;
+    respond(answer, (start, step_ms), &params)
 }
 
-fn respond(mut answer: Answer, params: &Params) -> Result<Response, ApiError> {
+/// `first` is the instant of the first step, and the step in milliseconds.
+fn respond(
+    mut answer: Answer,
+    first: (TimestampMs, i64),
+    params: &Params,
+) -> Result<Response, ApiError> {
     truncate(&mut answer, params.limit()?);
     answer.warnings = capped(std::mem::take(&mut answer.warnings), "warning");
     answer.infos = capped(std::mem::take(&mut answer.infos), "info");
-    let stats = params.get("stats").map(|_| {
-        let stats = &answer.stats;
-        serde_json::json!({
-            "timings": {
-                "execQueueTime": seconds(stats.queue_us),
-                "queryPreparationTime": seconds(stats.prepare_us),
-                "innerEvalTime": seconds(stats.eval_us),
-                "evalTotalTime": seconds(stats.prepare_us + stats.eval_us),
-                "execTotalTime": seconds(stats.queue_us + stats.prepare_us + stats.eval_us),
-                "resultSortTime": 0.0,
-            },
-            "samples": {
-                "totalQueryableSamples": stats.samples_total,
-                "peakSamples": stats.samples_peak,
-            },
-        })
-        .to_string()
-    });
-    let chunks = Chunks::new(answer, stats);
-    if chunks.bytes_estimate() < STREAMED_BYTES_MIN {
-        return Ok((JSON, chunks.join()).into_response());
+    let stats = params.get("stats").map(|_| stats(&answer.stats, first).to_string());
+    let pieces = Pieces::new(answer, stats);
+    if pieces.bytes_estimate() < STREAMED_BYTES_MIN {
+        return Ok((JSON, pieces.join()).into_response());
     }
-    // Written as it leaves: the whole text is never held.
-    let pieces = futures::stream::iter(chunks.map(Ok::<_, Infallible>));
-    Ok((JSON, Body::from_stream(pieces)).into_response())
+    Ok((JSON, leaving::response(pieces, params.packing())).into_response())
+}
+
+fn stats(stats: &Stats, (start, step_ms): (TimestampMs, i64)) -> serde_json::Value {
+    let mut samples = serde_json::json!({
+        "totalQueryableSamples": stats.samples_total,
+        "peakSamples": stats.samples_peak,
+        "samplesRead": stats.samples_read,
+    });
+    if !stats.samples_by_step.is_empty() {
+        let steps = stats.samples_by_step.iter().enumerate().map(|(step, own)| {
+            let at_ms = start.0.saturating_add(step as i64 * step_ms);
+            // As Go writes it: no fraction where there is none.
+            let at: serde_json::Value = match at_ms % 1000 {
+                0 => (at_ms / 1000).into(),
+                _ => (at_ms as f64 / 1000.0).into(),
+            };
+            serde_json::json!([at, own])
+        });
+        samples["totalQueryableSamplesPerStep"] = steps.collect();
+    }
+    serde_json::json!({
+        "timings": {
+            "execQueueTime": seconds(stats.queue_us),
+            "queryPreparationTime": seconds(stats.prepare_us),
+            "innerEvalTime": seconds(stats.eval_us),
+            "evalTotalTime": seconds(stats.prepare_us + stats.eval_us),
+            "execTotalTime": seconds(stats.queue_us + stats.prepare_us + stats.eval_us),
+            "resultSortTime": 0.0,
+        },
+        "samples": samples,
+    })
 }
 
 fn seconds(us: u64) -> f64 {

@@ -74,6 +74,7 @@ fn query_stats() -> Shape {
     let samples = object(&[
         ("totalQueryableSamples", whole()),
         ("peakSamples", whole()),
+        ("samplesRead", whole()),
         ("totalQueryableSamplesPerStep?", list(tuple([schema(number()), schema(whole())]))),
     ]);
     object(&[("timings", timings), ("samples", samples)])
@@ -483,6 +484,44 @@ pub fn alert_groups() -> Shape {
         ("receiver", object(&[("name", text())])),
         ("alerts", list(named("GettableAlert"))),
     ]))
+}
+
+fn silence_fields() -> Vec<(&'static str, Shape)> {
+    let matcher = object(&[
+        ("name", text()),
+        ("value", text()),
+        ("isRegex", boolean()),
+        ("isEqual?", boolean()),
+    ]);
+    vec![
+        ("matchers", list(matcher)),
+        ("startsAt", text()),
+        ("endsAt", text()),
+        ("createdBy", text()),
+        ("comment", text()),
+    ]
+}
+
+/// `/api/v2/silence/<id>`.
+pub fn gettable_silence() -> Shape {
+    let state = object(&[("state", choice(&["pending", "active", "expired"]))]);
+    let own = [("id", text()), ("status", state), ("updatedAt", text())];
+    object(&[&own[..], &silence_fields()].concat())
+}
+
+/// `/api/v2/silences`.
+pub fn gettable_silences() -> Shape {
+    list(gettable_silence())
+}
+
+/// What `/api/v2/silences` takes.
+pub fn postable_silence() -> Shape {
+    object(&[&[("id?", text())][..], &silence_fields()].concat())
+}
+
+/// What a posted silence is answered with.
+pub fn silence_id() -> Shape {
+    object(&[("silenceID", text())])
 }
 
 /// `/api/v2/receivers`.

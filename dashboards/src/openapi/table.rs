@@ -12,7 +12,7 @@ use super::route::{Access, Answer, BODY_BYTES_MAX, Body, Route, Verb};
 use super::serve;
 use crate::api::{
     admin, alertmanager, beside, explain, federate, import, language, notifications, pools, query,
-    remote_read, rules, running, search, series, sql, status, targets, write,
+    remote_read, rules, running, search, series, silences, sql, status, targets, write,
 };
 use crate::{lifecycle, ui};
 
@@ -365,6 +365,9 @@ fn pushes() -> Vec<Route> {
     ]
 }
 
+/// Which silence.
+const SILENCE_ID: Parameter = Parameter::path("id", Kind::Text, "The silence's UUID.");
+
 fn alerts() -> Vec<Route> {
     let filter = [
         Parameter::new("filter", Kind::Text, "A matcher such as job=\"a\".").repeated(),
@@ -392,6 +395,28 @@ fn alerts() -> Vec<Route> {
             .narrowed()
             .takes(filter)
             .answer(Answer::Json(data::alert_groups())),
+        read("/api/v2/silences", "silences", "Silences, those that are over for a while too")
+            .get(silences::list)
+            .takes([
+                Parameter::new("filter", Kind::Text, "A matcher of what their matchers say.")
+                    .repeated(),
+                Parameter::new("active", Kind::Boolean, "Show active ones."),
+                Parameter::new("pending", Kind::Boolean, "Show those that have not begun."),
+                Parameter::new("expired", Kind::Boolean, "Show those that are over."),
+            ])
+            .answer(Answer::Json(data::gettable_silences())),
+        Route::new(Access::Silence, "/api/v2/silences", "putSilence", "Makes or changes a silence")
+            .on(&[Verb::Post], silences::put)
+            .body(Body::Json(Box::new(data::postable_silence())), BODY_BYTES_MAX)
+            .answer(Answer::Json(data::silence_id())),
+        read("/api/v2/silence/{id}", "silence", "One silence")
+            .get(silences::get)
+            .takes([SILENCE_ID])
+            .answer(Answer::Json(data::gettable_silence())),
+        Route::new(Access::Silence, "/api/v2/silence/{id}", "expireSilence", "Ends a silence")
+            .on(&[Verb::Delete], silences::expire)
+            .takes([SILENCE_ID])
+            .also(200, "ended, and durable"),
         read("/api/v2/receivers", "receivers", "Names of receivers")
             .get(alertmanager::receivers)
             .plain()

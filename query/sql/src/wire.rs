@@ -5,7 +5,7 @@
 //!
 //! Invariants: off unless started; connections are counted and every one is joined at the stop;
 //! nothing is read from a client beyond a limit; who has no password gets no further than the
-//! greeting; statements only read.
+//! greeting; where there is encryption, no password crosses the network without; statements only read.
 //!
 //! Not here: who may have a password (the [`Passwords`] handed in), where to listen (belfry's
 //! configuration).
@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use model::BoxFuture;
-use pgwire::tokio::TlsAcceptor;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -35,6 +34,8 @@ mod startup;
 /// Parameters in, rows out.
 mod values;
 
+pub use pgwire::tokio::TlsAcceptor;
+
 /// How long one refusal may take.
 const REFUSAL: Duration = Duration::from_millis(200);
 /// How long connections may take to end at the stop.
@@ -52,6 +53,13 @@ pub trait Passwords: Send + Sync + 'static {
     }
 }
 
+/// Encrypts connections.
+pub trait Encryption: Send + Sync + 'static {
+    /// For the next connection, with the certificate in force; `None`: there is none. What it agrees
+    /// to speak must be `postgresql`.
+    fn acceptor(&self) -> Option<TlsAcceptor>;
+}
+
 /// What connections may do.
 #[derive(Clone)]
 pub struct Settings {
@@ -59,8 +67,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Who may come in; `None`: everybody on this machine.
     pub passwords: Option<Arc<dyn Passwords>>,
-    /// Encryption, when there are certificates.
-    pub tls: Option<TlsAcceptor>,
+    /// Encryption; who comes from elsewhere must use it then.
+    pub encryption: Option<Arc<dyn Encryption>>,
 }
 
 impl Settings {
@@ -68,11 +76,16 @@ impl Settings {
     fn is_open(&self) -> bool {
         self.passwords.as_ref().is_none_or(|passwords| passwords.is_open())
     }
+
+    /// Encryption for the next connection.
+    fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.encryption.as_ref().and_then(|own| own.acceptor())
+    }
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { connections_max: 50, passwords: None, tls: None }
+        Settings { connections_max: 50, passwords: None, encryption: None }
     }
 }
 

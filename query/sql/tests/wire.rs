@@ -58,7 +58,7 @@ async fn serve(passwords: Option<Arc<dyn Passwords>>) -> Served {
     let engine = Arc::new(Engine::new(source, clock, query::Settings::default()));
     let parts = Parts { store, engine: Arc::clone(&engine), told: Arc::new(Nothing) };
     let session = Arc::new(Session::start(parts).expect("a session"));
-    let settings = Settings { connections_max: 4, passwords, tls: None };
+    let settings = Settings { connections_max: 4, passwords, encryption: None };
     let server = Server::bind("127.0.0.1:0", settings).await.expect("bind");
     let address = server.address();
     Served { address, engine, running: server.start(session) }

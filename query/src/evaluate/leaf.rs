@@ -22,6 +22,7 @@ use futures::TryStreamExt;
 use super::Evaluator;
 use super::selector::PreparedLeaf;
 use crate::block::{Block, Key};
+use crate::counts::Looked;
 use crate::error::Error;
 use crate::fold::{Cell, Fold};
 use crate::fragment::{Fragment, Partial, PromFragmentExec, Tally};
@@ -119,7 +120,8 @@ impl Evaluator<'_> {
             leaf: prepared.leaf,
             partial: prepared.partial,
             ledger: context.ledger.clone(),
-            tally: Tally::new(series),
+            counting: self.counting,
+            tally: Tally::new(series, Looked::new(self.counting, self.grid.steps)),
             failure: OnceLock::new(),
         });
         let (mut batches, mut charges) = (Vec::new(), Vec::new());
@@ -137,7 +139,7 @@ impl Evaluator<'_> {
             time_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             reads: *tally.reads.lock().unwrap_or_else(|held| held.into_inner()),
         };
-        context.record(node, tally.samples_total.load(Ordering::Relaxed));
+        context.record(node, &tally.looked.lock().unwrap_or_else(|held| held.into_inner()));
         for warning in tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).drain(..) {
             context.notes.partial(warning);
         }

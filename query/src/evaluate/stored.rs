@@ -5,6 +5,7 @@
 //! Not here: anything that computes; that is the leaf's.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type, UInt32Type};
@@ -14,15 +15,17 @@ use model::sample::is_stale_nan;
 use promql::ast::{Expr, ExprKind};
 
 use super::Evaluator;
+use crate::counts::Looked;
 use crate::error::Error;
 use crate::fragment::Leaf;
 use crate::kernel::RangeFunction;
-use crate::value::MatrixSeries;
+use crate::value::{MatrixSeries, NodeStats};
 
 impl Evaluator<'_> {
     /// The samples of a range selector, stale markers left out.
     pub fn stored(&self, expr: &Expr) -> Result<Vec<MatrixSeries>, Error> {
         let ExprKind::Matrix(matrix) = &expr.kind else { return Ok(Vec::new()) };
+        let started = Instant::now();
         let leaf = Leaf::Range {
             function: RangeFunction::Last,
             range_ms: self.length_ms(&matrix.range)?,
@@ -58,6 +61,18 @@ impl Evaluator<'_> {
         for warning in scan.warnings() {
             self.context.notes.partial(warning);
         }
+        let samples = found.values().map(|own| own.points.len() + own.histograms.len()).sum();
+        let mut looked = Looked::new(self.counting, 1);
+        looked.add_at_once(samples);
+        let node = NodeStats {
+            text: self.context.text_of(expr.span).to_owned(),
+            span: expr.span,
+            series: found.len() as u64,
+            samples: samples as u64,
+            time_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ..NodeStats::default()
+        };
+        self.context.record(node, &looked);
         Ok(found.into_values().collect())
     }
 }

@@ -13,12 +13,13 @@ use super::Evaluator;
 use super::Hints;
 use super::range::RangeCall;
 use crate::block::{Block, BlockBuilder, Grid};
+use crate::counts::{Counting, Looked};
 use crate::error::Error;
 use crate::fragment::Times;
 use crate::histogram::range::{Windowed, mixed_range};
 use crate::histogram::series::Mixed;
 use crate::kernel::window::{Reach, find};
-use crate::kernel::{Frames, Input, Row, Samples};
+use crate::kernel::{Frames, Input, Row, Samples, Window};
 use crate::ledger::Pace;
 
 /// A subquery's inner values and when they are looked at.
@@ -35,7 +36,7 @@ pub struct Inner {
 
 impl Evaluator<'_> {
     /// Evaluates the inner expression at all instants that any step needs.
-    pub fn inner(&self, subquery: &Subquery) -> Result<Inner, Error> {
+    pub fn inner(&self, subquery: &Subquery, counting: Counting) -> Result<Inner, Error> {
         let times = self.times(&subquery.modifiers)?;
         let range_ms = self.length_ms(&subquery.range)?;
         let step_ms = match &subquery.step {
@@ -54,7 +55,7 @@ impl Evaluator<'_> {
             return Ok(Inner { grid, block, times, range_ms });
         }
         self.context.charge_steps(grid.steps)?;
-        let inner = Evaluator { grid, hints: Hints::Stored, ..*self };
+        let inner = Evaluator { grid, hints: Hints::Stored, counting, ..*self };
         let block = inner.eval_vector(&subquery.expr)?;
         Ok(Inner { grid, block, times, range_ms })
     }
@@ -65,13 +66,18 @@ impl Evaluator<'_> {
         range: &RangeCall,
         subquery: &Subquery,
     ) -> Result<Block, Error> {
-        let inner = self.inner(subquery)?;
+        let inner = self.inner(subquery, Counting::Nothing)?;
         let ledger = &self.context.ledger;
         let mut builder = BlockBuilder::new(self.grid.steps, ledger);
         let mut row = Row::new(self.grid.steps);
         let mut windows = Vec::new();
         let reach = Reach { before_ms: inner.range_ms, after_ms: 0 };
         let pace = Pace::new(ledger);
+        let mut looked = Looked::new(self.counting, self.grid.steps);
+        let mut look = |windows: &[Window]| {
+            let windows_total = windows.iter().map(|window| window.len()).sum();
+            looked.add_windows(windows, windows_total, windows.len());
+        };
         for (series, key) in inner.block.keys().iter().enumerate() {
             ledger.check()?;
             if inner.block.histograms(series).next().is_some() {
@@ -85,6 +91,8 @@ impl Evaluator<'_> {
                 };
                 let mixed = Mixed::of_block(&inner.block, series, inner.grid);
                 let noted = self.noted(range.argument.span, &key.labels);
+                find(&mixed.ts, &inner.times.right_ms, reach, &mut windows);
+                look(&windows);
                 row.clear();
                 mixed_range(&windowed, &mixed, &noted, &mut row);
                 builder.push(key.clone(), &row)?;
@@ -96,6 +104,7 @@ impl Evaluator<'_> {
                 .map(|(step, value)| (inner.grid.at(step), value))
                 .unzip();
             find(&ts, &inner.times.right_ms, reach, &mut windows);
+            look(&windows);
             row.clear();
             let frames = Frames {
                 right_ms: &inner.times.right_ms,
@@ -108,6 +117,7 @@ impl Evaluator<'_> {
             range.function.evaluate(&input, &mut row);
             builder.push(key.clone(), &row)?;
         }
+        self.context.count(&looked);
         Ok(builder.finish())
     }
 }

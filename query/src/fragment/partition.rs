@@ -18,6 +18,7 @@ use model::sample::is_stale_nan;
 use promql::ast::Extension;
 
 use super::{Fragment, Leaf};
+use crate::counts::Looked;
 use crate::error::Error;
 use crate::fold::Fold;
 use crate::kernel::counter::Kind;
@@ -50,8 +51,8 @@ struct SeriesEvaluator {
     windows: Vec<Window>,
     /// Samples in all windows, once per window.
     windows_total: usize,
-    /// Samples looked at that the tally does not know yet.
-    looked_at: usize,
+    /// Samples looked at.
+    looked: Looked,
     /// Holds the samples of the widest window.
     widest: Charge,
     work: usize,
@@ -65,7 +66,7 @@ impl Work {
             ts: Vec::new(),
             windows: Vec::new(),
             windows_total: 0,
-            looked_at: 0,
+            looked: Looked::new(fragment.counting, fragment.times.right_ms.len()),
             widest: fragment.ledger.nothing(),
             work: 0,
         };
@@ -101,6 +102,8 @@ impl Work {
         self.is_done = true;
         let found = reader.warnings();
         let tally = &self.fragment.tally;
+        let looked = &self.evaluator.looked;
+        tally.looked.lock().unwrap_or_else(|held| held.into_inner()).merge(looked);
         *tally.reads.lock().unwrap_or_else(|held| held.into_inner()) += reader.reads();
         tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).extend(found);
         match self.fold.take() {
@@ -135,7 +138,6 @@ impl Work {
             }
         }
         add(&fragment.tally.samples_read, samples_read);
-        add(&fragment.tally.samples_total, std::mem::take(&mut self.evaluator.looked_at));
         Ok((!out.positions.is_empty()).then_some(out))
     }
     fn partial_batch(&self, fold: &Fold) -> Result<RecordBatch, Error> {
@@ -171,7 +173,6 @@ impl SeriesEvaluator {
         if let Leaf::LookBack { output, .. } = &fragment.leaf {
             self.find_windows(fragment, samples.ts, right_ms);
             lookback::newest(samples, &self.windows, *output, &mut self.row);
-            self.looked_at += self.row.count();
         } else {
             let cleaned = without_stale(samples);
             let samples = match &cleaned {
@@ -181,13 +182,16 @@ impl SeriesEvaluator {
             if self.find_windows(fragment, samples.ts, right_ms) {
                 self.measure_windows()?;
             }
-            self.looked_at += self.windows_total;
+            self.looked.add_windows(&self.windows, self.windows_total, times.right_ms.len());
             self.work = self.work.saturating_add(self.windows_total);
             let pace = Pace::new(&fragment.ledger);
             range(fragment, samples, (&self.windows, &pace), &mut self.row);
         }
         if once {
             self.row.spread_first();
+        }
+        if matches!(fragment.leaf, Leaf::LookBack { .. }) {
+            self.looked.add_row(&self.row);
         }
         Ok(())
     }

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type, UInt32Type};
@@ -20,6 +19,7 @@ use super::extended::instant;
 use super::range::{Noted, Windowed, mixed_range};
 use super::series::Mixed;
 use crate::block::{Block, BlockBuilder, Key};
+use crate::counts::Looked;
 use crate::error::Error;
 use crate::evaluate::selector::PreparedLeaf;
 use crate::evaluate::{Evaluator, Hints};
@@ -157,12 +157,15 @@ impl Evaluator<'_> {
         (noted, row): (&Noted, &mut Row),
     ) {
         let mut windows = Vec::new();
+        let mut looked = Looked::new(self.counting, self.grid.steps);
         let (before_ms, after_ms) = leaf.reach_ms();
         let reach = Reach { before_ms, after_ms };
         match leaf {
             Leaf::Range { function, range_ms, params, extension } => {
                 let series = series.without_stale();
-                self.context.samples_total.fetch_add(series.ts.len() as u64, Ordering::Relaxed);
+                find(&series.ts, &times.right_ms, reach, &mut windows);
+                let windows_total = windows.iter().map(|window| window.len()).sum();
+                looked.add_windows(&windows, windows_total, windows.len());
                 let extension = extension.map(|(extension, _)| (extension, reach));
                 let pace = &Pace::new(&self.context.ledger);
                 let (function, range_ms) = (*function, *range_ms);
@@ -196,5 +199,9 @@ impl Evaluator<'_> {
                 }
             }
         }
+        if !matches!(leaf, Leaf::Range { .. }) {
+            looked.add_row(row);
+        }
+        self.context.count(&looked);
     }
 }

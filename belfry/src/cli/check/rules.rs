@@ -50,6 +50,9 @@ pub struct Arguments {
     /// End with code 3 when lint finds something.
     #[arg(long)]
     lint_fatal: bool,
+    /// Pass over fields that nobody knows, such as those of a newer release.
+    #[arg(long)]
+    ignore_unknown_fields: bool,
 }
 
 /// Checks each file.
@@ -58,7 +61,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let mut one = |name: &str, text: Result<String, String>| {
         _ = say(&format!("Checking {name}"));
         let groups = text.and_then(|text| {
-            rules::config::parse(&text, name).map_err(|problems| {
+            let read = match arguments.ignore_unknown_fields {
+                true => rules::config::parse_known_fields(&text, name),
+                false => rules::config::parse(&text, name),
+            };
+            read.map_err(|problems| {
                 problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
             })
         });

@@ -325,13 +325,9 @@ fn halves(batch: &Batch, refused: &[Refused]) -> Vec<Batch> {
 async fn into_server(server: &Server, batch: &Batch, tally: &mut Tally) -> Result<(), String> {
     let Some(body) = remote_write::encode(batch) else { return Ok(()) };
     let count = (batch.samples().len() + batch.histograms().len()) as u64;
-    let headers = [
-        ("content-type", "application/x-protobuf"),
-        ("content-encoding", "snappy"),
-        ("x-prometheus-remote-write-version", "0.1.0"),
-    ];
     for attempt in 0.. {
-        let answer = server.send("POST", "/api/v1/write", &headers, body.clone()).await?;
+        let answer =
+            server.send("POST", "/api/v1/write", &remote_write::HEADERS, body.clone()).await?;
         match answer.status {
             200..=299 => {
                 tally.accepted += count;

@@ -63,10 +63,13 @@ async fn messages(
     let socket = socket.into_std()?;
     let watched = TcpStream::from_std(socket.try_clone()?)?;
     let socket = TcpStream::from_std(socket)?;
-    let negotiating = negotiate_tls(socket, shared.settings.tls.clone());
+    let acceptor = shared.settings.acceptor();
+    let is_guarded = acceptor.is_some();
+    let negotiating = negotiate_tls(socket, acceptor);
     let Ok(negotiated) = tokio::time::timeout(STARTUP, negotiating).await else { return Ok(()) };
     let Some(mut socket): Option<Socket> = negotiated? else { return Ok(()) };
-    let startup = Arc::new(Startup::new(shared, peer.ip()));
+    let is_too_open = is_guarded && !socket.is_secure() && !peer.ip().is_loopback();
+    let startup = Arc::new(Startup::new(shared, peer.ip(), is_too_open));
     let handler = Arc::new(Handler::new(Arc::clone(shared)));
     let (copy, cancels) = (Arc::new(NoopHandler), Arc::clone(&shared.cancels));
     let deadline = tokio::time::Instant::now() + STARTUP;

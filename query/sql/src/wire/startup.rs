@@ -3,8 +3,9 @@
 //! Place in the flow: first message → **`Startup`** → ready for statements, registered for cancel
 //! requests.
 //!
-//! The password comes as it is: without TLS it can be read on the way, so the address should be a
-//! loopback or inner one then.
+//! The password comes as it is: without TLS it can be read on the way. Where there are certificates,
+//! who comes from another machine is asked for it on an encrypted connection only; where there are
+//! none, the address should be a loopback or inner one.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ use pgwire::api::auth::{
 use pgwire::api::{
     ClientInfo, PgWireConnectionState, PidSecretKeyGenerator, RandomPidSecretKeyGenerator,
 };
-use pgwire::error::{PgWireError, PgWireResult};
+use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::startup::Authentication;
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::sync::Notify;
@@ -32,15 +33,17 @@ use crate::functions::SERVER_VERSION;
 pub struct Startup {
     shared: Arc<Shared>,
     from: IpAddr,
+    /// Whether a password could be read on the way though it need not.
+    is_too_open: bool,
     told: Arc<Notify>,
     registered: Mutex<Option<Registered>>,
 }
 
 impl Startup {
     /// For one connection.
-    pub fn new(shared: &Arc<Shared>, from: IpAddr) -> Startup {
+    pub fn new(shared: &Arc<Shared>, from: IpAddr, is_too_open: bool) -> Startup {
         let shared = Arc::clone(shared);
-        Startup { shared, from, told: Arc::default(), registered: Mutex::default() }
+        Startup { shared, from, is_too_open, told: Arc::default(), registered: Mutex::default() }
     }
 
     /// Told when a cancel request has come for this connection.
@@ -89,6 +92,12 @@ impl StartupHandler for Startup {
             PgWireFrontendMessage::Startup(ref startup) => {
                 protocol_negotiation(client, startup).await?;
                 save_startup_parameters_to_metadata(client, startup);
+                if self.is_too_open {
+                    let text = "this server wants an encrypted connection: sslmode=require";
+                    let (fatal, code) = ("FATAL".to_owned(), "28000".to_owned());
+                    let error = ErrorInfo::new(fatal, code, text.to_owned());
+                    return Err(PgWireError::UserError(Box::new(error)));
+                }
                 // Users may have been removed since the address was bound.
                 if self.shared.settings.is_open() {
                     if !self.from.is_loopback() {

@@ -182,6 +182,8 @@ pub struct Input<'a> {
     pub frames: Frames<'a>,
     /// Scalar parameters, one value per step each.
     pub params: &'a [Vec<f64>],
+    /// What the windows' instants say to functions that extrapolate; empty when nobody knows.
+    pub edges: &'a [counter::Edges],
     /// Says when to stop early.
     pub pace: &'a Pace<'a>,
 }
@@ -303,6 +305,16 @@ impl RangeFunction {
     /// Whether equal windows at different evaluation times may give different results.
     pub fn depends_on_eval_time(self) -> bool {
         self == RangeFunction::PredictLinear
+    }
+
+    /// How it extrapolates, if it does.
+    pub fn extrapolates(self) -> Option<counter::Kind> {
+        match self {
+            RangeFunction::Rate => Some(counter::Kind::Rate),
+            RangeFunction::Increase => Some(counter::Kind::Increase),
+            RangeFunction::Delta => Some(counter::Kind::Delta),
+            _ => None,
+        }
     }
 
     /// Evaluates the function at every step of one series.

@@ -3,7 +3,7 @@
 //! Place in the flow: retention removes blocks → the flusher → **forget** → registry, index, log.
 //!
 //! Series come and go while samples are only kept for a time, so without this the registry and the
-//! log would hold every series there ever was. It is done rarely, when most of them are gone, and by
+//! log would hold every series there ever was. It is done rarely, when a third of them are gone, and by
 //! building everything anew: what is left gets new slots. One that returns later is a new series with
 //! a new number.
 //!
@@ -25,7 +25,7 @@ use crate::{Error, series_log};
 /// Fewer series that are gone are not worth the work.
 const GONE_MIN: u64 = 1000;
 
-/// Looks whether most series are gone, and then forgets those. It looks only after the oldest block
+/// Looks whether many series are gone, and then forgets those. It looks only after the oldest block
 /// has changed; answers how many were forgotten.
 pub fn forget_gone(shared: &Shared) -> Result<u64, Error> {
     let mut flushing = lock(&shared.flushing);
@@ -37,7 +37,7 @@ pub fn forget_gone(shared: &Shared) -> Result<u64, Error> {
     }
     let Some(kept) = with_samples(shared) else { return Ok(0) };
     let gone = shared.head().registry.len() as u64 - kept.len();
-    if gone < GONE_MIN || gone < kept.len() {
+    if gone < GONE_MIN || gone < kept.len() / 2 {
         return Ok(0);
     }
     let forgotten = forget(shared, &mut flushing)?;

@@ -13,6 +13,7 @@
 //!
 //! Not here: which series (`select`), how blocks are read (`block::reader`), batches (`scan`).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use model::TimeRange;
@@ -20,6 +21,7 @@ use model::append::SeriesId;
 
 use crate::block::{Ask, Block, BlockRows, Columns};
 use crate::index::BlockIndex;
+use crate::index::file::BlockSeries;
 use crate::memtable::{Piece, Sample};
 use crate::reads::Reads;
 use crate::shared::Shared;
@@ -342,16 +344,17 @@ impl FromBlock {
         }
         let all = self.index.series();
         let sid = self.sids[visit];
-        let rest = &self.sids[visit..];
+        let rest = &self.sids[visit + 1..];
         // As long as the series to come stand further on in the page, it is decoded for them too.
         let next = |end_row: u64| {
             let mut reached = 0;
             for sid in rest.iter().filter(|own| **own != ABSENT) {
                 let series = &all[*sid as usize];
-                if series.first_row >= end_row || series.first_row < reached {
+                let wanted = wanted_rows(series, (range, want));
+                if wanted.start >= end_row || series.first_row < reached {
                     break;
                 }
-                reached = series.first_row + series.rows;
+                reached = wanted.end;
             }
             reached
         };
@@ -361,6 +364,20 @@ impl FromBlock {
         rows.append(&self.block, &all[sid as usize], ask, (out, &mut found));
         found.into_iter().for_each(|warning| warn(warnings, warning));
     }
+}
+
+/// The rows of a series that hold what is wanted, as far as the index tells.
+fn wanted_rows(series: &BlockSeries, (range, want): (TimeRange, Want)) -> Range<u64> {
+    let inside = match series.is_regular {
+        true => series.rows_before(range.start_ms().0)..series.rows_before(range.end_ms().0),
+        false => 0..series.rows,
+    };
+    let is_told = series.is_regular || series.max_ms < range.end_ms().0;
+    let start = match want.is_newest() && is_told {
+        true => inside.end.saturating_sub(1).max(inside.start),
+        false => inside.start,
+    };
+    series.first_row + start..series.first_row + inside.end
 }
 
 fn warn(warnings: &mut Vec<String>, warning: String) {

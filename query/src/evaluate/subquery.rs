@@ -112,8 +112,8 @@ impl Evaluator<'_> {
                 range_ms: inner.range_ms,
             };
             let samples = Samples { ts: &ts, values: &values };
-            let input =
-                Input { samples, windows: &windows, frames, params: &range.params, pace: &pace };
+            let (windows, params) = (&windows, &range.params);
+            let input = Input { samples, windows, frames, params, edges: &[], pace: &pace };
             range.function.evaluate(&input, &mut row);
             builder.push(key.clone(), &row)?;
         }

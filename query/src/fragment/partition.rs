@@ -17,11 +17,11 @@ use datafusion_common::{DataFusionError, Result as DataFusionResult};
 use model::sample::is_stale_nan;
 use promql::ast::Extension;
 
-use super::{Fragment, Leaf};
+use super::{Fragment, Leaf, Times};
 use crate::counts::Looked;
 use crate::error::Error;
 use crate::fold::Fold;
-use crate::kernel::counter::Kind;
+use crate::kernel::counter::{Edges, Kind, edges};
 use crate::kernel::window::{Reach, find};
 use crate::kernel::{Frames, Input, RangeFunction, Row, Samples, Window, extended, lookback};
 use crate::ledger::{Charge, Pace};
@@ -49,6 +49,8 @@ struct SeriesEvaluator {
     /// The instants that `windows` belong to: series of one scrape have them in common.
     ts: Vec<i64>,
     windows: Vec<Window>,
+    /// What the windows' instants say to functions that extrapolate.
+    edges: Vec<Edges>,
     /// Samples in all windows, once per window.
     windows_total: usize,
     /// Samples looked at.
@@ -65,6 +67,7 @@ impl Work {
             row: Row::new(fragment.times.right_ms.len()),
             ts: Vec::new(),
             windows: Vec::new(),
+            edges: Vec::new(),
             windows_total: 0,
             looked: Looked::new(fragment.counting, fragment.times.right_ms.len()),
             widest: fragment.ledger.nothing(),
@@ -181,11 +184,12 @@ impl SeriesEvaluator {
             };
             if self.find_windows(fragment, samples.ts, right_ms) {
                 self.measure_windows()?;
+                self.find_edges(fragment, samples.ts);
             }
             self.looked.add_windows(&self.windows, self.windows_total, times.right_ms.len());
             self.work = self.work.saturating_add(self.windows_total);
             let pace = Pace::new(&fragment.ledger);
-            range(fragment, samples, (&self.windows, &pace), &mut self.row);
+            range(fragment, samples, (&self.windows, &self.edges, &pace), &mut self.row);
         }
         if once {
             self.row.spread_first();
@@ -207,6 +211,18 @@ impl SeriesEvaluator {
         self.ts.clear();
         self.ts.extend_from_slice(ts);
         true
+    }
+
+    /// Works out what series with the same windows have in common.
+    fn find_edges(&mut self, fragment: &Fragment, ts: &[i64]) {
+        self.edges.clear();
+        let Leaf::Range { function, range_ms, extension: None, .. } = &fragment.leaf else {
+            return;
+        };
+        if let Some(kind) = function.extrapolates() {
+            let frames = frames(&fragment.times, self.windows.len(), *range_ms);
+            edges(ts, &self.windows, (frames, kind), &mut self.edges);
+        }
     }
 
     /// The widest window counts against the sample limit while series are evaluated.
@@ -237,28 +253,28 @@ impl Iterator for Work {
     }
 }
 
+/// Where the first windows lie.
+fn frames(times: &Times, steps: usize, range_ms: i64) -> Frames<'_> {
+    Frames { right_ms: &times.right_ms[..steps], eval_ms: &times.eval_ms[..steps], range_ms }
+}
+
 /// Evaluates a range function or a smoothed selector.
 fn range(
     fragment: &Fragment,
     samples: Samples,
-    (windows, pace): (&[Window], &Pace),
+    (windows, edges, pace): (&[Window], &[Edges], &Pace),
     row: &mut Row,
 ) {
-    let times = &fragment.times;
-    let steps = windows.len();
-    let frames = |range_ms| Frames {
-        right_ms: &times.right_ms[..steps],
-        eval_ms: &times.eval_ms[..steps],
-        range_ms,
-    };
+    let frames = |range_ms| frames(&fragment.times, windows.len(), range_ms);
     match &fragment.leaf {
         Leaf::LookBack { .. } => {}
         Leaf::Smoothed { lookback_ms } => {
             let frames = frames(*lookback_ms);
-            extended::instant(&Input { samples, windows, frames, params: &[], pace }, row);
+            extended::instant(&Input { samples, windows, frames, params: &[], edges, pace }, row);
         }
         Leaf::Range { function, range_ms, params, extension } => {
-            let input = Input { samples, windows, frames: frames(*range_ms), params, pace };
+            let frames = frames(*range_ms);
+            let input = Input { samples, windows, frames, params, edges, pace };
             match extension {
                 None => function.evaluate(&input, row),
                 Some((extension, _)) => extend(*function, *extension, &input, row),

@@ -6,7 +6,7 @@
 //!
 //! Not here: `anchored` and `smoothed` windows (`extended`), which do not extrapolate.
 
-use super::{Input, Row};
+use super::{Frames, Input, Row, Window};
 
 /// Which rate-like function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,11 @@ impl Kind {
     /// Whether a falling value is a reset.
     pub fn is_counter(self) -> bool {
         self != Kind::Delta
+    }
+
+    /// The seconds that a change is divided by.
+    fn per(self, frames: Frames) -> f64 {
+        if self == Kind::Rate { frames.range_ms as f64 / 1000.0 } else { 1.0 }
     }
 }
 
@@ -59,6 +64,7 @@ impl Resets {
     }
 
     /// Adds to a change what was lost between two samples of the series, both inclusive.
+    #[inline]
     pub fn add(&self, change: f64, values: &[f64], first: usize, last: usize) -> f64 {
         if self.at.is_empty() {
             return change;
@@ -78,11 +84,20 @@ impl Resets {
 
 /// `rate`, `increase` and `delta`.
 pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
+    let mut own = Vec::new();
+    let edges = if input.edges.len() == input.windows.len() {
+        input.edges
+    } else {
+        edges(input.samples.ts, input.windows, (input.frames, kind), &mut own);
+        &own
+    };
     let values = input.samples.values;
-    let resets = if kind.is_counter() { Some(Resets::of(values)) } else { None };
-    let per = if kind == Kind::Rate { input.frames.range_ms as f64 / 1000.0 } else { 1.0 };
-    let mut shape = Shape::default();
-    for (step, window) in input.windows.iter().enumerate() {
+    let is_counter = kind.is_counter();
+    let resets = if is_counter { Some(Resets::of(values)) } else { None };
+    let out = row.values.iter_mut().zip(&mut row.valid);
+    for ((step, (window, edges)), (out, valid)) in
+        (0..).zip(input.windows.iter().zip(edges)).zip(out)
+    {
         if window.len() < 2 {
             continue;
         }
@@ -94,56 +109,54 @@ pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
             }
             change = resets.add(change, values, first, last);
         }
-        let (first_ms, last_ms) = (input.samples.ts[first], input.samples.ts[last]);
-        let right_ms = input.frames.right_ms[step];
-        let reach = Reach {
-            left_ms: right_ms - input.frames.range_ms,
-            right_ms,
-            first_ms,
-            last_ms,
-            samples: window.len(),
-            zero_ms: None,
+        let factor = if !is_counter || edges.is_far_from_zero((values[first], change)) {
+            edges.factor
+        } else {
+            let reach = Reach::of(input.samples.ts, *window, (input.frames, step));
+            reach.extrapolation(Some((values[first], change))) / kind.per(input.frames)
         };
-        shape.update(reach, per);
-        let counter = kind.is_counter().then_some((values[first], change));
-        let factor = match counter.filter(|own| !shape.is_far_from_zero(*own)) {
-            Some(counter) => reach.extrapolation(Some(counter)) / per,
-            None => shape.factor,
-        };
-        row.set(step, change * factor);
+        (*out, *valid) = (change * factor, true);
     }
 }
 
-/// What windows of one shape have in common: regular samples give the same window again and again,
-/// and its divisions are made once.
-#[derive(Debug, Default)]
-struct Shape {
-    to_first_ms: i64,
-    to_last_ms: i64,
-    to_right_ms: i64,
-    samples: usize,
+/// What the instants of a window alone say about its extrapolation. Series of one scrape have them in
+/// common.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Edges {
     /// The extrapolation of a window that no zero cuts short, per unit of time.
     factor: f64,
     to_start: f64,
     sampled: f64,
 }
 
-impl Shape {
-    fn update(&mut self, reach: Reach, per: f64) {
-        let to_first_ms = reach.first_ms - reach.left_ms;
-        let to_last_ms = reach.last_ms - reach.left_ms;
-        let to_right_ms = reach.right_ms - reach.left_ms;
-        let own = (self.to_first_ms, self.to_last_ms, self.to_right_ms, self.samples);
-        if own == (to_first_ms, to_last_ms, to_right_ms, reach.samples) {
-            return;
+/// Finds the edges of every window that has at least two samples.
+pub fn edges(ts: &[i64], windows: &[Window], (frames, kind): (Frames, Kind), out: &mut Vec<Edges>) {
+    let per = kind.per(frames);
+    let (mut shape, mut edges) = (None, Edges::default());
+    out.clear();
+    out.extend(windows.iter().enumerate().map(|(step, window)| {
+        if window.len() < 2 {
+            return Edges::default();
         }
-        (self.to_first_ms, self.to_last_ms, self.to_right_ms, self.samples) =
-            (to_first_ms, to_last_ms, to_right_ms, reach.samples);
-        let (sampled, to_start, to_end) = reach.edges();
-        self.factor = (sampled + to_start + to_end) / sampled / per;
-        (self.to_start, self.sampled) = (to_start, sampled);
-    }
+        let reach = Reach::of(ts, *window, (frames, step));
+        // Regular samples give windows of one shape again and again: their divisions are made once.
+        let own = (
+            reach.first_ms - reach.left_ms,
+            reach.last_ms - reach.left_ms,
+            reach.right_ms - reach.left_ms,
+            reach.samples,
+        );
+        if shape != Some(own) {
+            let (sampled, to_start, to_end) = reach.edges();
+            edges =
+                Edges { factor: (sampled + to_start + to_end) / sampled / per, to_start, sampled };
+            shape = Some(own);
+        }
+        edges
+    }));
+}
 
+impl Edges {
     /// Whether a counter that begins with the first number and grows by the second is certain not to
     /// reach zero before the window's start: then nothing is cut short. By a margin that rounding
     /// can't cross; in doubt the answer is no.
@@ -174,6 +187,19 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// Where a window of at least two samples lies.
+    fn of(ts: &[i64], window: Window, (frames, step): (Frames, usize)) -> Reach {
+        let right_ms = frames.right_ms[step];
+        Reach {
+            left_ms: right_ms - frames.range_ms,
+            right_ms,
+            first_ms: ts[window.lo],
+            last_ms: ts[window.hi - 1],
+            samples: window.len(),
+            zero_ms: None,
+        }
+    }
+
     /// By how much the change between the first and last sample grows when it is drawn out to the
     /// window's edges: all the way when the gap is about as long as the usual one, half a usual gap
     /// otherwise, and for a counter (its first value and increase are given) never below zero.

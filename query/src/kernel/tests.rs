@@ -14,16 +14,19 @@ fn evaluate(function: RangeFunction, ts: &[i64], values: &[f64], params: &[f64])
     find(ts, &right_ms, Reach { before_ms: RANGE_MS, after_ms: 0 }, &mut windows);
     let params: Vec<Vec<f64>> = params.iter().map(|value| vec![*value; right_ms.len()]).collect();
     let mut row = Row::new(right_ms.len());
-    function.evaluate(
-        &Input {
-            samples: Samples { ts, values },
-            windows: &windows,
-            frames: Frames { right_ms: &right_ms, eval_ms: &right_ms, range_ms: RANGE_MS },
-            params: &params,
-            pace: &Pace::endless(),
-        },
-        &mut row,
-    );
+    let frames = Frames { right_ms: &right_ms, eval_ms: &right_ms, range_ms: RANGE_MS };
+    let (samples, pace) = (Samples { ts, values }, Pace::endless());
+    let input =
+        Input { samples, windows: &windows, frames, params: &params, edges: &[], pace: &pace };
+    function.evaluate(&input, &mut row);
+    if let Some(kind) = function.extrapolates() {
+        // What another series worked out beforehand makes no difference.
+        let (mut edges, mut other) = (Vec::new(), Row::new(right_ms.len()));
+        counter::edges(ts, &windows, (frames, kind), &mut edges);
+        function.evaluate(&Input { edges: &edges, ..input }, &mut other);
+        let bits = |row: &Row| row.values.iter().map(|own| own.to_bits()).collect::<Vec<_>>();
+        assert_eq!((bits(&row), &row.valid), (bits(&other), &other.valid));
+    }
     row
 }
 
@@ -37,6 +40,7 @@ fn evaluate_one(function: RangeFunction, ts: &[i64], values: &[f64], step: usize
             windows: &[Window { lo: 0, hi: ts.len() }],
             frames: Frames { right_ms: &right_ms, eval_ms: &right_ms, range_ms: RANGE_MS },
             params: &[vec![0.3], vec![0.6]],
+            edges: &[],
             pace: &Pace::endless(),
         },
         &mut row,

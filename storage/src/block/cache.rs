@@ -1,4 +1,4 @@
-//! Footers and indexes of blocks in memory, within a budget of bytes.
+//! Footers and indexes of blocks in memory, within a budget of bytes; what pages are unpacked with.
 //!
 //! Place in the flow: blocks ask it before they read a file.
 //!
@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::reader::Footer;
+use super::reader::{Footer, Tools};
 use crate::beside::table::Table;
 use crate::index::BlockIndex;
 
@@ -50,12 +50,30 @@ struct Kept {
 pub struct Cache {
     kept: Mutex<Kept>,
     bytes_max: u64,
+    tools: Mutex<Vec<Tools>>,
 }
+
+/// Tools that are kept: as many as readers work at once, as a rule.
+const TOOLS_MAX: usize = 8;
 
 impl Cache {
     /// A cache with a budget.
     pub fn new(bytes_max: u64) -> Cache {
-        Cache { kept: Mutex::default(), bytes_max }
+        Cache { kept: Mutex::default(), bytes_max, tools: Mutex::default() }
+    }
+
+    /// Tools that nobody uses now, if there are any.
+    pub fn take_tools(&self) -> Option<Tools> {
+        self.tools.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Keeps tools for the next reader.
+    pub fn keep_tools(&self, mut tools: Tools) {
+        tools.shrink();
+        let mut kept = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < TOOLS_MAX {
+            kept.push(tools);
+        }
     }
 
     /// Something kept, if it still is.

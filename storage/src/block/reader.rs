@@ -38,6 +38,7 @@ use crate::read::Want;
 use library::DiskChunks;
 use page::ColumnPlaces;
 
+pub use page::Tools;
 pub use rows::{Ask, BlockRows};
 
 /// Instants and values of one series.
@@ -216,7 +217,7 @@ impl Block {
     ) -> Result<(), Error> {
         let mut rows = BlockRows::new(self)?;
         for (index, (series, position)) in wanted.iter().enumerate() {
-            let rest = &wanted[index..];
+            let rest = &wanted[index + 1..];
             let next = |end: u64| {
                 let count = rest.partition_point(|(series, _)| series.first_row < end);
                 count.checked_sub(1).map_or(0, |last| rest[last].0.first_row + rest[last].0.rows)

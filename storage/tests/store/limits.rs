@@ -166,6 +166,34 @@ fn ended_series_do_not_count() {
     assert_eq!((number(&store, &old[7]), samples(&store)), (id, 4));
 }
 
+/// Of a series that only blocks have, memory holds its number and its labels, each distinct one once.
+#[test]
+fn what_an_ended_series_takes() {
+    const SERIES: u32 = 40_000;
+    let simulated = SimulatedDisk::new(1);
+    let settings = Settings { block_range_ms: 60_000, upkeep: false, ..quiet() };
+    let store = open(&simulated.disk(), settings);
+    let set = |number: u32| {
+        let texts = [number % 100, number % 7, number % 50, number].map(|own| own.to_string());
+        let [name, job, instance, pod] = texts;
+        let instance = format!("host-{instance}:9100");
+        let pod = format!("web-{pod}-x7k2p");
+        let pairs = [("__name__", name.as_str()), ("job", &job), ("instance", &instance)];
+        Labels::from_pairs(pairs.into_iter().chain([("pod", pod.as_str())]))
+    };
+    for from in (0..SERIES).step_by(4000) {
+        let some: Vec<Labels> = (from..from + 4000).map(set).collect();
+        assert_eq!(fill(&store, &some, i64::from(from) * 1000), 0);
+    }
+    store.flush().unwrap();
+    let stats = store.stats();
+    assert!(stats.series_ended >= u64::from(SERIES - 4000), "{}", stats.series_ended);
+    assert_eq!(stats.memtable_bytes, 0);
+    let bytes = stats.registry_bytes / u64::from(SERIES);
+    println!("{bytes} bytes, {} of them in the index", stats.index_bytes / u64::from(SERIES));
+    assert!(bytes <= 145, "{bytes} bytes");
+}
+
 #[test]
 fn what_is_known_in_all_has_a_limit() {
     let simulated = SimulatedDisk::new(1);

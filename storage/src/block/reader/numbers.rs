@@ -6,6 +6,8 @@
 //!
 //! Not here: headers, levels' meaning.
 
+use std::ops::Range;
+
 use crate::encoding::varint::Reader;
 
 /// Values that are unpacked together.
@@ -52,8 +54,20 @@ fn unpack_any(bytes: &[u8], width: usize, out: &mut [u64; PACK]) {
     widths!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
 }
 
-/// Appends the first `limit` numbers of a DELTA_BINARY_PACKED body; `None` when there are fewer.
-pub fn delta(bytes: &[u8], limit: usize, out: &mut Vec<i64>) -> Option<()> {
+/// How far a body of differences is read, and what of it is kept.
+struct Progress<'o> {
+    /// The place of the next number.
+    at: usize,
+    /// The number before it.
+    last: i64,
+    /// The places that are asked for.
+    wanted: Range<usize>,
+    out: &'o mut Vec<i64>,
+}
+
+/// Appends the numbers at some places of a DELTA_BINARY_PACKED body; `None` when there are fewer.
+/// Those before are added up without being kept.
+pub fn delta(bytes: &[u8], wanted: Range<usize>, out: &mut Vec<i64>) -> Option<()> {
     let mut reader = Reader::new(bytes);
     let block_values = usize::try_from(reader.u64()?).ok()?;
     let miniblocks = usize::try_from(reader.u64()?).ok()?;
@@ -63,21 +77,22 @@ pub fn delta(bytes: &[u8], limit: usize, out: &mut Vec<i64>) -> Option<()> {
         return None;
     }
     let per_miniblock = block_values / miniblocks;
-    if !per_miniblock.is_multiple_of(PACK) || per_miniblock > 1 << 16 || count < limit {
+    if !per_miniblock.is_multiple_of(PACK) || per_miniblock > 1 << 16 || count < wanted.end {
         return None;
     }
-    if limit == 0 {
+    if wanted.is_empty() {
         return Some(());
     }
-    let end = out.len() + limit;
-    out.reserve(limit + PACK);
-    out.push(first);
-    let mut last = first;
-    while out.len() < end {
+    out.reserve(wanted.len() + PACK);
+    if wanted.start == 0 {
+        out.push(first);
+    }
+    let end = wanted.end;
+    let mut progress = Progress { at: 1, last: first, wanted, out };
+    while progress.at < end {
         let smallest = reader.i64()?;
-        let widths = reader.take(miniblocks)?;
-        for width in widths {
-            if out.len() >= end {
+        for width in reader.take(miniblocks)? {
+            if progress.at >= end {
                 break;
             }
             let width = usize::from(*width);
@@ -85,44 +100,61 @@ pub fn delta(bytes: &[u8], limit: usize, out: &mut Vec<i64>) -> Option<()> {
                 return None;
             }
             let packed = reader.take(per_miniblock / 8 * width)?;
-            let wanted = per_miniblock.min(end - out.len());
-            last = miniblock(packed, width, (smallest, last), (wanted, out));
+            match width {
+                0 => progress.evenly(per_miniblock, smallest),
+                _ => progress.miniblock(packed, width, smallest),
+            }
         }
     }
     Some(())
 }
 
-/// Appends `wanted` numbers of one miniblock and gives the last one.
-#[inline]
-fn miniblock(
-    packed: &[u8],
-    width: usize,
-    (smallest, mut last): (i64, i64),
-    (wanted, out): (usize, &mut Vec<i64>),
-) -> i64 {
-    if width == 0 {
-        out.extend((0..wanted).map(|_| {
-            last = last.wrapping_add(smallest);
+impl Progress<'_> {
+    /// Takes numbers each of which is as much more than the one before.
+    fn evenly(&mut self, count: usize, step: i64) {
+        let count = count.min(self.wanted.end - self.at);
+        let skipped = self.wanted.start.saturating_sub(self.at).min(count);
+        let mut last = self.last.wrapping_add(step.wrapping_mul(skipped as i64));
+        self.out.extend((skipped..count).map(|_| {
+            last = last.wrapping_add(step);
             last
         }));
-        return last;
+        self.last = last;
+        self.at += count;
     }
-    let mut numbers = [0u64; PACK];
-    for (index, packed) in packed.chunks_exact(width * PACK / 8).enumerate() {
-        let left = wanted.saturating_sub(index * PACK);
-        if left == 0 {
-            break;
+
+    /// Takes the numbers of a miniblock, but for those after the last one that is asked for.
+    fn miniblock(&mut self, packed: &[u8], width: usize, smallest: i64) {
+        let mut numbers = [0u64; PACK];
+        for packed in packed.chunks_exact(width * PACK / 8) {
+            if self.at >= self.wanted.end {
+                return;
+            }
+            unpack_any(packed, width, &mut numbers);
+            if self.at + PACK <= self.wanted.start {
+                let sum = numbers.iter().fold(0u64, |sum, number| sum.wrapping_add(*number));
+                let least = smallest.wrapping_mul(PACK as i64);
+                self.last = self.last.wrapping_add(sum as i64).wrapping_add(least);
+                self.at += PACK;
+                continue;
+            }
+            for number in &mut numbers {
+                *number = number.wrapping_add(smallest as u64);
+            }
+            let skipped = self.wanted.start.saturating_sub(self.at);
+            let end = PACK.min(self.wanted.end - self.at);
+            let mut last = self.last;
+            for number in &numbers[..skipped] {
+                last = last.wrapping_add(*number as i64);
+            }
+            self.out.extend(numbers[skipped..end].iter().map(|number| {
+                last = last.wrapping_add(*number as i64);
+                last
+            }));
+            self.last = last;
+            self.at += end;
         }
-        unpack_any(packed, width, &mut numbers);
-        for number in &mut numbers {
-            *number = number.wrapping_add(smallest as u64);
-        }
-        out.extend(numbers[..left.min(PACK)].iter().map(|delta| {
-            last = last.wrapping_add(*delta as i64);
-            last
-        }));
     }
-    last
 }
 
 /// Shows runs of numbers of `width` bits: how many, and which number. `None` when there are fewer
@@ -173,9 +205,9 @@ pub fn hybrid(
     Some(())
 }
 
-/// Appends `count` whole numbers as they stand.
-pub fn plain_i64(bytes: &[u8], count: usize, out: &mut Vec<i64>) -> Option<()> {
-    let bytes = bytes.get(..count.checked_mul(8)?)?;
+/// Appends the whole numbers at some places, as they stand.
+pub fn plain_i64(bytes: &[u8], wanted: Range<usize>, out: &mut Vec<i64>) -> Option<()> {
+    let bytes = bytes.get(wanted.start.checked_mul(8)?..wanted.end.checked_mul(8)?)?;
     let number = |eight: &[u8]| i64::from_le_bytes(eight.try_into().expect("eight bytes"));
     out.extend(bytes.chunks_exact(8).map(number));
     Some(())
@@ -189,9 +221,9 @@ pub fn plain_i32(bytes: &[u8], count: usize, out: &mut Vec<i64>) -> Option<()> {
     Some(())
 }
 
-/// Appends `count` floats as they stand.
-pub fn plain_f64(bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Option<()> {
-    let bytes = bytes.get(..count.checked_mul(8)?)?;
+/// Appends the floats at some places, as they stand.
+pub fn plain_f64(bytes: &[u8], wanted: Range<usize>, out: &mut Vec<f64>) -> Option<()> {
+    let bytes = bytes.get(wanted.start.checked_mul(8)?..wanted.end.checked_mul(8)?)?;
     let number = |eight: &[u8]| f64::from_le_bytes(eight.try_into().expect("eight bytes"));
     out.extend(bytes.chunks_exact(8).map(number));
     Some(())
@@ -219,23 +251,23 @@ fn fours(low: &[u16; LANE], high: &[u16; LANE]) -> [u32; LANE] {
     out
 }
 
-/// Appends the first `limit` of `count` numbers whose bytes stand place by place.
+/// Appends those of `count` numbers at some places, whose bytes stand place by place.
 pub fn split<T>(
     bytes: &[u8],
-    (count, limit): (usize, usize),
+    (count, wanted): (usize, Range<usize>),
     of_bits: impl Fn(u64) -> T,
     out: &mut Vec<T>,
 ) -> Option<()> {
-    if bytes.len() != count.checked_mul(8)? || limit > count {
+    if bytes.len() != count.checked_mul(8)? || wanted.end > count || wanted.start > wanted.end {
         return None;
     }
-    if count == 0 {
+    if wanted.is_empty() {
         return Some(());
     }
     let mut places = bytes.chunks_exact(count);
-    let places = [(); 8].map(|()| &places.next().unwrap_or_default()[..limit]);
-    out.reserve(limit);
-    let in_lanes = limit - limit % LANE;
+    let places = [(); 8].map(|()| &places.next().unwrap_or_default()[wanted.clone()]);
+    out.reserve(wanted.len());
+    let in_lanes = wanted.len() - wanted.len() % LANE;
     for start in (0..in_lanes).step_by(LANE) {
         let lane = |place: usize| -> &[u8; LANE] {
             places[place][start..start + LANE].try_into().expect("a lane is this long")
@@ -245,8 +277,8 @@ pub fn split<T>(
         let halves = low.iter().zip(&high);
         out.extend(halves.map(|(low, high)| of_bits(u64::from(*low) | u64::from(*high) << 32)));
     }
-    let rest = (in_lanes..limit).map(|at| u64::from_le_bytes(places.map(|place| place[at])));
-    out.extend(rest.map(of_bits));
+    let rest = (in_lanes..wanted.len()).map(|at| places.map(|place| place[at]));
+    out.extend(rest.map(|bytes| of_bits(u64::from_le_bytes(bytes))));
     Some(())
 }
 
@@ -308,18 +340,22 @@ mod tests {
             bytes.extend(values.iter().map(|value| value.to_le_bytes()[place]));
         }
         let mut out = Vec::new();
-        split(&bytes, (3, 2), f64::from_bits, &mut out).unwrap();
+        split(&bytes, (3, 0..2), f64::from_bits, &mut out).unwrap();
         assert_eq!(out, [1.5, -2.25]);
-        assert_eq!(split(&bytes, (4, 2), f64::from_bits, &mut out), None);
+        assert_eq!(split(&bytes, (4, 0..2), f64::from_bits, &mut out), None);
+        assert_eq!(split(&bytes, (3, 2..4), f64::from_bits, &mut out), None);
         let values: Vec<u64> =
             (0..300u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
         let bytes: Vec<u8> = (0..8)
             .flat_map(|place| values.iter().map(move |own| own.to_le_bytes()[place]))
             .collect();
-        for limit in [0, 1, 63, 64, 65, 128, 299, 300] {
-            let mut out = Vec::new();
-            split(&bytes, (300, limit), |bits| bits, &mut out).unwrap();
-            assert_eq!(out, values[..limit]);
+        for start in [0, 1, 63, 70, 299] {
+            for end in [1, 63, 64, 65, 128, 299, 300] {
+                let wanted = start..end.max(start);
+                let mut out = Vec::new();
+                split(&bytes, (300, wanted.clone()), |bits| bits, &mut out).unwrap();
+                assert_eq!(out, values[wanted]);
+            }
         }
     }
 
@@ -328,22 +364,24 @@ mod tests {
         fn differences(
             steps in proptest::collection::vec((0u32..64, any::<i64>()), 1..300),
             limit in 0usize..300,
+            start in 0usize..300,
         ) {
             let values: Vec<i64> = steps.iter().map(|(shift, value)| value >> shift).collect();
             let limit = limit.min(values.len());
             let bytes = pack_delta(&values);
             let mut out = Vec::new();
-            delta(&bytes, limit, &mut out).unwrap();
-            prop_assert_eq!(&out[..], &values[..limit]);
+            let wanted = start.min(limit)..limit;
+            delta(&bytes, wanted.clone(), &mut out).unwrap();
+            prop_assert_eq!(&out[..], &values[wanted]);
             // Whatever the bytes are, nothing panics.
-            let _ = delta(&bytes[..bytes.len() / 2], values.len(), &mut Vec::new());
-            prop_assert_eq!(delta(&bytes, values.len() + 1, &mut Vec::new()), None);
+            let _ = delta(&bytes[..bytes.len() / 2], 0..values.len(), &mut Vec::new());
+            prop_assert_eq!(delta(&bytes, 0..values.len() + 1, &mut Vec::new()), None);
             // What this program writes, in both ways.
             for packing in [Packing::Bits, Packing::LongBits, Packing::Bytes] {
                 let (mut bytes, mut out) = (Vec::new(), Vec::new());
                 crate::block::delta::encode(&values, packing, &mut bytes);
-                delta(&bytes, limit, &mut out).unwrap();
-                prop_assert_eq!(&out[..], &values[..limit]);
+                delta(&bytes, start.min(limit)..limit, &mut out).unwrap();
+                prop_assert_eq!(&out[..], &values[start.min(limit)..limit]);
             }
         }
     }

@@ -9,6 +9,7 @@
 //! Not here: which rows (`rows`), encodings (`numbers`), columns that are nearly always the same (`runs`).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
@@ -16,6 +17,7 @@ use zstd::bulk::Decompressor;
 
 use super::header::{self, Header, Kind};
 use super::numbers;
+use crate::block::cache::Cache;
 use crate::block::mend::PatchedFile;
 use crate::block::schema::CREATED_BY;
 use crate::reads::Reads;
@@ -134,21 +136,58 @@ impl ColumnPlaces {
     }
 }
 
-/// The body of the page read last, and what unpacks pages.
-pub struct Unpacker {
+/// What pages are unpacked with. To make it costs as much as some pages, so the cache keeps it.
+pub struct Tools {
     decompressor: Decompressor<'static>,
     raw: Vec<u8>,
     plain: Vec<u8>,
+}
+
+/// Buffers that are larger are not kept.
+const BUFFER_BYTES_KEPT_MAX: usize = 1 << 20;
+
+impl Tools {
+    fn new() -> std::io::Result<Tools> {
+        Ok(Tools { decompressor: Decompressor::new()?, raw: Vec::new(), plain: Vec::new() })
+    }
+
+    /// Lets go of large buffers.
+    pub fn shrink(&mut self) {
+        for buffer in [&mut self.raw, &mut self.plain] {
+            if buffer.capacity() > BUFFER_BYTES_KEPT_MAX {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tools")
+    }
+}
+
+/// The body of the page read last, and what unpacks pages.
+pub struct Unpacker {
+    tools: Option<Tools>,
+    cache: Arc<Cache>,
     /// What was read so far.
     pub reads: Reads,
 }
 
+impl Drop for Unpacker {
+    fn drop(&mut self) {
+        if let Some(tools) = self.tools.take() {
+            self.cache.keep_tools(tools);
+        }
+    }
+}
+
 impl Unpacker {
     /// One that holds nothing.
-    pub fn new() -> std::io::Result<Unpacker> {
-        let decompressor = Decompressor::new()?;
-        let (raw, plain, reads) = (Vec::new(), Vec::new(), Reads::default());
-        Ok(Unpacker { decompressor, raw, plain, reads })
+    pub fn new(cache: &Arc<Cache>) -> std::io::Result<Unpacker> {
+        let tools = cache.take_tools().map_or_else(Tools::new, Ok)?;
+        Ok(Unpacker { tools: Some(tools), cache: Arc::clone(cache), reads: Reads::default() })
     }
 
     /// Reads a page and unpacks it.
@@ -161,16 +200,18 @@ impl Unpacker {
         if size_bytes > PAGE_BYTES_MAX {
             return Err(Fault::Damaged("a page is too large"));
         }
-        self.raw.resize(size_bytes, 0);
-        file.read_exact_at(offset, &mut self.raw).map_err(Fault::Disk)?;
+        let tools = self.tools.as_mut().expect("they are given back at the end only");
+        let raw = first_bytes(&mut tools.raw, size_bytes);
+        file.read_exact_at(offset, raw).map_err(Fault::Disk)?;
         self.reads.pages_read += 1;
         self.reads.bytes_read += size_bytes as u64;
-        let header = match Header::read(&self.raw) {
+        let raw = &*raw;
+        let header = match Header::read(raw) {
             Some(header) => header,
             None if form.is_own => return Err(Fault::Damaged("the header of a page is damaged")),
             None => return Err(Fault::Unknown),
         };
-        let body = self.raw.get(header.header_bytes..);
+        let body = raw.get(header.header_bytes..);
         let body = body.filter(|body| body.len() == header.body_bytes);
         let body = body.ok_or(Fault::Damaged("a page has another size than the footer says"))?;
         let is_right = match header.crc {
@@ -199,14 +240,21 @@ impl Unpacker {
         let (levels, packed) = split.ok_or(Fault::Damaged("a page is cut off"))?;
         let plain_bytes = header.plain_bytes.checked_sub(levels_bytes);
         let plain_bytes = plain_bytes.ok_or(Fault::Damaged("sizes of a page contradict"))?;
-        self.plain.resize(header.plain_bytes, 0);
-        self.plain[..levels_bytes].copy_from_slice(levels);
-        let into = &mut self.plain[levels_bytes..];
-        match self.decompressor.decompress_to_buffer(packed, into) {
-            Ok(count) if count == plain_bytes => Ok((header, &self.plain)),
+        let plain = first_bytes(&mut tools.plain, header.plain_bytes);
+        plain[..levels_bytes].copy_from_slice(levels);
+        match tools.decompressor.decompress_to_buffer(packed, &mut plain[levels_bytes..]) {
+            Ok(count) if count == plain_bytes => Ok((header, plain)),
             _ => Err(Fault::Damaged("a page can't be unpacked")),
         }
     }
+}
+
+/// The first bytes of a buffer, whatever they are; it only ever grows.
+fn first_bytes(buffer: &mut Vec<u8>, count: usize) -> &mut [u8] {
+    if buffer.len() < count {
+        buffer.resize(count, 0);
+    }
+    &mut buffer[..count]
 }
 
 /// Which rows of a page have a value.
@@ -282,23 +330,23 @@ fn spread<T: Copy + Default>(values: &mut Vec<T>, marks: &[bool]) {
 pub struct Numbers<T> {
     is_optional: bool,
     page: Option<usize>,
-    /// Its rows; decoded up to `rows.start + values.len()`.
+    /// Its rows.
     pub rows: Range<usize>,
     /// Which rows have a value.
     pub presence: Presence,
-    /// One per row, unless none has any.
-    pub values: Vec<T>,
-    /// Up to where it is decoded.
-    until: usize,
+    /// One for each row that is decoded, unless none has any.
+    values: Vec<T>,
+    /// The rows that are decoded.
+    decoded: Range<usize>,
 }
 
 /// A type of numbers that a column may have.
 pub trait Number: Copy + Default {
-    /// Appends the first `limit` of `count` numbers.
+    /// Appends those of `count` numbers that stand at the places that are wanted.
     fn decode(
         encoding: i64,
         bytes: &[u8],
-        size: (usize, usize),
+        wanted: (usize, Range<usize>),
         out: &mut Vec<Self>,
     ) -> Result<(), Fault>;
 }
@@ -309,15 +357,15 @@ impl Number for i64 {
     fn decode(
         encoding: i64,
         bytes: &[u8],
-        (count, limit): (usize, usize),
+        (count, wanted): (usize, Range<usize>),
         out: &mut Vec<i64>,
     ) -> Result<(), Fault> {
         match encoding {
-            header::PLAIN => numbers::plain_i64(bytes, limit, out).ok_or(SHORT),
-            header::DELTA_BINARY_PACKED => numbers::delta(bytes, limit, out).ok_or(SHORT),
+            header::PLAIN => numbers::plain_i64(bytes, wanted, out).ok_or(SHORT),
+            header::DELTA_BINARY_PACKED => numbers::delta(bytes, wanted, out).ok_or(SHORT),
             header::BYTE_STREAM_SPLIT => {
                 let whole = |bits| bits as i64;
-                numbers::split(bytes, (count, limit), whole, out).ok_or(SHORT)
+                numbers::split(bytes, (count, wanted), whole, out).ok_or(SHORT)
             }
             _ => Err(Fault::Unknown),
         }
@@ -328,13 +376,13 @@ impl Number for f64 {
     fn decode(
         encoding: i64,
         bytes: &[u8],
-        size: (usize, usize),
+        (count, wanted): (usize, Range<usize>),
         out: &mut Vec<f64>,
     ) -> Result<(), Fault> {
         match encoding {
-            header::PLAIN => numbers::plain_f64(bytes, size.1, out).ok_or(SHORT),
+            header::PLAIN => numbers::plain_f64(bytes, wanted, out).ok_or(SHORT),
             header::BYTE_STREAM_SPLIT => {
-                numbers::split(bytes, size, f64::from_bits, out).ok_or(SHORT)
+                numbers::split(bytes, (count, wanted), f64::from_bits, out).ok_or(SHORT)
             }
             _ => Err(Fault::Unknown),
         }
@@ -344,17 +392,22 @@ impl Number for f64 {
 impl<T: Number> Numbers<T> {
     /// A column whose values may be missing, or not.
     pub fn new(is_optional: bool) -> Numbers<T> {
-        let presence = Presence::Nothing;
-        Numbers { is_optional, page: None, rows: 0..0, presence, values: Vec::new(), until: 0 }
+        let (presence, values) = (Presence::Nothing, Vec::new());
+        Numbers { is_optional, page: None, rows: 0..0, presence, values, decoded: 0..0 }
     }
 
     /// Forgets the page, because another row group begins.
     pub fn clear(&mut self) {
-        (self.page, self.rows) = (None, 0..0);
+        (self.page, self.rows, self.decoded) = (None, 0..0, 0..0);
     }
 
-    /// Makes sure that the page of `row` is here and decoded at least up to `until`, if it is that
-    /// long. `wanted` tells, for the end of a page, how far later calls will want it.
+    /// The values of rows that were asked for; meaningless where there is none.
+    pub fn of(&self, rows: Range<usize>) -> &[T] {
+        &self.values[rows.start - self.decoded.start..rows.end - self.decoded.start]
+    }
+
+    /// Makes sure that the page of `row` is here and decoded from there on at least up to `until`, if
+    /// it is that long. `wanted` tells, for the end of a page, how far later calls will want it.
     pub fn seek(
         &mut self,
         (file, unpacker): (&PatchedFile, &mut Unpacker),
@@ -362,16 +415,16 @@ impl<T: Number> Numbers<T> {
         (row, until): (usize, usize),
         wanted: &dyn Fn(usize) -> usize,
     ) -> Result<(), Fault> {
-        if self.page.is_some() && self.rows.contains(&row) && until.min(self.rows.end) <= self.until
-        {
+        let is_here = self.page.is_some() && self.decoded.contains(&row);
+        if is_here && until.min(self.rows.end) <= self.decoded.end {
             return Ok(());
         }
         let page = places.page_of(row);
         let rows = places.rows_of(page);
         // Twice in one page without a good hint: all of it.
-        let until = match self.page == Some(page) {
-            true => rows.end,
-            false => wanted(rows.end).max(until).min(rows.end),
+        let decoded = match self.page == Some(page) {
+            true => rows.clone(),
+            false => row..wanted(rows.end).max(until).min(rows.end),
         };
         self.page = None;
         let place = places.pages[page];
@@ -382,20 +435,23 @@ impl<T: Number> Numbers<T> {
         }
         let (presence, values) = levels(&header, body, self.is_optional)?;
         self.values.clear();
+        let own = decoded.start - rows.start..decoded.end - rows.start;
         match &presence {
             Presence::All => {
-                let size = (rows.len(), until - rows.start);
-                T::decode(header.encoding, values, size, &mut self.values)?;
+                T::decode(header.encoding, values, (rows.len(), own), &mut self.values)?;
             }
             Presence::Nothing => {}
             Presence::Some(marks) => {
                 let marked = |marks: &[bool]| marks.iter().filter(|mark| **mark).count();
-                let size = (marked(marks), marked(&marks[..until - rows.start]));
-                T::decode(header.encoding, values, size, &mut self.values)?;
-                spread(&mut self.values, &marks[..until - rows.start]);
+                let (before, inside) = (marked(&marks[..own.start]), marked(&marks[own.clone()]));
+                let wanted = (marked(marks), before..before + inside);
+                T::decode(header.encoding, values, wanted, &mut self.values)?;
+                spread(&mut self.values, &marks[own]);
             }
         }
-        (self.page, self.rows, self.presence, self.until) = (Some(page), rows, presence, until);
+        (self.page, self.rows, self.presence) = (Some(page), rows, presence);
+        // Where nothing has a value, nothing is left to decode.
+        self.decoded = if self.presence == Presence::Nothing { self.rows.clone() } else { decoded };
         Ok(())
     }
 }

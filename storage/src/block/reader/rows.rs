@@ -66,7 +66,7 @@ impl BlockRows {
     pub fn new(block: &Block) -> Result<BlockRows, Error> {
         Ok(BlockRows {
             footer: block.footer()?,
-            unpacker: Unpacker::new().map_err(at("begin to unpack", block.dir()))?,
+            unpacker: Unpacker::new(&block.cache).map_err(at("begin to unpack", block.dir()))?,
             group: None,
             ts: Numbers::new(false),
             wholes: Numbers::new(true),
@@ -223,12 +223,15 @@ impl BlockRows {
                 continue;
             }
             self.ts.seek((file, &mut self.unpacker), &columns[0], (row, until), &wanted)?;
-            let start = self.ts.rows.start;
-            let own = &self.ts.values[row - start..until - start];
+            let own = self.ts.of(row..until);
             let skip = own.partition_point(|at_ms| *at_ms < ask.range.start_ms().0);
             let end = own.partition_point(|at_ms| *at_ms < ask.range.end_ms().0);
             if skip < end {
                 out.instants_ms.extend_from_slice(&own[skip..end]);
+                // What goes on behind the page of instants may lie in the same page of values.
+                let reached = if row + end == until { rows.end } else { 0 };
+                let wanted = |page_end: usize| wanted(page_end).max(reached);
+                let from = Pages { file, columns, wanted: &wanted };
                 self.values(&from, row + skip..row + end, ask.want, &mut out.values)?;
             }
             if row + end < until {
@@ -307,17 +310,14 @@ impl BlockRows {
     fn combine(&self, rows: Range<usize>, out: &mut Vec<f64>) -> Result<(), Fault> {
         let (wholes, floats) = (&self.wholes, &self.floats);
         let float = |row: usize| match &floats.presence {
-            Presence::All => floats.values[row - floats.rows.start],
-            Presence::Some(marks) if marks[row - floats.rows.start] => {
-                floats.values[row - floats.rows.start]
-            }
+            Presence::All => floats.of(row..row + 1)[0],
+            Presence::Some(marks) if marks[row - floats.rows.start] => floats.of(row..row + 1)[0],
             Presence::Nothing | Presence::Some(_) => stale_nan(),
         };
         let marks = match &wholes.presence {
             Presence::Nothing => {
                 if floats.presence == Presence::All {
-                    let start = floats.rows.start;
-                    out.extend_from_slice(&floats.values[rows.start - start..rows.end - start]);
+                    out.extend_from_slice(floats.of(rows));
                 } else {
                     out.extend(rows.map(float));
                 }
@@ -333,7 +333,7 @@ impl BlockRows {
             let exponent = exponent.ok_or(Fault::Damaged("an exponent is out of bounds"))?;
             let end = run_end.min(rows.end);
             let start = wholes.rows.start;
-            let mantissas = &wholes.values[row - start..end - start];
+            let mantissas = wholes.of(row..end);
             match marks {
                 None if exponent == 0 => out.extend(mantissas.iter().map(|whole| *whole as f64)),
                 None => out.extend(mantissas.iter().map(|whole| decimal::value(*whole, exponent))),

@@ -132,25 +132,19 @@ pub fn predict_linear(input: &Input, row: &mut Row) {
 ///
 /// One sample turns level and trend by the same linear map and adds its share, so a run of samples
 /// is a map too, and maps slide like sums. Short windows (where rounding would show more than time),
-/// values that are not finite, and factors that change from step to step go sample by sample.
+/// few windows (where sliding would take longer), values that are not finite, and factors that change
+/// from step to step go sample by sample.
 pub fn smooth(input: &Input, row: &mut Row) {
     let values = input.samples.values;
     let is_even = |factors: &[f64]| factors.windows(2).all(|pair| pair[0] == pair[1]);
     let widest = input.windows.iter().map(|window| window.hi - window.lo).max().unwrap_or(0);
+    let total: usize = input.windows.iter().map(|window| window.len()).sum();
     let slides = widest > DIRECT_WINDOW_MAX
+        && total > DIRECT_TIMES_MAX * values.len()
         && input.params.iter().all(|factors| is_even(factors))
         && values.iter().all(|value| value.is_finite());
     if !slides {
-        for (step, window) in input.windows.iter().enumerate() {
-            if window.len() >= 2 {
-                if input.pace.is_over(window.len()) {
-                    return;
-                }
-                let factors = (input.params[0][step], input.params[1][step]);
-                row.set(step, smooth_window(&values[window.lo..window.hi], factors));
-            }
-        }
-        return;
+        return smooth_directly(input, row);
     }
     let (level, trend) = (input.params[0][0], input.params[1][0]);
     let turn = [[1.0 - level, 1.0 - level], [-trend * level, 1.0 - trend * level]];
@@ -169,6 +163,29 @@ pub fn smooth(input: &Input, row: &mut Row) {
 
 /// Windows up to this many samples are smoothed sample by sample.
 const DIRECT_WINDOW_MAX: usize = 64;
+/// So are windows in which a sample lies up to so many times, about.
+const DIRECT_TIMES_MAX: usize = 8;
+/// Windows that are smoothed side by side: each has to wait for its own sample before.
+const LANES: usize = 4;
+
+/// Smooths sample by sample.
+fn smooth_directly(input: &Input, row: &mut Row) {
+    let values = input.samples.values;
+    let long = input.windows.iter().enumerate().filter(|(_, window)| window.len() >= 2);
+    let long: Vec<usize> = long.map(|(step, _)| step).collect();
+    for steps in long.chunks(LANES) {
+        // Those that are missing are the first one once more.
+        let lanes: [usize; LANES] =
+            std::array::from_fn(|lane| *steps.get(lane).unwrap_or(&steps[0]));
+        let windows = lanes.map(|step| &values[input.windows[step].lo..input.windows[step].hi]);
+        if input.pace.is_over(windows.iter().map(|window| window.len()).sum()) {
+            return;
+        }
+        let factors = lanes.map(|step| (input.params[0][step], input.params[1][step]));
+        let levels = smooth_windows(windows, factors);
+        steps.iter().zip(levels).for_each(|(step, level)| row.set(*step, level));
+    }
+}
 
 /// What a run of samples does to level and trend.
 #[derive(Debug, Clone, Copy)]
@@ -195,12 +212,26 @@ impl Fold for Smoothing {
     }
 }
 
-fn smooth_window(values: &[f64], (level_factor, trend_factor): (f64, f64)) -> f64 {
-    let (mut level, mut trend) = (values[0], values[1] - values[0]);
-    for value in &values[1..] {
-        let next = level_factor * value + (1.0 - level_factor) * (level + trend);
-        trend = trend_factor * (next - level) + (1.0 - trend_factor) * trend;
-        level = next;
+/// Smooths windows of at least two samples with their smoothing and trend factors.
+fn smooth_windows(windows: [&[f64]; LANES], factors: [(f64, f64); LANES]) -> [f64; LANES] {
+    let mut states = windows.map(|values| (values[0], values[1] - values[0]));
+    let shared = windows.map(<[f64]>::len).into_iter().min().unwrap_or(0);
+    let firsts = windows.map(|values| &values[..shared]);
+    let value = |lane: usize, index: usize| firsts[lane][index];
+    for index in 1..shared {
+        for (lane, state) in states.iter_mut().enumerate() {
+            *state = smoothed(*state, value(lane, index), factors[lane]);
+        }
     }
-    level
+    std::array::from_fn(|lane| {
+        let rest = &windows[lane][shared..];
+        rest.iter().fold(states[lane], |state, value| smoothed(state, *value, factors[lane])).0
+    })
+}
+
+/// Level and trend after one more sample.
+#[inline(always)]
+fn smoothed((level, trend): (f64, f64), value: f64, (own, slope): (f64, f64)) -> (f64, f64) {
+    let next = own * value + (1.0 - own) * (level + trend);
+    (next, slope * (next - level) + (1.0 - slope) * trend)
 }

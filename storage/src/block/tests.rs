@@ -20,8 +20,9 @@ use super::cache::Cache;
 use super::guard::GUARD_FILE;
 use super::meta::{META_FILE, Meta, SAMPLES_FILE, SERIES_FILE, checksum_text};
 use super::writer::Heading;
-use super::{Block, BlockWriter, Columns, Effort, INDEX_FILE};
+use super::{Ask, Block, BlockRows, BlockWriter, Columns, Effort, INDEX_FILE};
 use crate::Error;
+use crate::read::Want;
 
 fn labels(number: u64) -> Labels {
     Labels::from_pairs([("__name__", "m"), ("i", &format!("{number:05}"))])
@@ -195,6 +196,49 @@ fn any_range_of_regular_and_other_series() {
             assert_eq!(columns.instants_ms, instants[rows.clone()], "{start_ms}..{end_ms}");
             assert_eq!(bits(&columns.values), bits(&values[rows]), "{start_ms}..{end_ms}");
         }
+    }
+}
+
+#[test]
+fn parts_of_series_in_any_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let series: Vec<_> = (0..60usize)
+        .map(|number| {
+            let (mut instants, values) = regular(700, |at| match (number % 4, at % 3) {
+                (0, _) | (2, 0) => (at as f64 + number as f64).sin(),
+                (3, 0) => stale_nan(),
+                _ => (at * at * number % 9973) as f64,
+            });
+            instants[350] += i64::from(number % 5 == 0);
+            (instants, values)
+        })
+        .collect();
+    write(dir.path(), &series);
+    let block = open(dir.path()).unwrap();
+    let index = block.index().unwrap();
+    let mut rows = BlockRows::new(&block).unwrap();
+    for round in 0..600 {
+        let number = round * 37 % series.len();
+        let start_ms = (round * 131 % 800) as i64 * 1000 - 50_000;
+        let end_ms = start_ms + 1 + (round * 53 % 90) as i64 * 1000;
+        let range = TimeRange::new(TimestampMs(start_ms), TimestampMs(end_ms)).unwrap();
+        let (instants, values) = &series[number];
+        let inside = instants.partition_point(|at| *at < start_ms)
+            ..instants.partition_point(|at| *at < end_ms);
+        let mut read = |want| {
+            let (mut columns, mut warnings) = (Columns::default(), Vec::new());
+            let ask = Ask { range, want, next: &|_| 0 };
+            rows.append(&block, &index.series()[number], ask, (&mut columns, &mut warnings));
+            assert_eq!(warnings, Vec::<String>::new());
+            columns
+        };
+        let all = read(Want::All);
+        assert_eq!(all.instants_ms, instants[inside.clone()], "{number} {range:?}");
+        assert_eq!(bits(&all.values), bits(&values[inside.clone()]), "{number} {range:?}");
+        let newest = read(Want::Newest);
+        assert_eq!(newest.instants_ms.last(), all.instants_ms.last(), "{number} {range:?}");
+        let last = |columns: &Columns| columns.values.last().map(|value| value.to_bits());
+        assert_eq!(last(&newest), last(&all), "{number} {range:?}");
     }
 }
 

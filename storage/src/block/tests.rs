@@ -219,7 +219,7 @@ fn parts_of_series_in_any_order() {
     let mut rows = BlockRows::new(&block).unwrap();
     for round in 0..600 {
         let number = round * 37 % series.len();
-        let start_ms = (round * 131 % 800) as i64 * 1000 - 50_000;
+        let start_ms = (round * 131 % 700) as i64 * 1000 - 50_000;
         let end_ms = start_ms + 1 + (round * 53 % 90) as i64 * 1000;
         let range = TimeRange::new(TimestampMs(start_ms), TimestampMs(end_ms)).unwrap();
         let (instants, values) = &series[number];

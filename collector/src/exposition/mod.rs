@@ -12,6 +12,8 @@
 
 /// What a reader may remember of the page before.
 pub mod known;
+/// Numbers.
+mod number;
 /// The labels inside the raw text of a series.
 pub mod series;
 /// The lines of a page: raw series text, value, time.

@@ -11,11 +11,10 @@
 use memchr::{memchr, memchr2};
 use model::MetricKind;
 use model::TimestampMs;
-use model::sample::NORMAL_NAN_BITS;
 
 use super::known::Known;
 use super::series::{is_name_byte, is_name_start};
-use super::{ExpositionError, Format, series};
+use super::{ExpositionError, Format, number, series};
 
 /// One sample of a page.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,16 +52,6 @@ pub struct RawFamily<'a> {
     /// Its help, escapes and all.
     pub help: &'a [u8],
 }
-
-/// Digits of a plain number at most: they fit 64 bits.
-const PLAIN_DIGITS: usize = 18;
-/// The largest whole number up to which all are numbers.
-const PLAIN_MAX: u64 = 1 << 53;
-/// All of them are exact.
-const POWERS_OF_TEN: [f64; PLAIN_DIGITS + 1] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18,
-];
 
 /// Reads a page from top to bottom.
 pub struct Lines<'a> {
@@ -393,34 +382,11 @@ impl<'a> Lines<'a> {
         Ok(Line { series, value, at, exemplar: None })
     }
 
-    /// A number of a few digits, perhaps with a point, which nearly all are; `None` when it is to be
-    /// read with more care.
+    /// A plain number; the position is behind it afterwards.
     fn plain_number(&mut self) -> Option<f64> {
-        let rest = &self.body[self.position..];
-        let (mut digits, mut mantissa) = (0, 0_u64);
-        let mut take_digits = |mut at: usize| {
-            while let Some(digit) = rest.get(at).map(|byte| byte.wrapping_sub(b'0'))
-                && digit < 10
-            {
-                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-                digits += 1;
-                at += 1;
-            }
-            at
-        };
-        let start = usize::from(rest.first() == Some(&b'-'));
-        let whole_end = take_digits(start);
-        let has_point = rest.get(whole_end) == Some(&b'.');
-        let end = if has_point { take_digits(whole_end + 1) } else { whole_end };
-        let fraction = end - whole_end - usize::from(has_point);
-        let is_plain = whole_end > start && (fraction > 0) == has_point && digits <= PLAIN_DIGITS;
-        if !is_plain || mantissa > PLAIN_MAX || !matches!(rest.get(end), Some(b' ' | b'\n')) {
-            return None;
-        }
-        self.position += end;
-        // Both are exact, so that the quotient is the nearest number to what is written.
-        let value = mantissa as f64 / POWERS_OF_TEN[fraction];
-        Some(if start > 0 { -value } else { value })
+        let (value, size) = number::plain(&self.body[self.position..])?;
+        self.position += size;
+        Some(value)
     }
 
     fn token(&mut self, ends: impl Fn(u8) -> bool) -> &'a [u8] {
@@ -431,7 +397,7 @@ impl<'a> Lines<'a> {
     }
 
     fn number(&self, token: &[u8], what: &str) -> Result<f64, ExpositionError> {
-        parse_number(token).ok_or_else(|| {
+        number::parse(token).ok_or_else(|| {
             let shown = String::from_utf8_lossy(&token[..token.len().min(40)]);
             self.error(format!("{what} is {shown:?}, which is no number"))
         })
@@ -574,24 +540,4 @@ fn kind_of(word: &[u8], format: Format) -> Option<MetricKind> {
         (b"gaugehistogram", Format::OpenMetrics) => MetricKind::Unknown,
         _ => return None,
     })
-}
-
-/// A number as both formats write it. Any NaN becomes the ordinary one.
-fn parse_number(token: &[u8]) -> Option<f64> {
-    let plain =
-        |&byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
-    let text = std::str::from_utf8(token).ok()?;
-    if !token.is_empty() && token.iter().all(plain) {
-        // Beyond the largest number is an error upstream too, not an infinity.
-        return text.parse().ok().filter(|value: &f64| value.is_finite());
-    }
-    let (negative, word) = match token.first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    if word.eq_ignore_ascii_case("inf") || word.eq_ignore_ascii_case("infinity") {
-        return Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY });
-    }
-    text.eq_ignore_ascii_case("nan").then(|| f64::from_bits(NORMAL_NAN_BITS))
 }

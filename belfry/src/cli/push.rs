@@ -20,7 +20,7 @@ use import::remote_write;
 use model::clock::SystemClock;
 use model::{Append, AppendError, Appended, Batch, BoxFuture};
 
-use super::server::{Reach, Server};
+use super::server::{Reach, Server, refusal};
 use super::{block_on, fail, say};
 
 /// Bytes that are read at once.
@@ -160,7 +160,5 @@ async fn send(server: &Server, batch: &Batch) -> Result<(), String> {
     if answer.status / 100 == 2 {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(&answer.body);
-    let shown: String = text.trim().chars().take(300).collect();
-    Err(format!("the server answered {}: {shown}", answer.status))
+    Err(refusal(&answer))
 }

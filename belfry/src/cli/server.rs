@@ -145,14 +145,23 @@ fn read_settings(file: &Path) -> Result<ClientSettings, String> {
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
+/// The beginning of what an answer says.
+fn shown(answer: &HttpResponse) -> String {
+    String::from_utf8_lossy(&answer.body).trim().chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+/// Says that a server refused what was sent, and why.
+pub fn refusal(answer: &HttpResponse) -> String {
+    format!("the server answered {}: {}", answer.status, shown(answer))
+}
+
 /// The data of an answer, or what went wrong in the words that the field's tools use.
 fn read(answer: &HttpResponse) -> Result<Answer, String> {
     let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    let shown = || {
-        let text = String::from_utf8_lossy(&answer.body);
-        let shown: String = text.trim().chars().take(SHOWN_CHARS_MAX).collect();
-        if shown.is_empty() { "no more words".to_owned() } else { shown }
+    let shown = || match shown(answer) {
+        text if text.is_empty() => "no more words".to_owned(),
+        text => text,
     };
     match (parsed, answer.status / 100) {
         (Some(mut body), 2) if body["status"] == "success" => {

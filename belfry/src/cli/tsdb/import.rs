@@ -24,7 +24,7 @@ use model::{Append, AppendError, Batch, Labels, Refused};
 use storage::Settings;
 
 use super::{Chosen, Held, open};
-use crate::cli::server::{Reach, Server};
+use crate::cli::server::{Reach, Server, refusal};
 use crate::cli::{block_on, note, say};
 
 /// Progress is told this often.
@@ -343,11 +343,7 @@ async fn into_server(server: &Server, batch: &Batch, tally: &mut Tally) -> Resul
                 return Ok(());
             }
             429 | 500..=599 if attempt < TRIES_MAX => wait(attempt).await,
-            status => {
-                let text = String::from_utf8_lossy(&answer.body);
-                let shown: String = text.trim().chars().take(300).collect();
-                return Err(format!("the server answered {status}: {shown}"));
-            }
+            _ => return Err(refusal(&answer)),
         }
     }
     unreachable!("the loop only ends with an answer")

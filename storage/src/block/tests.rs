@@ -227,7 +227,7 @@ fn parts_of_series_in_any_order() {
             ..instants.partition_point(|at| *at < end_ms);
         let mut read = |want| {
             let (mut columns, mut warnings) = (Columns::default(), Vec::new());
-            let ask = Ask { range, want, next: &|_| 0 };
+            let ask = Ask { range, want, next: &|_| () };
             rows.append(&block, &index.series()[number], ask, (&mut columns, &mut warnings));
             assert_eq!(warnings, Vec::<String>::new());
             columns

@@ -10,6 +10,8 @@
 pub mod settings;
 /// Admission, deadline and the two questions: at an instant, over a range.
 pub mod engine;
+/// Which queries are too small to be worth another thread.
+mod small;
 /// What can go wrong, by what the caller does next.
 pub mod error;
 /// Memory of each query and of all.

@@ -25,11 +25,12 @@ use alertmanager::config::IntegrationKind;
 use collector::push::{Receiver, ReceiverParts};
 use collector::{Collector, HttpClient};
 use dashboards::access::Access;
-use dashboards::{Admin, Control, Parts};
+use dashboards::{Admin, Control, Parts, Requests};
 use journal::disk::Disk;
 use model::http_door::HttpDoor;
 use model::{Alert, AlertSink, AlertSinkError, Append, BoxFuture, Clock};
 use query::cost::Costs;
+use query::tally::Tally;
 use query::{Engine, Observer};
 use rules::Rules;
 use storage::Store;
@@ -63,6 +64,7 @@ pub struct Rooms {
     sql: Option<Arc<sql::Session>>,
     tellers: Arc<Tellers>,
     costs: Arc<Costs>,
+    tally: Arc<Tally>,
     query_log: Option<Arc<QueryLog>>,
     postgres: Postgres,
     collector: Option<Arc<Collector>>,
@@ -83,6 +85,8 @@ pub struct Front {
     pub address: Option<SocketAddr>,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// What was asked and answered.
+    pub requests: Arc<Requests>,
 }
 
 impl Rooms {
@@ -91,7 +95,7 @@ impl Rooms {
         config: Config,
         roles: &Roles,
         data: &Path,
-        Front { address: web, access }: Front,
+        Front { address: web, access, requests }: Front,
         clock: Arc<dyn Clock>,
     ) -> Result<Rooms, String> {
         let disk = Disk::real();
@@ -105,9 +109,10 @@ impl Rooms {
             None
         };
         let queried = store.as_ref().filter(|_| roles.has(Service::Query));
-        let (costs, tellers) = (Arc::<Costs>::default(), Arc::<Tellers>::default());
+        let (costs, tally) = (Arc::<Costs>::default(), Arc::<Tally>::default());
+        let tellers = Arc::<Tellers>::default();
         let query_log = open_query_log(&disk, &config.query_log, &clock)?;
-        let observers = observers(&costs, query_log.as_ref());
+        let observers = observers((&costs, &tally), query_log.as_ref());
         let engine = queried.map(|store| {
             let source = Arc::clone(store) as Arc<dyn query::Source>;
             let engine = Engine::new(source, Arc::clone(&clock), config.query.clone());
@@ -134,6 +139,7 @@ impl Rooms {
             sql,
             tellers,
             costs,
+            tally,
             query_log,
             postgres,
             collector,
@@ -154,6 +160,7 @@ impl Rooms {
         }
         rooms.introduce();
         rooms.metrics.add(Box::new(move || self_metrics::access_families(&access.stats())));
+        rooms.metrics.add(Box::new(move || self_metrics::request_families(&requests)));
         self_metrics::add(&rooms);
         Ok(rooms)
     }
@@ -380,9 +387,13 @@ fn registry_of(metrics: &SelfMetrics) -> Result<prometheus::Registry, String> {
 }
 
 /// Who is told of each query that ends.
-fn observers(costs: &Arc<Costs>, log: Option<&Arc<QueryLog>>) -> Vec<Arc<dyn Observer>> {
+fn observers(
+    (costs, tally): (&Arc<Costs>, &Arc<Tally>),
+    log: Option<&Arc<QueryLog>>,
+) -> Vec<Arc<dyn Observer>> {
     let log = log.map(|log| Arc::clone(log) as Arc<dyn Observer>);
-    std::iter::once(Arc::clone(costs) as Arc<dyn Observer>).chain(log).collect()
+    let counting: [Arc<dyn Observer>; 2] = [Arc::clone(costs) as _, Arc::clone(tally) as _];
+    counting.into_iter().chain(log).collect()
 }
 
 fn external_url(config: &Config, web: Option<SocketAddr>) -> String {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dashboards::Web;
 use model::append::{BatchExemplar, Metadata};
 use model::{Append, Batch, Labels, MetricKind, TimestampMs};
 use serde_json::Value;
@@ -80,6 +81,27 @@ async fn wrong_requests_get_the_envelope() {
     let reply = api.send("POST", "/-/reload", "", b"").await;
     assert_eq!(reply.status, 500);
     assert!(reply.body.contains("belfry.yml:3: listen: is wrong"), "{}", reply.body);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_status() {
+    let web = Web { route_prefix: "/below".to_owned(), external_url: String::new() };
+    let api = Api::open_at(web, None, false).await;
+    for path in ["query?query=1", "query?query=2", "query?query=x(", "label/a/values", "a", "b"] {
+        api.get(&format!("/below/api/v1/{path}")).await;
+    }
+    let counted: Vec<_> = api.gate.requests().answers().into_iter().collect();
+    let shown = counted.iter().map(|(path, answers)| {
+        let codes: Vec<_> = answers.by_code.iter().map(|(code, count)| (*code, *count)).collect();
+        (*path, codes, answers.durations.count())
+    });
+    let expected = [
+        ("/api/v1/label/{name}/values", vec![(200, 1)], 1),
+        ("/api/v1/query", vec![(200, 2), (400, 1)], 3),
+        ("none", vec![(404, 2)], 2),
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
     api.stop().await;
 }
 

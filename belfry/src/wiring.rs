@@ -50,7 +50,7 @@ use crate::telemetry::SelfMetrics;
 const SCRAPES_STOP: Duration = Duration::from_secs(10);
 /// Spreads scrapes and rule groups over their intervals; the same at each start, so that a restart
 /// keeps every target's place.
-const SEED: u64 = 0x6265_6c66_7279;
+pub const SEED: u64 = 0x6265_6c66_7279;
 
 /// Memory for pushed series that are known from earlier requests: a million and a half.
 const PUSH_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -118,9 +118,8 @@ impl Rooms {
             let engine = Engine::new(source, Arc::clone(&clock), config.query.clone());
             Arc::new(engine.with_observers(observers))
         });
-        let sql = engine.as_ref().zip(queried).map(|(engine, store)| {
-            open_sql(engine, store, &tellers).map_err(|error| format!("open SQL: {error}"))
-        });
+        let sql = engine.as_ref().zip(queried);
+        let sql = sql.map(|(engine, store)| open_sql(engine, store, &tellers));
         let sql = sql.transpose()?;
         let postgres = Postgres::bind(&config.sql, sql.is_some(), &access).await?;
         let collector = store.as_ref().filter(|_| roles.has(Service::Collect)).map(|store| {
@@ -159,8 +158,7 @@ impl Rooms {
             rooms.rules = rooms.open_rules(&disk, data, &config, &external_url)?;
         }
         rooms.introduce();
-        rooms.metrics.add(Box::new(move || self_metrics::access_families(&access.stats())));
-        rooms.metrics.add(Box::new(move || self_metrics::request_families(&requests)));
+        self_metrics::add_front(&rooms, access, requests);
         self_metrics::add(&rooms);
         Ok(rooms)
     }
@@ -335,10 +333,11 @@ fn open_sql(
     engine: &Arc<Engine>,
     store: &Arc<Store>,
     tellers: &Arc<Tellers>,
-) -> Result<Arc<sql::Session>, sql::Error> {
+) -> Result<Arc<sql::Session>, String> {
     let told = Arc::clone(tellers) as Arc<dyn sql::told::Told>;
     let (store, engine) = (Arc::clone(store), Arc::clone(engine));
-    sql::Session::start(sql::Parts { store, engine, told }).map(Arc::new)
+    let session = sql::Session::start(sql::Parts { store, engine, told });
+    session.map(Arc::new).map_err(|error| format!("open SQL: {error}"))
 }
 
 /// The doors for pushed samples. The secret of their hashes is a new one in every process.

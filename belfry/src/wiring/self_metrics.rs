@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dashboards::Requests;
+use dashboards::access::Access;
 use model::exporter::{Family, MetricKind};
 use query::Engine;
 use query::cost::{Cost, Costs};
@@ -53,6 +54,13 @@ pub fn add(rooms: &Rooms) {
     }
 }
 
+/// Registers the web server.
+pub fn add_front(rooms: &Rooms, access: Arc<Access>, requests: Arc<Requests>) {
+    rooms.metrics.add(Box::new(move || {
+        [access_families(&access.stats()), request_families(&requests)].concat()
+    }));
+}
+
 /// Whether and when the configuration was last taken.
 pub fn config_families(status: &dashboards::parts::Status) -> Vec<Family> {
     vec![
@@ -70,7 +78,7 @@ pub fn config_families(status: &dashboards::parts::Status) -> Vec<Family> {
 }
 
 /// Who came to the web server, and who was turned away.
-pub fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
+fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
     let help = "Requests of the web server that were refused, by reason.";
     let refused = [
         ("login", stats.logins_failed),
@@ -112,7 +120,7 @@ pub fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
 }
 
 /// What the routes of the web server answered. There are as many series as routes that were asked.
-pub fn request_families(requests: &Requests) -> Vec<Family> {
+fn request_families(requests: &Requests) -> Vec<Family> {
     let mut answered = Family::new(
         "belfry_web_requests_total",
         MetricKind::Counter,

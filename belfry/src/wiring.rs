@@ -109,8 +109,7 @@ impl Rooms {
             None
         };
         let queried = store.as_ref().filter(|_| roles.has(Service::Query));
-        let (costs, tally) = (Arc::<Costs>::default(), Arc::<Tally>::default());
-        let tellers = Arc::<Tellers>::default();
+        let (costs, tally, tellers): (Arc<Costs>, Arc<Tally>, Arc<Tellers>) = Default::default();
         let query_log = open_query_log(&disk, &config.query_log, &clock)?;
         let observers = observers((&costs, &tally), query_log.as_ref());
         let engine = queried.map(|store| {

@@ -121,8 +121,8 @@ impl When {
     /// The same in parts of [`STEPS_MAX`] instants.
     fn parts(self) -> impl Iterator<Item = When> {
         let part_ms = self.step_ms.saturating_mul(STEPS_MAX);
-        let starts =
-            std::iter::successors(Some(self.start), move |start| Some(start.plus_ms(part_ms)));
+        let after = move |start: &TimestampMs| start.0.checked_add(part_ms).map(TimestampMs);
+        let starts = std::iter::successors(Some(self.start), after);
         starts.take_while(move |start| *start <= self.end).map(move |start| {
             let last = start.plus_ms(part_ms - self.step_ms);
             When { start, end: last.min(self.end), ..self }
@@ -155,7 +155,7 @@ async fn evaluate(
 fn batch(data: &Value, rule: &RuleConfig) -> Result<Batch, String> {
     let strange = || "the answer is no matrix".to_owned();
     let mut batch = Batch::new();
-    let mut seen = HashSet::new();
+    let (mut seen, mut left_out) = (HashSet::new(), 0);
     for series in data["result"].as_array().ok_or_else(strange)? {
         let given = series["metric"].as_object().ok_or_else(strange)?;
         let given = given.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap_or("")));
@@ -166,15 +166,16 @@ fn batch(data: &Value, rule: &RuleConfig) -> Result<Batch, String> {
         if !seen.insert(labels.clone()) {
             return Err(format!("two series are {labels} after applying rule labels"));
         }
-        if series.get("histograms").is_some() {
-            note(&format!("{labels}: native histograms are left out"));
-        }
+        left_out += usize::from(series.get("histograms").is_some());
         let ix = batch.series(&labels);
         for pair in series["values"].as_array().into_iter().flatten() {
             let at = pair[0].as_f64().ok_or_else(strange)?;
             let value = pair[1].as_str().and_then(parse_value).ok_or_else(strange)?;
             batch.sample(ix, TimestampMs((at * 1000.0).round() as i64), value);
         }
+    }
+    if left_out > 0 {
+        note(&format!("{}: native histograms of {left_out} series are left out", rule.name()));
     }
     Ok(batch)
 }

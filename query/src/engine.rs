@@ -37,7 +37,7 @@ use crate::known::Known;
 use crate::ledger::{EVALUATION, Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
-use crate::running::{Entry, Heading, Language, List, Observer, Running};
+use crate::running::{Entry, Failure, Heading, Language, List, Observer, Running};
 use crate::scoped::Scoped;
 use crate::seat::Seat;
 use crate::settings::{Priority, QueryOptions, Settings};
@@ -123,9 +123,24 @@ impl Engine {
         self.list.kill(id)
     }
 
+    /// How many queries wait for a place now.
+    pub fn waiting(&self) -> usize {
+        self.list.len().saturating_sub(self.list.len_evaluated())
+    }
+
+    /// How many queries have a place now.
+    pub fn evaluated(&self) -> usize {
+        self.list.len_evaluated()
+    }
+
     /// Bytes that all queries hold now.
     pub fn memory_bytes(&self) -> usize {
         self.pool.bytes()
+    }
+
+    /// Bytes that all queries may hold.
+    pub fn memory_bytes_max(&self) -> usize {
+        self.pool.bytes_max()
     }
 
     /// The present, as queries without a time mean it.
@@ -232,7 +247,7 @@ impl Engine {
             let stats = outcome.as_mut().map_or(&mut failed, |answer| &mut answer.stats);
             (stats.prepare_us, stats.queue_us) = (prepare_us, seat.queue_us());
             let stats = stats.clone();
-            seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
+            seat.set_outcome(stats, outcome.as_ref().err().map(Failure::from));
             // A seat that is given up cancels what it was for, so it goes after the answer.
             (outcome, seat)
         };
@@ -286,7 +301,7 @@ impl Engine {
         let permit = permit.map_err(|error| {
             let error = or_killed(error, &entry.killed());
             let stats = Stats { queue_us, ..Stats::default() };
-            entry.set_outcome(stats, Some(error.to_string()));
+            entry.set_outcome(stats, Some(Failure::from(&error)));
             error
         })?;
         entry.set_evaluated();
@@ -294,19 +309,22 @@ impl Engine {
         Ok(Seat::new(entry, permit, (ledger, cancel, deadline), queue_us))
     }
 
-    /// Puts a query on the list, unless too many wait already.
+    /// Puts a query on the list. When too many wait already it is refused, and leaves at once.
     fn enter(
         &self,
         heading: Heading,
         (ledger, cancel): (Ledger, CancellationToken),
     ) -> Result<Entry, Error> {
         let listed_max = self.settings.queue_max.saturating_add(self.settings.concurrent_max);
-        let listed = self.list.len();
-        if heading.priority != Priority::Rule && listed >= listed_max {
+        let (listed, is_rule) = (self.list.len(), heading.priority == Priority::Rule);
+        let mut entry = self.list.enter(heading, ledger, cancel);
+        if !is_rule && listed >= listed_max {
             let reason = format!("{listed} queries run or wait, at most {listed_max} may");
-            return Err(Error::Busy { reason });
+            let error = Error::Busy { reason };
+            entry.set_outcome(Stats::default(), Some(Failure::from(&error)));
+            return Err(error);
         }
-        Ok(self.list.enter(heading, ledger, cancel))
+        Ok(entry)
     }
 
     /// Waits for a place until the deadline, or until the query is cancelled.

@@ -26,6 +26,8 @@ pub mod known;
 pub mod seat;
 /// What panels of dashboards have cost.
 pub mod cost;
+/// How queries ended, and how long their parts took.
+pub mod tally;
 /// How many samples a query looked at.
 pub mod counts;
 /// What all parts of one query share.
@@ -62,7 +64,7 @@ pub mod value;
 pub use engine::Engine;
 pub use error::Error;
 pub use ledger::{Charge, Ledger};
-pub use running::{Finished, Heading, Language, Observer, Running};
+pub use running::{Failure, FailureKind, Finished, Heading, Language, Observer, Running};
 pub use seat::Seat;
 pub use settings::{Priority, QueryOptions, Settings};
 pub use source::{Batches, Run, SeriesReader, Source, Want};

@@ -8,9 +8,12 @@
 //!
 //! Not here: operators that need all values at once (`evaluate::aggregate`).
 
+use std::ops::Range;
+
 use promql::ast::AggregateOp;
 
 use crate::kernel::Row;
+use crate::kernel::counter::are_finite;
 use crate::kernel::sums::{Mean, Spread, Sum};
 use crate::kernel::window::Fold as _;
 
@@ -146,32 +149,32 @@ impl Cell {
     }
 }
 
-#[inline(always)]
-fn add_all(cells: &mut [Cell], row: &Row, add: impl Fn(Cell, f64) -> Cell) {
-    for (cell, (value, valid)) in cells.iter_mut().zip(row.values.iter().zip(&row.valid)) {
-        if *valid {
-            *cell = add(*cell, *value);
-        }
-    }
-}
-
 /// NaN only stays when there is nothing else.
 fn pick(own: f64, other: f64, wins: fn(&f64, &f64) -> bool) -> f64 {
     if wins(&other, &own) || own.is_nan() { other } else { own }
 }
 
-/// Groups by steps of cells.
+/// Groups by steps of cells; each of their numbers in a column of its own, so that the cells of
+/// several steps take one.
 #[derive(Debug)]
 pub struct Fold {
     op: FoldOp,
     steps: usize,
-    cells: Vec<Cell>,
+    a: Vec<f64>,
+    b: Vec<f64>,
+    count: Vec<f64>,
 }
+
+/// Steps that are folded together.
+const LANE: usize = 32;
 
 impl Fold {
     /// Cells that know nothing yet.
     pub fn new(op: FoldOp, groups: usize, steps: usize) -> Fold {
-        Fold { op, steps, cells: vec![Cell::default(); groups * steps] }
+        let column = || vec![0.0; groups * steps];
+        // What a sum of nothing begins with: it takes in every number, zeros too, as the number is.
+        let a = if op == FoldOp::Sum { vec![-0.0; groups * steps] } else { column() };
+        Fold { op, steps, a, b: column(), count: column() }
     }
 
     /// Bytes that so many cells take.
@@ -181,12 +184,51 @@ impl Fold {
 
     /// Folds a row into a group.
     pub fn add_row(&mut self, group: usize, row: &Row) {
-        let cells = &mut self.cells[group * self.steps..(group + 1) * self.steps];
+        let first = group * self.steps;
+        for start in (0..self.steps).step_by(LANE) {
+            let steps = start..self.steps.min(start + LANE);
+            let (values, valid) = (&row.values[steps.clone()], &row.valid[steps.clone()]);
+            let cells = first + steps.start..first + steps.end;
+            let is_plain = self.op == FoldOp::Sum && valid.iter().fold(true, |all, own| all & own);
+            if !is_plain || !self.add_finite(cells.clone(), values) {
+                self.add_each(cells, values, valid);
+            }
+        }
+    }
+
+    /// Adds to sums that stay finite, without a branch, so that several take one step; answers `false`,
+    /// and adds nothing, when one does not.
+    fn add_finite(&mut self, cells: Range<usize>, values: &[f64]) -> bool {
+        let (a, b) = (&mut self.a[cells.clone()], &mut self.b[cells.clone()]);
+        let mut totals = [0.0; LANE];
+        let totals = &mut totals[..values.len()];
+        for ((total, before), value) in totals.iter_mut().zip(&*a).zip(values) {
+            *total = before + value;
+        }
+        if !are_finite(totals) {
+            return false;
+        }
+        for (((own, lost), total), value) in a.iter_mut().zip(b).zip(totals).zip(values) {
+            // As in `Sum::with`.
+            let (large, small) =
+                if own.abs() >= value.abs() { (*own, *value) } else { (*value, *own) };
+            *lost += (large - *total) + small;
+            *own = *total;
+        }
+        self.count[cells].iter_mut().for_each(|count| *count += 1.0);
+        true
+    }
+
+    fn add_each(&mut self, cells: Range<usize>, values: &[f64], valid: &[bool]) {
         // A loop of its own for each operator: the choice is not made again at every step.
         macro_rules! each {
             ($($op:ident)*) => {
                 match self.op {
-                    $(FoldOp::$op => add_all(cells, row, |cell, value| cell.add(FoldOp::$op, value)),)*
+                    $(FoldOp::$op => for (at, (value, valid)) in cells.zip(values.iter().zip(valid)) {
+                        if *valid {
+                            self.set(at, self.cell(at).add(FoldOp::$op, *value));
+                        }
+                    })*
                 }
             };
         }
@@ -195,24 +237,38 @@ impl Fold {
 
     /// Merges cells of one group, one per step.
     pub fn merge_row(&mut self, group: usize, cells: impl Iterator<Item = Cell>) {
-        let own = &mut self.cells[group * self.steps..(group + 1) * self.steps];
-        for (cell, later) in own.iter_mut().zip(cells) {
-            *cell = cell.merge(self.op, later);
+        for (at, later) in (group * self.steps..(group + 1) * self.steps).zip(cells) {
+            self.set(at, self.cell(at).merge(self.op, later));
         }
     }
 
     /// The cells of one group.
-    pub fn cells(&self, group: usize) -> &[Cell] {
-        &self.cells[group * self.steps..(group + 1) * self.steps]
+    pub fn cells(&self, group: usize) -> impl Iterator<Item = Cell> + '_ {
+        (group * self.steps..(group + 1) * self.steps).map(|at| self.cell(at))
+    }
+
+    /// The columns of all cells, in the order of a cell's numbers.
+    pub fn into_columns(self) -> [Vec<f64>; 3] {
+        [self.a, self.b, self.count]
     }
 
     /// Writes one group's results into a row.
     pub fn read_row(&self, group: usize, row: &mut Row) {
         row.clear();
-        for (step, cell) in self.cells(group).iter().enumerate() {
+        for (step, cell) in self.cells(group).enumerate() {
             if let Some(value) = cell.value(self.op) {
                 row.set(step, value);
             }
         }
+    }
+
+    #[inline(always)]
+    fn cell(&self, at: usize) -> Cell {
+        Cell { a: self.a[at], b: self.b[at], count: self.count[at] }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, at: usize, cell: Cell) {
+        (self.a[at], self.b[at], self.count[at]) = (cell.a, cell.b, cell.count);
     }
 }

@@ -182,8 +182,8 @@ pub struct Input<'a> {
     pub frames: Frames<'a>,
     /// Scalar parameters, one value per step each.
     pub params: &'a [Vec<f64>],
-    /// What the windows' instants say to functions that extrapolate; empty when nobody knows.
-    pub edges: &'a [counter::Edges],
+    /// What the windows' instants say to functions that extrapolate, when that is known already.
+    pub edges: Option<&'a counter::Edges>,
     /// Says when to stop early.
     pub pace: &'a Pace<'a>,
 }

@@ -20,6 +20,8 @@ mod data;
 mod server;
 /// Remote-write senders.
 mod sender;
+/// The queries of `ingest`.
+mod questions;
 /// Queries and their latencies.
 mod asking;
 /// Names and numbers, side by side.

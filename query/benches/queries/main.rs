@@ -14,6 +14,9 @@
 /// The values of the side-by-side benchmark.
 #[path = "../../../tests/bench/value.rs"]
 mod value;
+/// The queries of the side-by-side benchmark.
+#[path = "../../../tests/bench/questions.rs"]
+mod questions;
 /// The data of the side-by-side benchmark and its queries.
 mod mix;
 /// The data and expressions of upstream's range-query benchmark.

@@ -8,63 +8,17 @@ use storage::Store;
 
 use crate::{Options, Question};
 
+use crate::questions::QUERIES;
 use crate::value::value;
 
 const SERIES: usize = 17_080;
 const INTERVAL_MS: i64 = 15_000;
 const HOUR_MS: i64 = 3_600_000;
 const STEPS: usize = 6 * 240;
+/// So many of the steps are in ranges that are closed.
+const STEPS_CLOSED: usize = STEPS - 300;
 /// A quarter past an hour at which a range of two hours ends: three ranges are closed by then.
 const END_MS: i64 = 1_790_000_000_000 / (2 * HOUR_MS) * 2 * HOUR_MS + HOUR_MS * 5 / 4;
-
-/// Queries: name, expression, hours back, step in seconds (0: instant).
-const QUERIES: &[(&str, &str, f64, i64)] = &[
-    ("one series, 1 h", "bench_gauge{instance=\"host-001:9100\",id=\"250\"}", 1.0, 15),
-    (
-        "rate of one host, 6 h",
-        "rate(bench_cpu_seconds_total{instance=\"host-001:9100\"}[5m])",
-        6.0,
-        60,
-    ),
-    (
-        "sum by instance of rate, 1 h",
-        "sum by (instance) (rate(bench_cpu_seconds_total[5m]))",
-        1.0,
-        15,
-    ),
-    ("sum by mode of rate, 6 h", "sum by (mode) (rate(bench_cpu_seconds_total[5m]))", 6.0, 60),
-    (
-        "histogram_quantile by route, 1 h",
-        "histogram_quantile(0.9, sum by (le, route) (rate(bench_request_seconds_bucket[5m])))",
-        1.0,
-        30,
-    ),
-    (
-        "ratio of sums, 1 h",
-        "sum(rate(bench_cpu_seconds_total{mode=\"user\"}[5m])) / sum(rate(bench_cpu_seconds_total[5m]))",
-        1.0,
-        30,
-    ),
-    ("topk, instant", "topk(5, bench_gauge)", 0.0, 0),
-    ("regex on name, instant", "count by (__name__) ({__name__=~\"bench_.*\"})", 0.0, 0),
-    ("max_over_time 6 h, instant", "max(max_over_time(bench_gauge[6h]))", 0.0, 0),
-    ("join, 1 h", "bench_gauge{id=\"250\"} / on (instance) bench_gauge{id=\"251\"}", 1.0, 30),
-    ("alert expression, instant", "bench_gauge{id=\"250\"} > 1000", 0.0, 0),
-    ("count of all, instant", "count({job=\"bench\"})", 0.0, 0),
-    (
-        "quantile_over_time of 1 h windows, 6 h",
-        "quantile_over_time(0.9, bench_gauge{instance=\"host-001:9100\"}[1h])",
-        6.0,
-        60,
-    ),
-    (
-        "subquery, 6 h",
-        "max_over_time(sum by (mode) (rate(bench_cpu_seconds_total{instance=\"host-001:9100\"}[5m]))[30m:1m])",
-        6.0,
-        60,
-    ),
-    ("predict_linear, instant", "predict_linear(bench_gauge[1h], 3600)", 0.0, 0),
-];
 
 fn labels(index: usize) -> Labels {
     let instance = format!("host-{:03}:9100", index / 427);
@@ -108,8 +62,8 @@ async fn fill(store: Arc<Store>) {
         }
         store.append(batch).await.expect("is taken");
     }
-    // The flusher runs by itself; the picture is the same once three ranges are in blocks.
-    while store.stats().blocks < 3 {
+    // The flusher runs by itself; the picture is the same once all ranges that are closed are in blocks.
+    while store.stats().block_samples < (SERIES * STEPS_CLOSED) as u64 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

@@ -185,7 +185,7 @@ impl Evaluator<'_> {
         let group_of = vec![0; prepared.selection.ids.len()];
         prepared.partial = Some(Partial { op: FoldOp::Group, group_of, groups: 1 });
         let (fold, _) = self.run_folded(prepared)?;
-        Ok(fold.cells(0).iter().map(|cell| cell.count > 0.0).collect())
+        Ok(fold.cells(0).map(|cell| cell.count > 0.0).collect())
     }
 }
 

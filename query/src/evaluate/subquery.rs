@@ -113,7 +113,7 @@ impl Evaluator<'_> {
             };
             let samples = Samples { ts: &ts, values: &values };
             let (windows, params) = (&windows, &range.params);
-            let input = Input { samples, windows, frames, params, edges: &[], pace: &pace };
+            let input = Input { samples, windows, frames, params, edges: None, pace: &pace };
             range.function.evaluate(&input, &mut row);
             builder.push(key.clone(), &row)?;
         }

@@ -21,7 +21,7 @@ use super::{Fragment, Leaf, Times};
 use crate::counts::Looked;
 use crate::error::Error;
 use crate::fold::Fold;
-use crate::kernel::counter::{Edges, Kind, edges};
+use crate::kernel::counter::{Edges, Kind, are_finite};
 use crate::kernel::window::{Reach, find};
 use crate::kernel::{Frames, Input, RangeFunction, Row, Samples, Window, extended, lookback};
 use crate::ledger::{Charge, Pace};
@@ -49,8 +49,8 @@ struct SeriesEvaluator {
     /// The instants that `windows` belong to: series of one scrape have them in common.
     ts: Vec<i64>,
     windows: Vec<Window>,
-    /// What the windows' instants say to functions that extrapolate.
-    edges: Vec<Edges>,
+    /// What the windows' instants say to functions that extrapolate; the others leave it alone.
+    edges: Edges,
     /// Samples in all windows, once per window.
     windows_total: usize,
     /// Samples looked at.
@@ -67,7 +67,7 @@ impl Work {
             row: Row::new(fragment.times.right_ms.len()),
             ts: Vec::new(),
             windows: Vec::new(),
-            edges: Vec::new(),
+            edges: Edges::default(),
             windows_total: 0,
             looked: Looked::new(fragment.counting, fragment.times.right_ms.len()),
             widest: fragment.ledger.nothing(),
@@ -82,8 +82,7 @@ impl Work {
         fragment.ledger.check()?;
         if let Some(partial) = &fragment.partial {
             let steps = fragment.times.right_ms.len();
-            // Twice: once as cells, once as the columns they leave in.
-            let charge = fragment.ledger.charge(0, 2 * Fold::bytes(partial.groups, steps))?;
+            let charge = fragment.ledger.charge(0, Fold::bytes(partial.groups, steps))?;
             self.fold = Some((Fold::new(partial.op, partial.groups, steps), charge));
         }
         let mut readers = fragment.readers.lock().unwrap_or_else(|held| held.into_inner());
@@ -110,7 +109,7 @@ impl Work {
         *tally.reads.lock().unwrap_or_else(|held| held.into_inner()) += reader.reads();
         tally.warnings.lock().unwrap_or_else(|held| held.into_inner()).extend(found);
         match self.fold.take() {
-            Some((fold, _charge)) => Ok(Some(self.partial_batch(&fold)?)),
+            Some((fold, _charge)) => Ok(Some(self.partial_batch(fold)?)),
             None => Ok(None),
         }
     }
@@ -143,18 +142,14 @@ impl Work {
         add(&fragment.tally.samples_read, samples_read);
         Ok((!out.positions.is_empty()).then_some(out))
     }
-    fn partial_batch(&self, fold: &Fold) -> Result<RecordBatch, Error> {
+
+    fn partial_batch(&self, fold: Fold) -> Result<RecordBatch, Error> {
         let groups = self.fragment.partial.as_ref().map_or(0, |partial| partial.groups);
-        let cells = || (0..groups).flat_map(|group| fold.cells(group));
-        let list =
-            |values: Vec<f64>| list_of(Float64Array::from(values), self.evaluator.row.values.len());
         let numbers = UInt32Array::from_iter_values(0..u32::try_from(groups).unwrap_or(u32::MAX));
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(numbers),
-            list(cells().map(|cell| cell.a).collect())?,
-            list(cells().map(|cell| cell.b).collect())?,
-            list(cells().map(|cell| cell.count).collect())?,
-        ];
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(numbers)];
+        for column in fold.into_columns() {
+            columns.push(list_of(Float64Array::from(column), self.evaluator.row.values.len())?);
+        }
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(unexpected)
     }
 }
@@ -215,13 +210,12 @@ impl SeriesEvaluator {
 
     /// Works out what series with the same windows have in common.
     fn find_edges(&mut self, fragment: &Fragment, ts: &[i64]) {
-        self.edges.clear();
         let Leaf::Range { function, range_ms, extension: None, .. } = &fragment.leaf else {
             return;
         };
         if let Some(kind) = function.extrapolates() {
             let frames = frames(&fragment.times, self.windows.len(), *range_ms);
-            edges(ts, &self.windows, (frames, kind), &mut self.edges);
+            self.edges.find(ts, &self.windows, (frames, kind));
         }
     }
 
@@ -262,7 +256,7 @@ fn frames(times: &Times, steps: usize, range_ms: i64) -> Frames<'_> {
 fn range(
     fragment: &Fragment,
     samples: Samples,
-    (windows, edges, pace): (&[Window], &[Edges], &Pace),
+    (windows, edges, pace): (&[Window], &Edges, &Pace),
     row: &mut Row,
 ) {
     let frames = |range_ms| frames(&fragment.times, windows.len(), range_ms);
@@ -270,10 +264,13 @@ fn range(
         Leaf::LookBack { .. } => {}
         Leaf::Smoothed { lookback_ms } => {
             let frames = frames(*lookback_ms);
-            extended::instant(&Input { samples, windows, frames, params: &[], edges, pace }, row);
+            let input = Input { samples, windows, frames, params: &[], edges: None, pace };
+            extended::instant(&input, row);
         }
         Leaf::Range { function, range_ms, params, extension } => {
             let frames = frames(*range_ms);
+            // Extended windows have none.
+            let edges = extension.is_none().then_some(edges);
             let input = Input { samples, windows, frames, params, edges, pace };
             match extension {
                 None => function.evaluate(&input, row),
@@ -299,7 +296,7 @@ pub fn extend(function: RangeFunction, extension: Extension, input: &Input, row:
 
 /// The samples without stale markers; `None` when there is none.
 fn without_stale(samples: Samples) -> Option<(Vec<i64>, Vec<f64>)> {
-    if !samples.values.iter().copied().any(is_stale_nan) {
+    if are_finite(samples.values) || !samples.values.iter().copied().any(is_stale_nan) {
         return None;
     }
     let pairs = samples.ts.iter().copied().zip(samples.values.iter().copied());

@@ -70,7 +70,7 @@ pub fn mixed_range(windowed: &Windowed, all: &Mixed, noted: &Noted, row: &mut Ro
         Frames { right_ms: &times.right_ms, eval_ms: &times.eval_ms, range_ms: windowed.range_ms };
     let samples = Samples { ts: &ts, values: &values };
     let (params, pace) = (windowed.params, windowed.pace);
-    let input = Input { samples, windows: &windows, frames, params, edges: &[], pace };
+    let input = Input { samples, windows: &windows, frames, params, edges: None, pace };
     match windowed.extension {
         Some((extension, _)) => extend(windowed.function, extension, &input, row),
         None => windowed.function.evaluate(&input, row),

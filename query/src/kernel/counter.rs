@@ -6,6 +6,8 @@
 //!
 //! Not here: `anchored` and `smoothed` windows (`extended`), which do not extrapolate.
 
+use std::ops::{ControlFlow, Range};
+
 use super::{Frames, Input, Row, Window};
 
 /// Which rate-like function.
@@ -39,6 +41,22 @@ pub struct Resets {
     exact: bool,    // Whether differences of `lost` may be taken: all values are finite.
 }
 
+/// Values that are looked at in one step.
+const TOGETHER: usize = 8;
+
+/// Whether no value is infinite or not a number.
+pub fn are_finite(values: &[f64]) -> bool {
+    // What is finite gives zero.
+    let mut zeros = [0.0; TOGETHER];
+    let (all, rest) = values.as_chunks::<TOGETHER>();
+    for own in all {
+        for (zero, value) in zeros.iter_mut().zip(own) {
+            *zero += value * 0.0;
+        }
+    }
+    zeros.iter().sum::<f64>() == 0.0 && rest.iter().all(|value| value.is_finite())
+}
+
 /// So many resets of a window are added one by one, in the order that upstream has; of more the sum
 /// is looked up.
 const ADDED_SINGLY_MAX: usize = 16;
@@ -46,11 +64,14 @@ const ADDED_SINGLY_MAX: usize = 16;
 impl Resets {
     /// Adds up the resets of a series.
     pub fn of(values: &[f64]) -> Resets {
-        // Without an early end, so that several values are looked at in one step.
-        let exact = values.iter().fold(true, |exact, value| exact & value.is_finite());
-        let falls = values.windows(2).fold(false, |falls, pair| falls | (pair[1] < pair[0]));
-        let mut resets = Resets { at: Vec::new(), lost: Vec::new(), exact };
-        if falls {
+        // Neither look ends early, so that several values are looked at in one step.
+        let exact = are_finite(values);
+        let pairs = values.iter().zip(values.get(1..).unwrap_or_default());
+        let falls = pairs.map(|(before, value)| u64::from(value < before)).sum::<u64>();
+        let count = usize::try_from(falls).expect("as many as values at most");
+        let mut resets =
+            Resets { at: Vec::with_capacity(count), lost: Vec::with_capacity(count), exact };
+        if falls > 0 {
             let mut sum = 0.0;
             for (index, pair) in values.windows(2).enumerate() {
                 if pair[1] < pair[0] {
@@ -69,8 +90,12 @@ impl Resets {
         if self.at.is_empty() {
             return change;
         }
-        let inside =
-            self.at.partition_point(|at| *at < first)..self.at.partition_point(|at| *at < last);
+        let before = |sample: usize| self.at.partition_point(|at| *at < sample);
+        self.add_inside(change, values, before(first)..before(last))
+    }
+
+    /// Adds to a change what some of the resets took away.
+    fn add_inside(&self, change: f64, values: &[f64], inside: Range<usize>) -> f64 {
         if inside.is_empty() {
             return change;
         }
@@ -82,91 +107,187 @@ impl Resets {
     }
 }
 
+/// Windows that are worked on together: what is known of them stays in the nearest cache.
+const LANE: usize = 64;
+
 /// `rate`, `increase` and `delta`.
 pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
-    let mut own = Vec::new();
-    let edges = if input.edges.len() == input.windows.len() {
-        input.edges
-    } else {
-        edges(input.samples.ts, input.windows, (input.frames, kind), &mut own);
+    let mut own = Edges::default();
+    let edges = input.edges.unwrap_or_else(|| {
+        own.find(input.samples.ts, input.windows, (input.frames, kind));
         &own
-    };
+    });
     let values = input.samples.values;
-    let is_counter = kind.is_counter();
-    let resets = if is_counter { Some(Resets::of(values)) } else { None };
-    let out = row.values.iter_mut().zip(&mut row.valid);
-    for ((step, (window, edges)), (out, valid)) in
-        (0..).zip(input.windows.iter().zip(edges)).zip(out)
-    {
-        if window.len() < 2 {
-            continue;
+    let resets = kind.is_counter().then(|| Resets::of(values));
+    let mut lost = resets.as_ref().filter(|resets| !resets.at.is_empty()).map(Sliding::new);
+    let (mut firsts, mut changes) = ([0.0; LANE], [0.0; LANE]);
+    for start in (0..input.windows.len()).step_by(LANE) {
+        let windows = &input.windows[start..input.windows.len().min(start + LANE)];
+        let steps = start..start + windows.len();
+        let (firsts, changes) = (&mut firsts[..windows.len()], &mut changes[..windows.len()]);
+        let known = firsts.iter_mut().zip(&mut *changes).zip(&mut row.valid[steps.clone()]);
+        for (window, ((first, change), valid)) in windows.iter().zip(known) {
+            *valid = window.len() >= 2;
+            (*first, *change) = match *valid {
+                true => (values[window.lo], values[window.hi - 1] - values[window.lo]),
+                false => (0.0, 0.0),
+            };
         }
-        let (first, last) = (window.lo, window.hi - 1);
-        let mut change = values[last] - values[first];
-        if let Some(resets) = &resets {
-            if !resets.exact && input.pace.is_over(window.len()) {
-                return;
+        if let Some(lost) = &mut lost
+            && lost.add_to_all(changes, windows, input).is_break()
+        {
+            return;
+        }
+        let out = &mut row.values[steps.clone()];
+        if kind.is_counter() {
+            if edges.grow(steps.clone(), (firsts, changes), out) == Grown::SomeFromNearZero {
+                grow_exactly((input, edges, kind), start, (firsts, changes), out);
             }
-            change = resets.add(change, values, first, last);
-        }
-        let factor = if !is_counter || edges.is_far_from_zero((values[first], change)) {
-            edges.factor
         } else {
-            let reach = Reach::of(input.samples.ts, *window, (input.frames, step));
-            reach.extrapolation(Some((values[first], change))) / kind.per(input.frames)
-        };
-        (*out, *valid) = (change * factor, true);
+            let factors = edges.factor[steps.clone()].iter();
+            out.iter_mut()
+                .zip(factors.zip(changes))
+                .for_each(|(out, (own, change))| *out = *change * own);
+        }
     }
 }
 
-/// What the instants of a window alone say about its extrapolation. Series of one scrape have them in
-/// common.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Edges {
-    /// The extrapolation of a window that no zero cuts short, per unit of time.
-    factor: f64,
-    to_start: f64,
-    sampled: f64,
+/// Counters that may have been zero inside of their windows, one by one.
+fn grow_exactly(
+    (input, edges, kind): (&Input, &Edges, Kind),
+    start: usize,
+    (firsts, changes): (&[f64], &[f64]),
+    out: &mut [f64],
+) {
+    let known = firsts.iter().zip(changes);
+    for ((step, (first, change)), out) in (start..).zip(known).zip(out) {
+        let (to_start, sampled) = (edges.to_start[step], edges.sampled[step]);
+        if !is_far_from_zero((to_start, sampled), (*first, *change)) {
+            let reach = Reach::of(input.samples.ts, input.windows[step], (input.frames, step));
+            *out = change * (reach.extrapolation(Some((*first, *change))) / kind.per(input.frames));
+        }
+    }
 }
 
-/// Finds the edges of every window that has at least two samples.
-pub fn edges(ts: &[i64], windows: &[Window], (frames, kind): (Frames, Kind), out: &mut Vec<Edges>) {
-    let per = kind.per(frames);
-    let (mut shape, mut edges) = (None, Edges::default());
-    out.clear();
-    out.extend(windows.iter().enumerate().map(|(step, window)| {
-        if window.len() < 2 {
-            return Edges::default();
+/// The resets of a series, passed by windows that go forward.
+struct Sliding<'r> {
+    resets: &'r Resets,
+    inside: Range<usize>,
+}
+
+impl Sliding<'_> {
+    fn new(resets: &Resets) -> Sliding<'_> {
+        Sliding { resets, inside: 0..0 }
+    }
+
+    /// Adds to the changes of windows what was lost inside of them, until the query is over.
+    fn add_to_all(
+        &mut self,
+        changes: &mut [f64],
+        windows: &[Window],
+        input: &Input,
+    ) -> ControlFlow<()> {
+        let Resets { at, exact, .. } = self.resets;
+        let before = |sample: usize, from: usize| {
+            from + at[from..].iter().take_while(|at| **at < sample).count()
+        };
+        for (change, window) in changes.iter_mut().zip(windows).filter(|(_, own)| own.len() >= 2) {
+            if !exact && input.pace.is_over(window.len()) {
+                return ControlFlow::Break(());
+            }
+            self.inside.start = before(window.lo, self.inside.start);
+            self.inside.end = before(window.hi - 1, self.inside.end.max(self.inside.start));
+            let values = input.samples.values;
+            *change = self.resets.add_inside(*change, values, self.inside.clone());
         }
-        let reach = Reach::of(ts, *window, (frames, step));
-        // Regular samples give windows of one shape again and again: their divisions are made once.
-        let own = (
-            reach.first_ms - reach.left_ms,
-            reach.last_ms - reach.left_ms,
-            reach.right_ms - reach.left_ms,
-            reach.samples,
-        );
-        if shape != Some(own) {
-            let (sampled, to_start, to_end) = reach.edges();
-            edges =
-                Edges { factor: (sampled + to_start + to_end) / sampled / per, to_start, sampled };
-            shape = Some(own);
-        }
-        edges
-    }));
+        ControlFlow::Continue(())
+    }
+}
+
+/// What the instants of windows alone say about their extrapolation, a number per window. Series of
+/// one scrape have it in common.
+#[derive(Debug, Clone, Default)]
+pub struct Edges {
+    /// The extrapolation when no zero cuts it short, per unit of time; 0 of less than two samples.
+    factor: Vec<f64>,
+    to_start: Vec<f64>,
+    sampled: Vec<f64>,
+}
+
+/// What came out for counters.
+#[derive(Debug, PartialEq, Eq)]
+enum Grown {
+    AllFarFromZero,
+    SomeFromNearZero,
 }
 
 impl Edges {
-    /// Whether a counter that begins with the first number and grows by the second is certain not to
-    /// reach zero before the window's start: then nothing is cut short. By a margin that rounding
-    /// can't cross; in doubt the answer is no.
-    fn is_far_from_zero(&self, (first, increase): (f64, f64)) -> bool {
-        increase <= 0.0
-            || first < 0.0
-            || self.sampled * first > self.to_start * increase * (1.0 + 1e-9)
-                && first.is_finite()
-                && increase >= 1e-280
+    /// Finds the edges of every window that has at least two samples.
+    pub fn find(&mut self, ts: &[i64], windows: &[Window], (frames, kind): (Frames, Kind)) {
+        let per = kind.per(frames);
+        self.clear();
+        let (mut shape, mut own) = (None, (0.0, 0.0, 0.0));
+        for (step, window) in windows.iter().enumerate() {
+            if window.len() < 2 {
+                self.push((0.0, 0.0, 0.0));
+                continue;
+            }
+            let reach = Reach::of(ts, *window, (frames, step));
+            // Regular samples give windows of one shape again and again: their divisions are made once.
+            let from_left = |at_ms: i64| at_ms - reach.left_ms;
+            let (first, last) = (from_left(reach.first_ms), from_left(reach.last_ms));
+            let seen = (first, last, from_left(reach.right_ms), reach.samples);
+            if shape != Some(seen) {
+                let (sampled, to_start, to_end) = reach.edges();
+                own = ((sampled + to_start + to_end) / sampled / per, to_start, sampled);
+                shape = Some(seen);
+            }
+            self.push(own);
+        }
     }
+
+    /// Forgets all windows.
+    pub fn clear(&mut self) {
+        self.factor.clear();
+        self.to_start.clear();
+        self.sampled.clear();
+    }
+
+    fn push(&mut self, (factor, to_start, sampled): (f64, f64, f64)) {
+        self.factor.push(factor);
+        self.to_start.push(to_start);
+        self.sampled.push(sampled);
+    }
+
+    /// Draws the changes of counters out to the edges of their windows, and tells whether that is all:
+    /// without a branch, so that several windows take one step.
+    fn grow(
+        &self,
+        steps: Range<usize>,
+        (firsts, changes): (&[f64], &[f64]),
+        out: &mut [f64],
+    ) -> Grown {
+        let count = steps.len();
+        let (factors, firsts, changes) =
+            (&self.factor[steps.clone()], &firsts[..count], &changes[..count]);
+        let (to_start, sampled) = (&self.to_start[steps.clone()], &self.sampled[steps]);
+        let out = &mut out[..count];
+        let mut all_far = true;
+        for at in 0..count {
+            all_far &= is_far_from_zero((to_start[at], sampled[at]), (firsts[at], changes[at]));
+            out[at] = changes[at] * factors[at];
+        }
+        if all_far { Grown::AllFarFromZero } else { Grown::SomeFromNearZero }
+    }
+}
+
+/// Whether a counter that begins with the one number and grows by the other is certain not to reach
+/// zero before the window's start: then nothing is cut short. By a margin that rounding can't cross;
+/// in doubt the answer is no.
+#[inline(always)]
+fn is_far_from_zero((to_start, sampled): (f64, f64), (first, increase): (f64, f64)) -> bool {
+    let is_far = sampled * first > to_start * increase * (1.0 + 1e-9);
+    (increase <= 0.0) | (first < 0.0) | (is_far & (first < f64::INFINITY) & (increase >= 1e-280))
 }
 
 /// Where a window and its first and last samples lie.

@@ -17,13 +17,13 @@ fn evaluate(function: RangeFunction, ts: &[i64], values: &[f64], params: &[f64])
     let frames = Frames { right_ms: &right_ms, eval_ms: &right_ms, range_ms: RANGE_MS };
     let (samples, pace) = (Samples { ts, values }, Pace::endless());
     let input =
-        Input { samples, windows: &windows, frames, params: &params, edges: &[], pace: &pace };
+        Input { samples, windows: &windows, frames, params: &params, edges: None, pace: &pace };
     function.evaluate(&input, &mut row);
     if let Some(kind) = function.extrapolates() {
         // What another series worked out beforehand makes no difference.
-        let (mut edges, mut other) = (Vec::new(), Row::new(right_ms.len()));
-        counter::edges(ts, &windows, (frames, kind), &mut edges);
-        function.evaluate(&Input { edges: &edges, ..input }, &mut other);
+        let (mut edges, mut other) = (counter::Edges::default(), Row::new(right_ms.len()));
+        edges.find(ts, &windows, (frames, kind));
+        function.evaluate(&Input { edges: Some(&edges), ..input }, &mut other);
         let bits = |row: &Row| row.values.iter().map(|own| own.to_bits()).collect::<Vec<_>>();
         assert_eq!((bits(&row), &row.valid), (bits(&other), &other.valid));
     }
@@ -40,7 +40,7 @@ fn evaluate_one(function: RangeFunction, ts: &[i64], values: &[f64], step: usize
             windows: &[Window { lo: 0, hi: ts.len() }],
             frames: Frames { right_ms: &right_ms, eval_ms: &right_ms, range_ms: RANGE_MS },
             params: &[vec![0.3], vec![0.6]],
-            edges: &[],
+            edges: None,
             pace: &Pace::endless(),
         },
         &mut row,

@@ -13,45 +13,99 @@ use crate::encoding::varint::Reader;
 /// Values that are unpacked together.
 const PACK: usize = 32;
 
-/// Unpacks 32 numbers of `W` bits, `W` at most 32, from at least `4 * W` bytes.
+/// The number of `W` bits at a place that is known when this is compiled, so that reading it takes
+/// three instructions.
 #[inline(always)]
-fn unpack<const W: usize>(bytes: &[u8], out: &mut [u64; PACK]) {
-    let bytes = &bytes[..4 * W];
-    let mut words = [0u32; 34];
-    for (word, four) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-        *word = u32::from_le_bytes(four.try_into().expect("four bytes"));
-    }
-    let mask = (1u64 << W) - 1;
-    for (index, out) in out.iter_mut().enumerate() {
-        let bit = index * W;
-        let pair = u64::from(words[bit / 32]) | u64::from(words[bit / 32 + 1]) << 32;
-        *out = pair >> (bit % 32) & mask;
-    }
+fn number<const W: usize, const INDEX: usize>(bytes: &[u8]) -> u64 {
+    // The last windows begin earlier, so that none ends behind the bytes.
+    let start =
+        const { if INDEX * W / 8 + 8 > 4 * W { (4 * W).saturating_sub(8) } else { INDEX * W / 8 } };
+    let mask = const { (1u64 << W) - 1 };
+    let window = match W {
+        1 => u64::from(u32::from_le_bytes(bytes[..4].try_into().expect("four bytes"))),
+        _ => u64::from_le_bytes(bytes[start..start + 8].try_into().expect("eight bytes")),
+    };
+    window >> (INDEX * W - 8 * start) & mask
 }
 
-/// Unpacks 32 numbers of any width.
-fn unpack_wide(bytes: &[u8], width: usize, out: &mut [u64; PACK]) {
+macro_rules! each_index {
+    ($with:ident) => {
+        $with!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
+    };
+}
+
+macro_rules! each_width {
+    ($width:expr, $narrow:ident($($own:expr),*), $wide:expr) => {
+        each_width!(@ $width, $narrow($($own),*), $wide;
+            1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+    };
+    (@ $width:expr, $narrow:ident $own:tt, $wide:expr; $($literal:literal)*) => {
+        match $width {
+            $($literal => $narrow::<$literal> $own,)*
+            _ => $wide,
+        }
+    };
+}
+
+/// Adds up 32 differences of `W` bits, `W` at most 32, from `4 * W` bytes, each with `least` added:
+/// every sum on the way, from `last` on. Answers with the last one.
+#[inline(always)]
+fn sums<const W: usize>(bytes: &[u8], (least, last): (i64, i64), out: &mut [i64; PACK]) -> i64 {
+    let (bytes, mut last) = (&bytes[..4 * W], last);
+    macro_rules! numbers {
+        ($($index:literal)*) => {
+            $(
+                last = last.wrapping_add((number::<W, $index>(bytes) as i64).wrapping_add(least));
+                out[$index] = last;
+            )*
+        };
+    }
+    each_index!(numbers);
+    last
+}
+
+/// The sum of 32 numbers of `W` bits.
+#[inline(always)]
+fn total<const W: usize>(bytes: &[u8]) -> u64 {
+    let bytes = &bytes[..4 * W];
+    macro_rules! numbers {
+        ($($index:literal)*) => { 0u64 $(.wrapping_add(number::<W, $index>(bytes)))* };
+    }
+    each_index!(numbers)
+}
+
+/// Shows 32 numbers of any width.
+fn each_wide(bytes: &[u8], width: usize, mut show: impl FnMut(usize, u64)) {
     let mask = if width >= 64 { u64::MAX } else { (1u64 << width) - 1 };
-    for (index, out) in out.iter_mut().enumerate() {
+    for index in 0..PACK {
         let bit = index * width;
         let mut window = [0u8; 16];
         let rest = &bytes[bit / 8..];
         let count = rest.len().min(16);
         window[..count].copy_from_slice(&rest[..count]);
-        *out = (u128::from_le_bytes(window) >> (bit % 8)) as u64 & mask;
+        show(index, (u128::from_le_bytes(window) >> (bit % 8)) as u64 & mask);
     }
 }
 
-fn unpack_any(bytes: &[u8], width: usize, out: &mut [u64; PACK]) {
-    macro_rules! widths {
-        ($($width:literal)*) => {
-            match width {
-                $($width => unpack::<$width>(bytes, out),)*
-                _ => unpack_wide(bytes, width, out),
-            }
-        };
-    }
-    widths!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+/// [`sums`] of any width.
+fn sums_any(bytes: &[u8], width: usize, from: (i64, i64), out: &mut [i64; PACK]) -> i64 {
+    each_width!(width, sums(bytes, from, out), {
+        let (least, mut last) = from;
+        each_wide(bytes, width, |index, number| {
+            last = last.wrapping_add(number as i64).wrapping_add(least);
+            out[index] = last;
+        });
+        last
+    })
+}
+
+/// [`total`] of any width.
+fn total_any(bytes: &[u8], width: usize) -> u64 {
+    each_width!(width, total(bytes), {
+        let mut sum = 0u64;
+        each_wide(bytes, width, |_, number| sum = sum.wrapping_add(number));
+        sum
+    })
 }
 
 /// How far a body of differences is read, and what of it is kept.
@@ -125,33 +179,30 @@ impl Progress<'_> {
 
     /// Takes the numbers of a miniblock, but for those after the last one that is asked for.
     fn miniblock(&mut self, packed: &[u8], width: usize, smallest: i64) {
-        let mut numbers = [0u64; PACK];
         for packed in packed.chunks_exact(width * PACK / 8) {
             if self.at >= self.wanted.end {
                 return;
             }
-            unpack_any(packed, width, &mut numbers);
             if self.at + PACK <= self.wanted.start {
-                let sum = numbers.iter().fold(0u64, |sum, number| sum.wrapping_add(*number));
+                let sum = total_any(packed, width) as i64;
                 let least = smallest.wrapping_mul(PACK as i64);
-                self.last = self.last.wrapping_add(sum as i64).wrapping_add(least);
+                self.last = self.last.wrapping_add(sum).wrapping_add(least);
                 self.at += PACK;
                 continue;
             }
-            for number in &mut numbers {
-                *number = number.wrapping_add(smallest as u64);
-            }
+            let from = (smallest, self.last);
             let skipped = self.wanted.start.saturating_sub(self.at);
             let end = PACK.min(self.wanted.end - self.at);
-            let mut last = self.last;
-            for number in &numbers[..skipped] {
-                last = last.wrapping_add(*number as i64);
+            if end - skipped == PACK {
+                let start = self.out.len();
+                self.out.resize(start + PACK, 0);
+                let own = self.out.last_chunk_mut().expect("it is this long now");
+                self.last = sums_any(packed, width, from, own);
+            } else {
+                let mut own = [0; PACK];
+                self.last = sums_any(packed, width, from, &mut own);
+                self.out.extend_from_slice(&own[skipped..end]);
             }
-            self.out.extend(numbers[skipped..end].iter().map(|number| {
-                last = last.wrapping_add(*number as i64);
-                last
-            }));
-            self.last = last;
             self.at += end;
         }
     }

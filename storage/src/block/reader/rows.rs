@@ -260,9 +260,12 @@ impl BlockRows {
             start = end - 1;
         }
         let step_ms = series.step_ms();
-        let at_ms =
-            |row: usize| series.min_ms.wrapping_add(step_ms.wrapping_mul((row - first) as i64));
-        out.instants_ms.extend((start..end).map(at_ms));
+        let mut at_ms = series.min_ms.wrapping_add(step_ms.wrapping_mul((start - first) as i64));
+        out.instants_ms.extend((start..end).map(move |_| {
+            let own = at_ms;
+            at_ms = at_ms.wrapping_add(step_ms);
+            own
+        }));
         self.values(from, start..end, ask.want, &mut out.values)
     }
 

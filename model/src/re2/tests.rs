@@ -1,3 +1,5 @@
+//! Matches, refusals and replacements.
+
 use super::Expression;
 
 #[track_caller]

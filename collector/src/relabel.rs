@@ -7,7 +7,7 @@
 
 use md5::{Digest, Md5};
 use model::LabelsBuilder;
-use regex::Regex;
+use model::re2::Expression;
 
 /// What a rule does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ pub struct Rule {
     /// What the joined value (or the label's name) must match, as written.
     pub pattern: String,
     /// The pattern, anchored and compiled.
-    pub regex: Regex,
+    pub regex: Expression,
     /// The divisor of a hash.
     pub modulus: u64,
     /// The label that is written or compared.

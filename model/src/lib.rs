@@ -7,8 +7,8 @@
 
 /// Label sets, their names and values.
 pub mod labels;
-/// The field's dialect of regular expressions in the words of our library.
-mod re2;
+/// Regular expressions in the field's dialect.
+pub mod re2;
 /// What selects series: `=`, `!=`, `=~`, `!~`.
 pub mod matcher;
 /// Instants and half-open ranges in milliseconds.

@@ -9,9 +9,8 @@
 
 use std::fmt;
 
-use regex::Regex;
-
 use crate::labels::{Labels, is_label_name};
+use crate::re2::{Error, Expression};
 
 /// How the value is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,15 +43,15 @@ pub struct Matcher {
     name: String,
     op: MatchOp,
     value: String,
-    regex: Option<Regex>, // Invariant: present exactly for the two regex operators.
+    regex: Option<Expression>, // Invariant: present exactly for the two regex operators.
 }
 
 impl Matcher {
     /// Compiles a condition. The error says what is wrong with the regular expression.
-    pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Matcher, regex::Error> {
+    pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Matcher, Error> {
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(anchored(value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Expression::anchored(value)?),
         };
         Ok(Matcher { name: name.to_owned(), op, value: value.to_owned(), regex })
     }
@@ -100,18 +99,6 @@ impl Matcher {
         self.matches("")
     }
 }
-
-/// Compiles an expression anchored at both ends, `.` matching newlines, as the field means it.
-pub fn anchored(expression: &str) -> Result<Regex, regex::Error> {
-    // The size limit keeps one expression from eating the memory budget of a query.
-    // The bare expression is compiled first: `a)(b` must fail by itself, not be saved by the frame.
-    let expression = crate::re2::translate(expression);
-    regex::RegexBuilder::new(&expression).size_limit(REGEX_BYTES_MAX).build()?;
-    regex::RegexBuilder::new(&format!("^(?s:{expression})$")).size_limit(REGEX_BYTES_MAX).build()
-}
-
-/// Largest compiled form of one regular expression.
-const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 impl PartialEq for Matcher {
     fn eq(&self, other: &Matcher) -> bool {

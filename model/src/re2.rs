@@ -1,158 +1,111 @@
-//! Reads an RE2 expression as the field writes it and says the same in the dialect of our library.
+//! Regular expressions as the field writes them: RE2 in Go's form, anchored, with Go's words for what
+//! is wrong with them.
 //!
-//! Place in the flow: `matcher::anchored` → **`re2`** → the regex library.
+//! Place in the flow: matchers, relabelling, `label_replace` → **`re2`** → the regex library.
 //!
-//! The dialects differ in few places, but in ones that real rules use: `{name}` is plain text in
-//! RE2, `[` inside a class is a plain character, `\w` is ASCII only, `\Q…\E` quotes.
+//! The dialects differ in ones that real rules use: `{name}` is plain text in RE2, `[` inside a class
+//! is a plain character, `\w` is ASCII only, `\Q…\E` quotes, a repetition is not repeated. So an
+//! expression is read here as Go reads it, and written anew for the library.
 //!
-//! Not here: refusing broken expressions; the library does that with the translated text.
+//! Not here: what is done with an expression (`matcher`, collector, query).
 
-/// The same expression in the library's dialect.
-pub(crate) fn translate(expression: &str) -> String {
-    let mut out = String::with_capacity(expression.len() + 8);
-    let mut rest = expression;
-    while let Some(found) = rest.chars().next() {
-        rest = match found {
-            '\\' => escape(rest, false, &mut out),
-            '[' => class(rest, &mut out),
-            '{' if !is_repetition(rest) => {
-                out.push_str("\\{");
-                &rest[1..]
-            }
+use std::borrow::Cow;
+
+use regex::{Regex, RegexBuilder};
+
+/// Escapes and classes.
+mod class;
+/// `$1` and `${name}` in a replacement.
+mod expand;
+/// Reading an expression and writing it anew.
+mod parser;
+
+pub use expand::Found;
+use parser::{Flags, Parser, Translated};
+
+/// What an expression is refused for, in Go's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("error parsing regexp: {what}: `{part}`")]
+pub struct Error {
+    what: Cow<'static, str>,
+    part: String,
+}
+
+impl Error {
+    pub(crate) fn new(what: &'static str, part: &str) -> Error {
+        Error { what: Cow::Borrowed(what), part: part.to_owned() }
+    }
+
+    /// What is wrong with an expression that is no text.
+    pub fn no_text(bytes: &[u8]) -> Error {
+        let valid_bytes =
+            std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        Error::new("invalid UTF-8", &String::from_utf8_lossy(&bytes[valid_bytes..]))
+    }
+
+    /// What the library has against an expression that Go takes.
+    fn of_library(error: &regex::Error, expression: &str) -> Error {
+        let what = match error {
+            regex::Error::CompiledTooBig(_) => Cow::Borrowed("expression too large"),
             _ => {
-                out.push(found);
-                &rest[found.len_utf8()..]
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ");
+                match reason.contains("nested") {
+                    true => Cow::Borrowed("expression nests too deeply"),
+                    false => Cow::Owned(reason.to_owned()),
+                }
             }
         };
+        Error { what, part: expression.to_owned() }
     }
-    out
 }
 
-/// Whether the text begins with `{n}`, `{n,}` or `{n,m}`.
-fn is_repetition(text: &str) -> bool {
-    let Some((inside, _)) = text[1..].split_once('}') else { return false };
-    let (from, to) = inside.split_once(',').unwrap_or((inside, ""));
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    !from.is_empty() && digits(from) && digits(to)
+/// Largest compiled form of one regular expression: one must not eat the memory budget of a query.
+const COMPILED_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// How deep an expression may nest. Go allows 1000; the library walks down by the stack, and this is
+/// what a small one holds.
+const DEPTH_MAX: u32 = 250;
+
+/// A compiled expression, anchored at both ends, `.` matching newlines.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    regex: Regex,
+    names: Vec<Option<String>>, // Of its groups, the first one behind the whole match.
 }
 
-/// Writes the escape at the start of `text` and gives what follows it.
-fn escape<'a>(text: &'a str, in_class: bool, out: &mut String) -> &'a str {
-    let Some(kind) = text[1..].chars().next() else {
-        out.push('\\');
-        return "";
-    };
-    let rest = &text[1 + kind.len_utf8()..];
-    let ascii = match (kind, in_class) {
-        ('Q', false) => return quoted(rest, out),
-        ('d', true) => "0-9",
-        ('d', false) => "[0-9]",
-        ('D', _) => "[^0-9]",
-        ('w', true) => "0-9A-Za-z_",
-        ('w', false) => "[0-9A-Za-z_]",
-        ('W', _) => "[^0-9A-Za-z_]",
-        ('s', true) => "\\t\\n\\f\\r\\x20",
-        ('s', false) => "[\\t\\n\\f\\r\\x20]",
-        ('S', _) => "[^\\t\\n\\f\\r\\x20]",
-        ('b', false) => "(?-u:\\b)",
-        ('<', _) => "<",
-        ('>', _) => ">",
-        _ => {
-            out.push('\\');
-            out.push(kind);
-            return rest;
-        }
-    };
-    out.push_str(ascii);
-    rest
+impl Expression {
+    /// Compiles an expression that is right by itself, as that of a matcher is.
+    pub fn anchored(text: &str) -> Result<Expression, Error> {
+        let flags = Flags { dot_all: true, ..Flags::default() };
+        let Translated { text: own, names } = Parser::new(text, flags).read()?;
+        compile(&format!("^(?s:{own})$"), names, text)
+    }
+
+    /// Compiles an expression that is right inside of the anchoring frame, as those of relabelling
+    /// and `label_replace` are: `a)(b` is.
+    pub fn framed(text: &str) -> Result<Expression, Error> {
+        let framed = format!("^(?s:{text})$");
+        let Translated { text: own, names } = Parser::new(&framed, Flags::default()).read()?;
+        compile(&own, names, &framed)
+    }
+
+    /// Whether a text matches as a whole.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// What the groups hold, if a text matches as a whole.
+    pub fn captures<'t>(&self, text: &'t str) -> Option<Found<'_, 't>> {
+        Some(Found { captures: self.regex.captures(text)?, names: &self.names })
+    }
 }
 
-/// `\Q…\E`, or to the end when there is no `\E`.
-fn quoted<'a>(text: &'a str, out: &mut String) -> &'a str {
-    let (inside, rest) = text.split_once("\\E").unwrap_or((text, ""));
-    out.push_str(&regex::escape(inside));
-    rest
-}
-
-/// A class from its `[` to its `]`. Only `[:name:]` is special in it besides escapes.
-fn class<'a>(text: &'a str, out: &mut String) -> &'a str {
-    let mut rest = &text[1..];
-    out.push('[');
-    if let Some(after) = rest.strip_prefix('^') {
-        out.push('^');
-        rest = after;
-    }
-    // A closing bracket in the first place is a plain character.
-    if let Some(after) = rest.strip_prefix(']') {
-        out.push_str("\\]");
-        rest = after;
-    }
-    let mut previous = ' ';
-    while let Some(found) = rest.chars().next() {
-        let named = rest.strip_prefix("[:").and_then(|inside| inside.find(":]"));
-        match (found, named) {
-            ('\\', _) => {
-                rest = escape(rest, true, out);
-                previous = ' ';
-                continue;
-            }
-            (']', _) => {
-                out.push(']');
-                return &rest[1..];
-            }
-            ('[', Some(length)) => {
-                let end = 2 + length + 2;
-                out.push_str(&rest[..end]);
-                rest = &rest[end..];
-                continue;
-            }
-            ('[' | '&' | '~', _) => {
-                out.push('\\');
-                out.push(found);
-            }
-            ('-', _) if previous == '-' => out.push_str("\\-"),
-            _ => out.push(found),
-        }
-        previous = found;
-        rest = &rest[found.len_utf8()..];
-    }
-    rest
+fn compile(own: &str, names: Vec<Option<String>>, text: &str) -> Result<Expression, Error> {
+    let mut builder = RegexBuilder::new(own);
+    let regex = builder.size_limit(COMPILED_BYTES_MAX).nest_limit(DEPTH_MAX).build();
+    let regex = regex.map_err(|error| Error::of_library(&error, text))?;
+    Ok(Expression { regex, names })
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::matcher::anchored;
-
-    #[track_caller]
-    fn check(expression: &str, text: &str, expected: bool) {
-        let regex = anchored(expression).expect("compiles");
-        assert_eq!(regex.is_match(text), expected, "{expression} on {text:?}: {regex}");
-    }
-
-    #[test]
-    fn means_what_re2_means() {
-        check("/v2/{name}/x", "/v2/{name}/x", true);
-        check("a{2}", "aa", true);
-        check("a{,2}", "a{,2}", true);
-        check("[[]x", "[x", true);
-        check("[a&&b]", "&", true);
-        check("[]a]", "]", true);
-        check("[^]a]", "b", true);
-        check("[[:alpha:]_]+", "ab_", true);
-        check("[\\w-]+", "a-b", true);
-        check("[+--]", ",", true);
-        check("\\w", "é", false);
-        check("\\Qa.b\\E.", "a.bc", true);
-        check("\\Qa.b\\E", "axb", false);
-        check("\\<a\\>", "<a>", true);
-        check("(?i:PRO).*", "production", true);
-        check("\\d+\\.\\d", "10.5", true);
-    }
-
-    #[test]
-    fn broken_ones_stay_broken() {
-        for expression in ["(", "[a", "a)(b", "*a", "a\\"] {
-            assert!(anchored(expression).is_err(), "{expression}");
-        }
-    }
-}
+mod tests;

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use datafusion_execution::TaskContext;
+use model::re2::Expression;
 use promql::ast::Span;
 use promql::duration::DurationContext;
-use regex::Regex;
 
 use crate::counts::Looked;
 use crate::error::Error;
@@ -50,7 +50,7 @@ pub struct Context {
     /// The runtime that a large leaf takes threads from.
     pub runtime: tokio::runtime::Handle,
     /// Regular expressions that functions were given before.
-    pub expressions: Arc<Known<Arc<Regex>>>,
+    pub expressions: Arc<Known<Arc<Expression>>>,
     /// Threads that one leaf may use.
     pub threads: usize,
     /// What each part cost, when that was asked for.

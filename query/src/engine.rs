@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnv;
+use model::re2::Expression;
 use model::{Clock, TimestampMs};
 use promql::ast::Expr;
 use promql::duration::DurationContext;
 use promql::functions::ValueType;
 use promql::{ParseOptions, Problem};
-use regex::Regex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +56,7 @@ pub struct Engine {
     pool: Arc<Pool>,
     list: Arc<List>,
     queries: Arc<Known<Arc<Expr>>>,
-    expressions: Arc<Known<Arc<Regex>>>,
+    expressions: Arc<Known<Arc<Expression>>>,
     threads: usize,
     in_place: InPlace,
     runtime: RuntimeEnv,

@@ -5,7 +5,7 @@
 //! Not here: applying them (`relabel`).
 
 use model::fields::{Fields, Problems};
-use model::matcher::anchored;
+use model::re2::Expression;
 use model::yaml::Node;
 
 use crate::relabel::{Action, Rule};
@@ -43,7 +43,7 @@ pub fn read(node: &Node, path: &str, classic_names: bool, problems: &Problems) -
     let target_label = written(&mut fields, "target_label", "");
     let replacement = written(&mut fields, "replacement", DEFAULT_REPLACEMENT);
     let modulus = fields.unsigned("modulus").unwrap_or(0);
-    let regex = match anchored(&pattern) {
+    let regex = match Expression::framed(&pattern) {
         Ok(regex) => Some(regex),
         Err(error) => {
             fields.problem("regex", format!("is no regular expression: {error}"));

@@ -241,7 +241,9 @@ impl Evaluator<'_> {
         };
         let block = self.eval_vector(&aggregate.expr)?;
         let mut grouping = aggregate.grouping.clone();
-        grouping.labels.retain(|own| own != label);
+        // `without` takes the label away again that the values were written to.
+        let is_shown = !grouping.without || stays(&grouping, label);
+        grouping.labels.retain(|own| own != label || !is_shown);
         let groups = Groups::new(&grouping, block.keys());
         let mut counted: Vec<(Key, Counts)> = Vec::new();
         let pace = self.pace();
@@ -249,12 +251,14 @@ impl Evaluator<'_> {
             for (text, counts) in count_texts(&block, &members, &pace)? {
                 pace.spend(256)?;
                 let mut labels = key.labels.to_builder();
-                labels.set(label, &text);
+                if is_shown {
+                    labels.set(label, &text);
+                }
                 let key = Key { labels: labels.build(), drop_name: key.drop_name };
                 counted.push((key, counts));
             }
         }
-        if groups.keys.len() > 1 {
+        if groups.keys.len() > 1 || !is_shown {
             // Groups that differ in nothing but the label which is written here become one.
             counted.sort_by(|one, other| one.0.labels.cmp(&other.0.labels));
             counted.dedup_by(|later, kept| {

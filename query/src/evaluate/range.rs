@@ -167,11 +167,14 @@ impl Evaluator<'_> {
     pub fn any_in_range(&self, argument: &Expr) -> Result<Vec<bool>, Error> {
         let (function, param_span) = (RangeFunction::Present, argument.span);
         let range = RangeCall { function, argument, params: Vec::new(), param_span };
-        if let ExprKind::Matrix(matrix) = &argument.without_parens().kind {
-            let prepared = self.prepare_range(&range, matrix)?;
-            return self.any_in_leaf(prepared);
+        match &argument.without_parens().kind {
+            ExprKind::Matrix(matrix) => self.any_in_leaf(self.prepare_range(&range, matrix)?),
+            // Names stay: that two series would be one without them is no concern here.
+            ExprKind::Subquery(subquery) => {
+                any_valid(&self.subquery_function(&range, subquery)?, &self.context.ledger)
+            }
+            _ => Err(Error::Execution("a range is missing".to_owned())),
         }
-        any_valid(&self.range_function(range)?, &self.context.ledger)
     }
 
     /// At which steps a leaf gives any value at all.

@@ -56,9 +56,10 @@ pub fn call(own: &Evaluator, part: Part, args: &[Expr]) -> Result<Block, Error> 
     }
 }
 
-/// The date of seconds since the epoch; `None` for what is no time of this age of the universe.
+/// The date of seconds since the epoch; `None` for what is no whole number of 64 bits.
 fn civil(seconds: f64) -> Option<Civil> {
-    if seconds.is_nan() || seconds.abs() > 1e17 {
+    let limit = i64::MAX as f64;
+    if !(-limit..limit).contains(&seconds) {
         return None;
     }
     let seconds = seconds as i64;
@@ -110,6 +111,8 @@ mod tests {
         check(1_485_907_200.0, "days_in_month", 28);
         check(-1.0, "year", 1969);
         check(-1.0, "hour", 23);
+        check(1e18, "year", 31_688_740_476);
+        check(1e18, "day_of_month", 23);
         assert!(civil(f64::NAN).is_none() && civil(f64::INFINITY).is_none());
     }
 }

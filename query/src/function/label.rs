@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use model::Labels;
 use model::labels::METRIC_NAME;
-use model::matcher::anchored;
+use model::re2::Expression;
 use promql::ast::Expr;
 
 use crate::block::{Block, Key};
@@ -26,11 +26,14 @@ pub fn replace(own: &Evaluator, args: &[Expr]) -> Result<Block, Error> {
     let target = own.eval_text(&args[1])?;
     let replacement = text(own.eval_text(&args[2])?);
     let source = text(own.eval_text(&args[3])?);
-    let pattern = text(own.eval_text(&args[4])?);
-    let compile = || anchored(&pattern).map(Arc::new);
-    let regex = own.context.expressions.get_or(&pattern, compile).map_err(|_| {
+    let pattern = own.eval_text(&args[4])?;
+    let invalid = || {
+        let pattern = String::from_utf8_lossy(&pattern);
         Error::Execution(format!("invalid regular expression in label_replace(): {pattern}"))
-    })?;
+    };
+    let pattern = std::str::from_utf8(&pattern).map_err(|_| invalid())?;
+    let compile = || Expression::framed(pattern).map(Arc::new);
+    let regex = own.context.expressions.get_or(pattern, compile).map_err(|_| invalid())?;
     let Some(target) = label_name(&target) else {
         return Err(Error::Execution(format!(
             "invalid destination label name in label_replace(): {}",

@@ -57,12 +57,12 @@ pub fn call(own: &Evaluator, name: &str, args: &[Expr]) -> Result<Block, Error> 
     let params = args[1..].iter().map(|arg| own.eval_scalar(arg));
     let params = params.collect::<Result<Vec<_>, _>>()?;
     let block = match name {
-        "clamp_min" => block.map_values(|step, value| at_least(value, params[0][step])),
-        "clamp_max" => block.map_values(|step, value| at_most(value, params[0][step])),
+        "clamp_min" => block.map_values(|step, value| larger(value, params[0][step])),
+        "clamp_max" => block.map_values(|step, value| smaller(value, params[0][step])),
         "clamp" => block.filter_map_values(|step, value| {
             let (low, high) = (params[0][step], params[1][step]);
             let is_empty = high < low;
-            (!is_empty).then(|| at_least(at_most(value, high), low))
+            (!is_empty).then(|| larger(low, smaller(high, value)))
         }),
         _ => match params.first() {
             // Dividing by the inverse keeps multiples of 0.1 and the like exact.
@@ -76,10 +76,53 @@ pub fn call(own: &Evaluator, name: &str, args: &[Expr]) -> Result<Block, Error> 
     own.drop_names(block)
 }
 
-fn at_least(value: f64, low: f64) -> f64 {
-    if value.is_nan() || low.is_nan() { f64::NAN } else { value.max(low) }
+/// The larger of two numbers: +Inf beats NaN, NaN beats the rest, 0 beats -0.
+pub fn larger(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        return f64::INFINITY;
+    }
+    let is_first = if a == b { a.is_sign_positive() } else { a > b };
+    pick(a, b, is_first)
 }
 
-fn at_most(value: f64, high: f64) -> f64 {
-    if value.is_nan() || high.is_nan() { f64::NAN } else { value.min(high) }
+/// The smaller of two numbers: -Inf beats NaN, NaN beats the rest, -0 beats 0.
+pub fn smaller(a: f64, b: f64) -> f64 {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        return f64::NEG_INFINITY;
+    }
+    let is_first = if a == b { a.is_sign_negative() } else { a < b };
+    pick(a, b, is_first)
+}
+
+fn pick(a: f64, b: f64, is_first: bool) -> f64 {
+    match a.is_nan() || b.is_nan() {
+        true => f64::NAN,
+        false if is_first => a,
+        false => b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(a: f64, b: f64, expected: (f64, f64)) {
+        for (one, other) in [(a, b), (b, a)] {
+            let got = (smaller(one, other), larger(one, other));
+            let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+            let is_same = same(got.0, expected.0) && same(got.1, expected.1);
+            assert!(is_same, "{one} and {other}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn smaller_and_larger() {
+        check(1.0, 2.0, (1.0, 2.0));
+        check(-0.0, 0.0, (-0.0, 0.0));
+        check(f64::NAN, 1.0, (f64::NAN, f64::NAN));
+        check(f64::NAN, f64::INFINITY, (f64::NAN, f64::INFINITY));
+        check(f64::NAN, f64::NEG_INFINITY, (f64::NEG_INFINITY, f64::NAN));
+        check(f64::INFINITY, f64::NEG_INFINITY, (f64::NEG_INFINITY, f64::INFINITY));
+    }
 }

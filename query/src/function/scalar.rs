@@ -8,6 +8,7 @@ use promql::ast::Expr;
 
 use crate::error::Error;
 use crate::evaluate::Evaluator;
+use crate::function::math::{larger, smaller};
 
 /// Evaluates a function that gives a scalar; `None` when it is another kind of function.
 pub fn call(own: &Evaluator, name: &str, args: &[Expr]) -> Result<Option<Vec<f64>>, Error> {
@@ -20,8 +21,8 @@ pub fn call(own: &Evaluator, name: &str, args: &[Expr]) -> Result<Option<Vec<f64
         "end" => everywhere(seconds(context.end_ms)),
         "step" => everywhere(seconds(context.durations.step_ms)),
         "range" => everywhere(seconds(context.durations.range_ms)),
-        "min_of" => both(own, args, |a, b| if a < b { a } else { b })?,
-        "max_of" => both(own, args, |a, b| if a > b { a } else { b })?,
+        "min_of" => both(own, args, smaller)?,
+        "max_of" => both(own, args, larger)?,
         "scalar" => scalar(own, &args[0])?,
         _ => return Ok(None),
     }))
@@ -31,11 +32,10 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// The smaller or larger of two scalars; NaN if either is.
+/// The smaller or larger of two scalars.
 fn both(own: &Evaluator, args: &[Expr], pick: fn(f64, f64) -> f64) -> Result<Vec<f64>, Error> {
     let (left, right) = (own.eval_scalar(&args[0])?, own.eval_scalar(&args[1])?);
-    let choose = |(a, b): (f64, f64)| if a.is_nan() || b.is_nan() { f64::NAN } else { pick(a, b) };
-    Ok(left.into_iter().zip(right).map(choose).collect())
+    Ok(left.into_iter().zip(right).map(|(a, b)| pick(a, b)).collect())
 }
 
 /// The value of the only element; NaN when there is none or more than one.

@@ -2,7 +2,8 @@
 //!
 //! Place in the flow: `RangeFunction::evaluate` → **`extrema`** → a row.
 //!
-//! NaN only wins when the window holds nothing else.
+//! NaN only wins when the window holds nothing else. Of equal values (0 and -0 are) the first one is
+//! the extremum; its instant is that of the last one.
 //!
 //! Not here: `min` and `max` across series (`evaluate::aggregate`).
 
@@ -33,7 +34,7 @@ pub fn extremum(input: &Input, which: Which, row: &mut Row) {
     };
     if let [window] = input.windows {
         if !window.is_empty() {
-            row.set(0, output(last_extremum(values, *window, is_min)));
+            row.set(0, output(extremum_of(values, *window, is_min, wants_ts)));
         }
         return;
     }
@@ -48,8 +49,11 @@ pub fn extremum(input: &Input, which: Which, row: &mut Row) {
         while reached < window.hi {
             let value = values[reached];
             if !value.is_nan() {
-                let beaten = |&last: &usize| {
-                    if is_min { value <= values[last] } else { value >= values[last] }
+                let beaten = |&last: &usize| match (is_min, wants_ts) {
+                    (true, true) => value <= values[last],
+                    (true, false) => value < values[last],
+                    (false, true) => value >= values[last],
+                    (false, false) => value > values[last],
                 };
                 while queue.back().is_some_and(beaten) {
                     queue.pop_back();
@@ -66,9 +70,9 @@ pub fn extremum(input: &Input, which: Which, row: &mut Row) {
     }
 }
 
-/// Where the extremum of a single window is, the last one among equals; the last sample when there
-/// is nothing but NaN.
-fn last_extremum(values: &[f64], window: Window, is_min: bool) -> usize {
+/// Where the extremum of a single window is, the first or the last one among equals; the last sample
+/// when there is nothing but NaN.
+fn extremum_of(values: &[f64], window: Window, is_min: bool, is_last: bool) -> usize {
     let own = &values[window.lo..window.hi];
     // `f64::min` leaves NaN out, and needs no decision per sample.
     let extremum = if is_min {
@@ -76,6 +80,10 @@ fn last_extremum(values: &[f64], window: Window, is_min: bool) -> usize {
     } else {
         own.iter().fold(f64::NAN, |best, value| best.max(*value))
     };
-    let found = own.iter().rposition(|value| *value == extremum);
+    let mut own = own.iter();
+    let found = match is_last {
+        true => own.rposition(|value| *value == extremum),
+        false => own.position(|value| *value == extremum),
+    };
     found.map_or(window.hi - 1, |at| window.lo + at)
 }

@@ -53,7 +53,7 @@ pub fn quantile(phi: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised>) {
     }
     let rank = phi * observations;
     let last = buckets.len() - 1;
-    let found = buckets[..last].iter().position(|bucket| bucket.count >= rank).unwrap_or(last);
+    let found = first_reaching(rank, &buckets[..last]);
     let value = if found == last {
         buckets[last - 1].upper
     } else if found == 0 && buckets[0].upper <= 0.0 {
@@ -64,6 +64,21 @@ pub fn quantile(phi: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised>) {
         below.upper + width * ((rank - below.count) / (buckets[found].count - below.count))
     };
     (value, raised)
+}
+
+/// The first bucket that reaches a rank, or how many there are. By halves, which decides what is
+/// found when counts are no numbers, and so not in order.
+fn first_reaching(rank: f64, buckets: &[Bucket]) -> usize {
+    let (mut low, mut high) = (0, buckets.len());
+    while low < high {
+        let middle = (low + high) / 2;
+        if buckets[middle].count >= rank {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
 }
 
 /// The share of observations between two values.

@@ -2,8 +2,9 @@
 //!
 //! Place in the flow: `RangeFunction::evaluate` → **`regression`** → a row.
 //!
-//! Instants are whole milliseconds, so their sums are kept exactly; sums with values are
-//! compensated. Shifting the origin to where the line is asked for happens once per window.
+//! In long windows that overlap a lot the sums slide: instants are whole milliseconds, so their sums
+//! are kept exactly; sums with values are compensated; shifting the origin to where the line is asked
+//! for happens once per window. Other windows are summed one by one.
 //!
 //! Not here: extrapolation of counters (`counter`).
 
@@ -39,10 +40,7 @@ impl Line {
     /// Slope per second and the value at `at_ms` after the origin.
     fn slope_and_value(self, at_ms: i64) -> (f64, f64) {
         if self.is_constant {
-            if self.first_y.is_infinite() {
-                return (f64::NAN, f64::NAN);
-            }
-            return (0.0, self.first_y);
+            return constant(self.first_y);
         }
         let (count, at) = (i128::from(self.count), i128::from(at_ms));
         let x = (self.x_ms - count * at) as f64 / 1e3;
@@ -71,59 +69,79 @@ impl Fold for Line {
     }
 }
 
-fn each_line(input: &Input, mut emit: impl FnMut(usize, Line)) {
-    let ts = input.samples.ts;
-    let Some(&origin_ms) = ts.first() else { return };
+/// Calls `emit` with slope and value of the line through each window of two samples and more, at the
+/// instant that `at_ms` tells of a step.
+///
+/// Short windows, and few of them, are summed in plain order about that instant, as the definition
+/// has it: to the last digit. Others slide: there rounding shows less than time.
+fn each_line(input: &Input, at_ms: impl Fn(usize) -> i64, mut emit: impl FnMut(usize, (f64, f64))) {
+    let samples = input.samples;
+    let Some(&origin_ms) = samples.ts.first() else { return };
+    let widest = input.windows.iter().map(|window| window.len()).max().unwrap_or(0);
+    let total: usize = input.windows.iter().map(|window| window.len()).sum();
+    if widest <= LINE_WINDOW_MAX || total <= DIRECT_TIMES_MAX * samples.ts.len() {
+        for (step, window) in input.windows.iter().enumerate().filter(|own| own.1.len() >= 2) {
+            if input.pace.is_over(window.len()) {
+                return;
+            }
+            emit(step, direct(samples, *window, at_ms(step)));
+        }
+        return;
+    }
     slide_fold(
         input.windows,
-        |index| Line::of(ts[index] - origin_ms, input.samples.values[index]),
+        |index| Line::of(samples.ts[index] - origin_ms, samples.values[index]),
         |step, window, line| {
             if window.len() >= 2 {
+                let at_ms = at_ms(step);
+                let (slope, value) = line.slope_and_value(at_ms - origin_ms);
+                // About the origin of the series sums may be too large for a number.
+                let is_final = slope.is_finite() && value.is_finite();
+                let is_final = is_final || input.pace.is_over(window.len());
+                let line = if is_final { (slope, value) } else { direct(samples, window, at_ms) };
                 emit(step, line);
             }
         },
     );
 }
 
-/// Slope and value of a window's line at an instant, summed about that instant: there the sums stay
-/// small where those about the origin of the series are too large for a number.
+/// Lines through windows of up to this many samples are summed window by window.
+const LINE_WINDOW_MAX: usize = 32;
+
+/// Slope and value of a window's line at an instant, summed about that instant.
 fn direct(samples: Samples, window: Window, at_ms: i64) -> (f64, f64) {
+    let (ts, values) = (&samples.ts[window.lo..window.hi], &samples.values[window.lo..window.hi]);
     let [mut x, mut y, mut xy, mut x_squared] = [Sum::default(); 4];
-    for index in window.lo..window.hi {
-        let own_x = (samples.ts[index] - at_ms) as f64 / 1000.0;
-        let own_y = samples.values[index];
-        (x, y) = (x.with(own_x), y.with(own_y));
-        (xy, x_squared) = (xy.with(own_x * own_y), x_squared.with(own_x * own_x));
+    let mut is_constant = true;
+    for (ts, value) in ts.iter().zip(values) {
+        let own_x = (ts - at_ms) as f64 / 1000.0;
+        is_constant &= *value == values[0];
+        (x, y) = (x.with(own_x), y.with(*value));
+        (xy, x_squared) = (xy.with(own_x * value), x_squared.with(own_x * own_x));
+    }
+    if is_constant {
+        return constant(values[0]);
     }
     let (n, x, y) = (window.len() as f64, x.value(), y.value());
     let slope = (xy.value() - x * y / n) / (x_squared.value() - x * x / n);
     (slope, y / n - slope * x / n)
 }
 
-/// The same from the sums about the origin, as long as they are numbers.
-fn slope_and_value(input: &Input, line: Line, window: Window, at_ms: i64) -> (f64, f64) {
-    let Some(&origin_ms) = input.samples.ts.first() else { return (f64::NAN, f64::NAN) };
-    let (slope, value) = line.slope_and_value(at_ms - origin_ms);
-    if slope.is_finite() && value.is_finite() || input.pace.is_over(window.len()) {
-        return (slope, value);
-    }
-    direct(input.samples, window, at_ms)
+/// The line through equal values.
+fn constant(value: f64) -> (f64, f64) {
+    if value.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, value) }
 }
 
 /// `deriv`: the slope.
 pub fn deriv(input: &Input, row: &mut Row) {
-    let ts = input.samples.ts;
-    each_line(input, |step, line| {
-        let window = input.windows[step];
-        row.set(step, slope_and_value(input, line, window, ts[window.lo]).0);
-    });
+    let first_ms = |step: usize| input.samples.ts[input.windows[step].lo];
+    each_line(input, first_ms, |step, (slope, _)| row.set(step, slope));
 }
 
 /// `predict_linear`: the line's value so many seconds after the evaluation time.
 pub fn predict_linear(input: &Input, row: &mut Row) {
-    each_line(input, |step, line| {
-        let at_ms = input.frames.eval_ms[step];
-        let (slope, value) = slope_and_value(input, line, input.windows[step], at_ms);
+    let at_ms = |step: usize| input.frames.eval_ms[step];
+    each_line(input, at_ms, |step, (slope, value)| {
         row.set(step, slope * input.params[0][step] + value);
     });
 }

@@ -10,13 +10,13 @@ use model::TimestampMs;
 use model::clock::ManualClock;
 use promql::ast::ExprKind;
 use promql::functions::ValueType;
-use query::{Engine, Error, QueryOptions, Settings, Source, Value};
+use query::{Engine, Error, QueryOptions, Settings, Source, Value, VectorSample};
 
 use crate::choices::Choices;
 use crate::grammar::Grammar;
 use crate::naive::{self, Element, Labels, Outcome, Point, Series, World};
 use crate::table::{Stored, Table, distribution};
-use crate::{close, data};
+use crate::{close, data, order};
 
 /// Where the engine reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,7 +206,23 @@ impl Case {
         match answer {
             Err(Error::Parse { message }) => Err(format!("{message}: {}", self.text)),
             Err(problem) => Ok(Err(problem)),
-            Ok(answer) => answer_of(answer.value).map(Ok),
+            Ok(answer) => {
+                if let (Value::Vector(samples), None) = (&answer.value, self.step_ms) {
+                    self.check_order(samples)?;
+                }
+                answer_of(answer.value).map(Ok)
+            }
+        }
+    }
+
+    fn check_order(&self, samples: &[VectorSample]) -> Result<(), String> {
+        let expr = promql::parse(&self.text, &promql::ParseOptions::all());
+        let expr = expr.map_err(|problems| format!("{problems:?}"))?;
+        let samples: Vec<order::Sample> =
+            samples.iter().map(|own| (labels_of(&own.labels), point_of(own))).collect();
+        match order::difference(&expr, &samples) {
+            Some(difference) => Err(format!("{difference}\n{}", self.describe())),
+            None => Ok(()),
         }
     }
 
@@ -285,12 +301,20 @@ fn put(answer: &mut Answer, labels: &Labels, at_ms: i64, point: Point) -> Outcom
     }
 }
 
+fn labels_of(own: &model::Labels) -> Labels {
+    own.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn point_of(own: &VectorSample) -> Point {
+    match &own.histogram {
+        None => Point::Number(own.value),
+        Some(histogram) => distribution(histogram).into(),
+    }
+}
+
 /// The engine's answer; it must not hold one label set twice.
 fn answer_of(value: Value) -> Result<Answer, String> {
     let mut answer = Answer::new();
-    let labels_of = |own: &model::Labels| -> Labels {
-        own.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-    };
     match value {
         Value::Scalar { at, value } => {
             put(&mut answer, &Labels::new(), at.0, Point::Number(value))?;
@@ -298,11 +322,7 @@ fn answer_of(value: Value) -> Result<Answer, String> {
         Value::Text { .. } => return Err("a text".to_owned()),
         Value::Vector(samples) => {
             for own in samples {
-                let point = match &own.histogram {
-                    None => Point::Number(own.value),
-                    Some(histogram) => distribution(histogram).into(),
-                };
-                put(&mut answer, &labels_of(&own.labels), own.at.0, point)?;
+                put(&mut answer, &labels_of(&own.labels), own.at.0, point_of(&own))?;
             }
         }
         Value::Matrix(all) => {

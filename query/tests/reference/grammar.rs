@@ -5,7 +5,7 @@
 //! Invariant: what it writes is accepted by the parser; whether it can be evaluated is another
 //! matter. With nothing left to choose it writes the simplest selector.
 //!
-//! Left out: the trim operators and start timestamps (the files of `tests/data/promqltest` have them).
+//! Left out: start timestamps (the files of `tests/data/promqltest` have them).
 
 use crate::choices::Choices;
 
@@ -28,7 +28,26 @@ impl Grammar<'_, '_> {
         match self.choices.below(16) {
             15 => self.scalar(depth),
             14 if with_ranges => self.range(depth),
+            13 if with_ranges => self.ordered(depth),
             _ => self.vector(depth),
+        }
+    }
+
+    /// What gives an instant answer its order.
+    fn ordered(&mut self, depth: usize) -> String {
+        let vector = self.vector(depth);
+        match self.choices.below(4) {
+            0 => format!("{}({vector})", self.choices.pick(&["sort", "sort_desc"])),
+            1 => {
+                let name = self.choices.pick(&["sort_by_label", "sort_by_label_desc"]);
+                let label = self.choices.pick(&["instance", "job", "path"]);
+                format!("{name}({vector}, \"{label}\", \"instance\")")
+            }
+            _ => {
+                let name = self.choices.pick(&["topk", "bottomk"]);
+                let grouping = self.choices.pick(&["", " by (job)", " without (instance)"]);
+                format!("{name}{grouping} ({}, {vector})", 1 + self.choices.below(5))
+            }
         }
     }
 
@@ -263,6 +282,17 @@ impl Grammar<'_, '_> {
     }
 
     fn binary(&mut self, depth: usize) -> String {
+        if self.choices.one_in(6) {
+            let trim = self.choices.pick(&["</", ">/"]);
+            let histograms = match self.choices.below(4) {
+                0 => self.vector(depth),
+                1 => "mixed".to_owned(),
+                2 => format!("rate(latency[{}])", self.choices.pick(&LENGTHS)),
+                _ => "latency".to_owned(),
+            };
+            let bounds = ["1", "0.7", "-1.5", "0", "3", "Inf", "-Inf", "0.0005", "1e3"];
+            return format!("({histograms}) {trim} {}", self.choices.pick(&bounds));
+        }
         const OPS: [&str; 18] = [
             "+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", "<=", ">", ">=", "== bool",
             "!= bool", "< bool", "> bool", ">= bool",

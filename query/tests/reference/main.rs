@@ -22,6 +22,8 @@ mod data;
 mod grammar;
 /// The reference.
 mod naive;
+/// The order of instant answers.
+mod order;
 /// The series as a source of the engine.
 mod table;
 

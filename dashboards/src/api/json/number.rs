@@ -36,10 +36,10 @@ pub fn write_whole(out: &mut Vec<u8>, mut value: u64) {
 const WHOLE_MAX: f64 = 1e15;
 /// From here on, and below the next, numbers stand without an exponent.
 const PLAIN_MIN: f64 = 1e-5;
-/// Numbers below this stand with an exponent.
-const SMALL_MAX: f64 = 1e-6;
+/// Numbers below this stand with an exponent of two digits or more.
+const SMALL_MAX: f64 = 1e-9;
 
-/// A value: Go's shortest form, as its JSON encoders write it.
+/// A value: Go's shortest form, with an exponent of two digits at least.
 pub fn write_number(out: &mut Vec<u8>, value: f64) {
     let (whole, size) = (value as i64, value.abs());
     if (whole as f64).to_bits() == value.to_bits() && size < WHOLE_MAX {
@@ -52,14 +52,5 @@ pub fn write_number(out: &mut Vec<u8>, value: f64) {
     if (PLAIN_MIN..WHOLE_MAX).contains(&size) || 0.0 < size && size < SMALL_MAX {
         return out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     }
-    let text = model::sample::format_value(value);
-    // JSON encoders of the field write `1e-7` where the text format has `1e-07`.
-    match text.split_once("e-0") {
-        Some((mantissa, digit)) => {
-            out.extend_from_slice(mantissa.as_bytes());
-            out.extend_from_slice(b"e-");
-            out.extend_from_slice(digit.as_bytes());
-        }
-        None => out.extend_from_slice(text.as_bytes()),
-    }
+    out.extend_from_slice(model::sample::format_value(value).as_bytes());
 }

@@ -23,7 +23,7 @@ fn shapes() {
     let labels = Labels::from_pairs([("__name__", "up"), ("job", "a\"b")]);
     assert_eq!(
         answer(Value::Scalar { at, value: 1e-7 }),
-        r#"{"status":"success","data":{"resultType":"scalar","result":[1435781451.081,"1e-7"]},"warnings":["w \"1\""]}"#
+        r#"{"status":"success","data":{"resultType":"scalar","result":[1435781451.081,"1e-07"]},"warnings":["w \"1\""]}"#
     );
     let vector = Value::Vector(vec![VectorSample {
         labels: labels.clone(),
@@ -52,7 +52,7 @@ fn numbers() {
     for value in values {
         let mut out = Vec::new();
         write_number(&mut out, value);
-        let expected = model::sample::format_value(value).replace("e-0", "e-");
+        let expected = model::sample::format_value(value);
         assert_eq!(String::from_utf8(out).expect("text"), expected);
     }
 }

@@ -3,7 +3,7 @@
 //! Place in the flow: part of `parser`.
 
 use model::labels::METRIC_NAME;
-use model::{MatchOp, Matcher};
+use model::{MatchOp, Matcher, re2};
 
 use super::{Parsed, Parser};
 use crate::Problem;
@@ -106,16 +106,23 @@ impl Parser<'_> {
         if self.current.kind != TokenKind::String {
             return Err(self.unexpected(PLACE, "string"));
         }
-        let value = self.utf8_string()?;
-        let span = Span::new(name_token.span.start_byte, self.previous_end_byte);
+        let (value, span) = match op {
+            MatchOp::Equal | MatchOp::NotEqual => {
+                let value = self.utf8_string()?;
+                (value, Span::new(name_token.span.start_byte, self.previous_end_byte))
+            }
+            MatchOp::Regex | MatchOp::NotRegex => {
+                let bytes = self.string_bytes()?;
+                let span = Span::new(name_token.span.start_byte, self.previous_end_byte);
+                let value = String::from_utf8(bytes).map_err(|error| {
+                    Problem::at(span, re2::Error::no_text(error.as_bytes()).to_string())
+                })?;
+                (value, span)
+            }
+        };
         match Matcher::new(&name, op, &value) {
             Ok(matcher) => selector.matchers.push(matcher),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ");
-                let message = format!("error parsing regexp: {reason}: `{value}`");
-                return Err(Problem::at(span, message));
-            }
+            Err(error) => return Err(Problem::at(span, error.to_string())),
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::block::{Block, BlockBuilder};
 use crate::error::Error;
 use crate::evaluate::Evaluator;
 use crate::kernel::Row;
+use crate::notes::short;
 
 impl Evaluator<'_> {
     /// Evaluates one of the four operators.
@@ -29,13 +30,18 @@ impl Evaluator<'_> {
         params: Vec<f64>,
     ) -> Result<Block, Error> {
         let is_ratio = aggregate.op == AggregateOp::LimitRatio;
+        let block = self.eval_vector(&aggregate.expr)?;
         if params.iter().any(|value| value.is_nan()) {
             let what = if is_ratio { "Ratio" } else { "Parameter" };
             return Err(Error::Execution(format!("{what} value is NaN")));
         }
-        let params = if is_ratio { self.cap_ratios(parameter, params) } else { params };
-        check_counts(aggregate.op, &params)?;
-        let block = self.eval_vector(&aggregate.expr)?;
+        if !is_ratio && params.iter().all(|count| *count < 1.0) {
+            return Ok(self.empty_block());
+        }
+        let params = match is_ratio {
+            true => self.cap_ratios(parameter, params),
+            false => whole_counts(params)?,
+        };
         let groups = Groups::new(&aggregate.grouping, block.keys());
         let mut kept = vec![false; block.len() * block.steps()];
         let by_value = matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk);
@@ -98,19 +104,18 @@ impl Evaluator<'_> {
     }
 }
 
-fn check_counts(op: AggregateOp, counts: &[f64]) -> Result<(), Error> {
-    if op == AggregateOp::LimitRatio {
-        return Ok(());
-    }
-    for count in counts {
-        if *count >= i64::MAX as f64 {
-            return Err(Error::Execution(format!("Scalar value {count} overflows int64")));
-        }
-        if *count <= i64::MIN as f64 {
-            return Err(Error::Execution(format!("Scalar value {count} underflows int64")));
-        }
-    }
-    Ok(())
+/// Counts fit into 64 bits; where one does not, the smallest or the largest of the query is told.
+fn whole_counts(counts: Vec<f64>) -> Result<Vec<f64>, Error> {
+    let least = counts.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = counts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let problem = if least <= i64::MIN as f64 {
+        format!("Scalar value {} underflows int64", short(least))
+    } else if most >= i64::MAX as f64 {
+        format!("Scalar value {} overflows int64", short(most))
+    } else {
+        return Ok(counts);
+    };
+    Err(Error::Execution(problem))
 }
 
 /// Leaves the `count` best series, best first.

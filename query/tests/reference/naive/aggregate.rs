@@ -32,7 +32,11 @@ impl Moment<'_> {
         let mut found: Vec<Element> = Vec::new();
         for group in groups(aggregate, all, &text) {
             match op {
-                Op::CountValues => count_values(group, &text, &mut found),
+                Op::CountValues => {
+                    let grouping = &aggregate.grouping;
+                    let is_taken = grouping.without && grouping.labels.contains(&text);
+                    count_values(group, &text, is_taken, &mut found);
+                }
                 Op::Topk | Op::Bottomk => found.extend(self.best(op, number, group.members)),
                 Op::Limitk => {
                     found.extend(group.members.into_iter().take(number.max(0.0) as usize))
@@ -155,7 +159,8 @@ fn groups(aggregate: &Aggregate, all: Vec<Element>, counted: &str) -> Vec<Group>
     found
 }
 
-fn count_values(group: Group, label: &str, found: &mut Vec<Element>) {
+/// One element for each value, written to a label; all of them one when `without` takes it away.
+fn count_values(group: Group, label: &str, is_taken: bool, found: &mut Vec<Element>) {
     let mut counts: std::collections::BTreeMap<String, f64> = Default::default();
     for own in &group.members {
         let text = match &own.point {
@@ -170,11 +175,14 @@ fn count_values(group: Group, label: &str, found: &mut Vec<Element>) {
             Point::Number(value) => format!("{value}"),
             Point::Histogram(own) => format!("{own:?}"),
         };
+        let text = if is_taken { String::new() } else { text };
         *counts.entry(text).or_insert(0.0) += 1.0;
     }
     for (text, count) in counts {
         let mut labels = group.labels.clone();
-        labels.insert(label.to_owned(), text);
+        if !is_taken {
+            labels.insert(label.to_owned(), text);
+        }
         let point = Point::Number(count);
         found.push(Element { labels, drop_name: group.drop_name, point });
     }

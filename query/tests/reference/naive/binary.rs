@@ -13,6 +13,11 @@ enum Met {
     Nothing,
 }
 
+/// A histogram without its ends is still the same metric.
+fn is_trim(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+}
+
 fn compared(op: BinaryOp, a: f64, b: f64) -> bool {
     match op {
         BinaryOp::Equal => a == b,
@@ -37,10 +42,13 @@ fn calculated(op: BinaryOp, a: f64, b: f64) -> f64 {
 }
 
 fn meet(op: BinaryOp, left: &Point, right: &Point) -> Met {
-    let is_trim = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+    let is_trim = is_trim(op);
     let histogram =
         |own: Option<super::Distribution>| own.map_or(Met::Nothing, |own| Met::Point(own.into()));
     match (left, right) {
+        (Point::Histogram(own), Point::Number(at)) if is_trim => {
+            histogram(Some(own.trimmed(*at, op == BinaryOp::TrimUpper)))
+        }
         _ if is_trim => Met::Nothing,
         (Point::Number(a), Point::Number(b)) if op.is_comparison() => {
             Met::Holds(compared(op, *a, *b))
@@ -112,7 +120,7 @@ impl Moment<'_> {
             };
             found.extend(point.map(|point| Element { point, ..own }));
         }
-        if is_filter { Ok(found) } else { self.nameless(found) }
+        if is_filter || is_trim(binary.op) { Ok(found) } else { self.nameless(found) }
     }
 
     /// Two vectors; a "one" side and a side that may be many.
@@ -198,7 +206,8 @@ impl Joined<'_> {
     fn labels(&self, many: &Element, one: &Element) -> Labels {
         let mut labels = many.labels.clone();
         let is_dropped_now = self.binary.return_bool && !self.moment.world.is_delayed;
-        if !self.binary.op.is_comparison() || is_dropped_now {
+        let is_new = !self.binary.op.is_comparison() && !is_trim(self.binary.op);
+        if is_new || is_dropped_now {
             super::drop_name(&mut labels);
         }
         if self.matching.cardinality == Cardinality::OneToOne {

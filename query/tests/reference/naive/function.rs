@@ -36,14 +36,8 @@ impl Moment<'_> {
             "end" => seconds(world.end_ms),
             "step" => seconds(world.step_ms),
             "range" => seconds(world.end_ms - world.start_ms),
-            "min_of" | "max_of" => {
-                let (a, b) = (self.scalar(&args[0])?, self.scalar(&args[1])?);
-                match (a.is_nan() || b.is_nan(), name) {
-                    (true, _) => f64::NAN,
-                    (false, "min_of") => a.min(b),
-                    (false, _) => a.max(b),
-                }
-            }
+            "min_of" => at_most(self.scalar(&args[0])?, self.scalar(&args[1])?),
+            "max_of" => at_least(self.scalar(&args[0])?, self.scalar(&args[1])?),
             "scalar" => {
                 let all = self.vector(&args[0])?;
                 let mut numbers = all.iter().filter_map(|own| own.point.number());
@@ -137,20 +131,12 @@ impl Moment<'_> {
     fn limited(&self, name: &str, args: &[Expr]) -> Outcome<Vec<Element>> {
         let params: Vec<f64> =
             args[1..].iter().map(|arg| self.scalar(arg)).collect::<Outcome<_>>()?;
-        // A NaN on either side wins.
-        let pick = |a: f64, b: f64, is_first: bool| match a.is_nan() || b.is_nan() {
-            true => f64::NAN,
-            false if is_first => a,
-            false => b,
-        };
-        let at_least = |a: f64, b: f64| pick(a, b, a >= b);
-        let at_most = |a: f64, b: f64| pick(a, b, a <= b);
         self.each_number(&args[0], |value| {
             Some(match name {
                 "clamp_min" => at_least(value, params[0]),
                 "clamp_max" => at_most(value, params[0]),
                 "clamp" if params[1] < params[0] => return None,
-                "clamp" => at_least(at_most(value, params[1]), params[0]),
+                "clamp" => at_least(params[0], at_most(params[1], value)),
                 _ => {
                     let inverse = 1.0 / params.first().copied().unwrap_or(1.0);
                     (value * inverse + 0.5).floor() / inverse
@@ -389,4 +375,19 @@ fn of_number(name: &str) -> Option<fn(f64) -> f64> {
         "tanh" => f64::tanh,
         _ => return None,
     })
+}
+
+/// The larger number; NaN is larger than all but +Inf.
+fn at_least(a: f64, b: f64) -> f64 {
+    match (a, b) {
+        (f64::INFINITY, _) | (_, f64::INFINITY) => f64::INFINITY,
+        _ if a.is_nan() || b.is_nan() => f64::NAN,
+        _ if a >= b => a,
+        _ => b,
+    }
+}
+
+/// The smaller number; NaN is smaller than all but -Inf.
+fn at_most(a: f64, b: f64) -> f64 {
+    -at_least(-a, -b)
 }

@@ -40,6 +40,54 @@ struct Bucket {
     is_plain: bool,
 }
 
+impl Bucket {
+    /// One of which nobody knows where its observations lie.
+    fn unknown(count: f64) -> Bucket {
+        Bucket { lower: f64::NEG_INFINITY, upper: f64::INFINITY, count, is_plain: true }
+    }
+
+    /// The share of its observations below a value inside of it.
+    fn share(&self, at: f64) -> f64 {
+        if self.is_plain {
+            return (at - self.lower) / (self.upper - self.lower);
+        }
+        let (from, to) = (self.lower.abs().ln(), self.upper.abs().ln());
+        (at.abs().ln() - from) / (to - from)
+    }
+
+    /// The middle of a part of it.
+    fn middle(&self, from: f64, to: f64) -> f64 {
+        match (from, to) {
+            (f64::NEG_INFINITY, to) => to,
+            (from, f64::INFINITY) => from,
+            _ if self.is_plain => (from + to) / 2.0,
+            _ => (from * to).sqrt() * self.upper.signum(),
+        }
+    }
+
+    /// How many observations lie below a value, and the middle of those. An endless bucket has
+    /// nothing that surely lies there, or all of it.
+    fn below(&self, at: f64) -> (f64, f64) {
+        match *self {
+            Bucket { lower, upper, count, .. } if upper <= at => (count, self.middle(lower, upper)),
+            Bucket { lower, upper, .. } if lower >= at || upper == f64::INFINITY => (0.0, 0.0),
+            Bucket { lower: f64::NEG_INFINITY, count, .. } => (count, at),
+            Bucket { lower, count, .. } => (count * self.share(at), self.middle(lower, at)),
+        }
+    }
+
+    /// The same above a value.
+    fn above(&self, at: f64) -> (f64, f64) {
+        match *self {
+            Bucket { lower, upper, count, .. } if lower >= at => (count, self.middle(lower, upper)),
+            Bucket { lower: f64::NEG_INFINITY, .. } => (0.0, 0.0),
+            Bucket { upper, .. } if upper <= at => (0.0, 0.0),
+            Bucket { upper: f64::INFINITY, count, .. } => (count, at),
+            Bucket { upper, count, .. } => (count * (1.0 - self.share(at)), self.middle(at, upper)),
+        }
+    }
+}
+
 impl Distribution {
     fn is_custom(&self) -> bool {
         self.schema == CUSTOM
@@ -256,6 +304,16 @@ impl Distribution {
         }
     }
 
+    /// The zero bucket, on one side of zero when there is nothing on the other.
+    fn zero(&self) -> Option<Bucket> {
+        let only_above = self.negative.is_empty() && !self.positive.is_empty();
+        let only_below = self.positive.is_empty() && !self.negative.is_empty();
+        let lower = if only_above { 0.0 } else { -self.zero_threshold };
+        let upper = if only_below { 0.0 } else { self.zero_threshold };
+        let own = Bucket { lower, upper, count: self.zero_count, is_plain: true };
+        (self.zero_count != 0.0).then_some(own)
+    }
+
     /// All buckets with something in them by ascending bounds, as observations are spread in them.
     fn buckets(&self) -> Vec<Bucket> {
         let mut all = Vec::new();
@@ -264,13 +322,7 @@ impl Distribution {
             let (lower, upper) = (-self.bound(*index), -self.bound(*index - 1));
             all.push(Bucket { lower, upper, count: *count, is_plain });
         }
-        if self.zero_count != 0.0 {
-            let only_above = self.negative.is_empty() && !self.positive.is_empty();
-            let only_below = self.positive.is_empty() && !self.negative.is_empty();
-            let lower = if only_above { 0.0 } else { -self.zero_threshold };
-            let upper = if only_below { 0.0 } else { self.zero_threshold };
-            all.push(Bucket { lower, upper, count: self.zero_count, is_plain: true });
-        }
+        all.extend(self.zero());
         for (index, count) in &self.positive {
             let (mut lower, upper) = (self.bound(*index - 1), self.bound(*index));
             if lower == f64::NEG_INFINITY && upper > 0.0 {
@@ -356,6 +408,48 @@ impl Distribution {
             seen.min(self.count)
         };
         (below(upper, 0.0) - below(lower, 1.0)) / self.count
+    }
+
+    /// What lies below a value, or above it. The sum is estimated anew when anything goes: every
+    /// observation lies in the middle of what is left of its bucket.
+    pub fn trimmed(&self, at: f64, keeps_below: bool) -> Distribution {
+        let (mut count, mut sum, mut has_gone) = (0.0, 0.0, false);
+        let mut keep = |own: Bucket| {
+            let (kept, middle) = if keeps_below { own.below(at) } else { own.above(at) };
+            has_gone |= kept != own.count;
+            count += kept;
+            sum += if kept == 0.0 { 0.0 } else { kept * middle };
+            kept
+        };
+        let is_plain = self.is_custom();
+        let side = |own: &BTreeMap<i32, f64>, keep: &mut dyn FnMut(Bucket) -> f64, sign: f64| {
+            let bounds = |index: i32| (self.bound(index - 1), self.bound(index));
+            let kept = own.iter().map(|(index, count)| {
+                let (lower, upper) = match bounds(*index) {
+                    (near, far) if sign < 0.0 => (-far, -near),
+                    // Below its first bound a histogram begins at zero, if that lies there.
+                    (f64::NEG_INFINITY, upper) if upper > 0.0 && upper < f64::INFINITY => {
+                        if !keeps_below && at < 0.0 && at > f64::NEG_INFINITY {
+                            return (*index, keep(Bucket::unknown(*count)));
+                        }
+                        (0.0, upper)
+                    }
+                    both => both,
+                };
+                (*index, keep(Bucket { lower, upper, count: *count, is_plain }))
+            });
+            kept.collect::<BTreeMap<i32, f64>>()
+        };
+        let negative = side(&self.negative, &mut keep, -1.0);
+        let zero = self.zero();
+        let zero_count = zero.map_or(0.0, &mut keep);
+        let positive = side(&self.positive, &mut keep, 1.0);
+        if !has_gone {
+            return self.clone();
+        }
+        let mut rest = Distribution { zero_count, count, sum, positive, negative, ..self.clone() };
+        rest.compact();
+        rest
     }
 
     /// The variance with every observation in the middle of its bucket.

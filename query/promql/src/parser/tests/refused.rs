@@ -122,3 +122,24 @@ fn refuses_what_prometheus_refuses() {
         assert!(parse(text, &all()).is_err(), "{text:?} is accepted");
     }
 }
+
+#[test]
+fn regular_expressions_are_refused_in_the_words_of_go() {
+    for (expression, reason) in [
+        ("[", "missing closing ]: `[`"),
+        ("a(b", "missing closing ): `a(b`"),
+        ("a)(b", "unexpected ): `a)(b`"),
+        ("a|*", "missing argument to repetition operator: `*`"),
+        ("a**", "invalid nested repetition operator: `**`"),
+        ("a{1001}", "invalid repeat count: `{1001}`"),
+        ("(?=a)", "invalid or unsupported Perl syntax: `(?=`"),
+        ("\\\\Z", "invalid escape sequence: `\\Z`"),
+        ("a\\\\", "trailing backslash at end of expression: ``"),
+        ("a\\xff", "invalid UTF-8: `\u{fffd}`"),
+    ] {
+        let text = format!("up{{job=~\"{expression}\"}}");
+        let problems = parse(&text, &all()).expect_err(&text);
+        let expected = format!("1:4: parse error: error parsing regexp: {reason}");
+        assert_eq!(problems[0].render(&text), expected, "{text}");
+    }
+}

@@ -24,7 +24,7 @@ impl Source for Seen {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<(SeriesId, Labels)>, Error> {
-        *self.asked_by.lock().unwrap() = Some(std::thread::current().id());
+        *self.asked_by.lock().expect("nobody panics with it") = Some(std::thread::current().id());
         assert!(!matchers.iter().any(|own| own.value() == "broken"), "as the test wants it");
         Source::series(&*self.store, matchers, range)
     }
@@ -50,7 +50,8 @@ async fn stays((source, engine): &(Arc<Seen>, Engine), text: &str, steps: i64) -
     let end = TimestampMs(118 * STEP_MS);
     let start = TimestampMs(end.0 - (steps - 1) * 1000);
     engine.range(text, start, end, 1000, &QueryOptions::default()).await.expect(text);
-    source.asked_by.lock().unwrap().take() == Some(std::thread::current().id())
+    source.asked_by.lock().expect("nobody panics with it").take()
+        == Some(std::thread::current().id())
 }
 
 #[tokio::test(flavor = "multi_thread")]

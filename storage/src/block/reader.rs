@@ -21,6 +21,8 @@ mod numbers;
 mod page;
 /// Rows of series.
 mod rows;
+/// Pages as they stand on disk.
+mod unpack;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,8 +43,8 @@ use crate::read::Want;
 use library::DiskChunks;
 use page::ColumnPlaces;
 
-pub use page::Tools;
 pub use rows::{Ask, BlockRows};
+pub use unpack::Tools;
 
 /// Instants and values of one series.
 #[derive(Debug, Default, Clone, PartialEq)]

@@ -113,13 +113,9 @@ fn last_page(places: &ColumnPlaces, page: usize, (row, coming): (usize, Coming<'
         }
         let (first, end) = (places.page_of(rows.start), places.page_of(rows.end - 1));
         let is_near = pages[first].offset <= pages[last].end() + GAP_BYTES_MAX;
-        for page in first.max(last + 1)..=end {
-            if !is_near || pages[page].end() - start > STRETCH_BYTES_MAX {
-                return false;
-            }
-            last = page;
-        }
-        true
+        let fits = |page: &usize| is_near && pages[*page].end() - start <= STRETCH_BYTES_MAX;
+        last = (first.max(last + 1)..=end).take_while(fits).last().unwrap_or(last);
+        last >= end
     };
     if take(row..coming.reached) {
         coming.each_other(&mut take);

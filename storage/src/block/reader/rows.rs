@@ -17,7 +17,8 @@ use model::TimeRange;
 use model::sample::stale_nan;
 
 use super::ahead::{Coming, ShowRows};
-use super::page::{ColumnPlaces, Fault, Numbers, Presence, Runs, Unpacker};
+use super::page::{ColumnPlaces, Fault, Numbers, Presence, Runs};
+use super::unpack::Unpacker;
 use super::{Columns, Footer};
 use crate::Error;
 use crate::beside::file::HISTOGRAMS_FILE;

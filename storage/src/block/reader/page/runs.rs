@@ -6,10 +6,11 @@
 
 use std::ops::Range;
 
-use super::{ColumnPlaces, Fault, SHORT, Unpacker, levels};
+use super::{ColumnPlaces, Fault, SHORT, levels};
 use crate::block::mend::PatchedFile;
 use crate::block::reader::header::{self, Kind};
 use crate::block::reader::numbers;
+use crate::block::reader::unpack::Unpacker;
 
 /// A dictionary may have so many values, however few rows there are: flags that may be, for example.
 const DICTIONARY_VALUES_MIN: usize = 256;

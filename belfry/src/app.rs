@@ -54,7 +54,8 @@ pub async fn run(arguments: RunArguments, roles: Roles, say: impl Fn(&str)) -> R
         .at(wiring::web_place(&config, address))
         .guarded_by(Arc::clone(&access));
     let web = server.map(|server| Web::start(server, gate.clone()));
-    let front = Front { address, access: Arc::clone(&access) };
+    let requests = Arc::clone(gate.requests());
+    let front = Front { address, access: Arc::clone(&access), requests };
     let opening = Rooms::open(config, &roles, &data, front, Arc::clone(&clock));
     let opened = tokio::select! {
         opened = opening => Some(opened),

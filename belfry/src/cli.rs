@@ -206,7 +206,10 @@ pub fn load(arguments: &RunArguments) -> Result<Config, String> {
     if let Some(file) = &arguments.web_config_file {
         config.web.access.set_config_file(file).map_err(|problems| config::lines(&problems))?;
     }
-    Ok(config)
+    match config.open_door() {
+        Some(problem) => Err(problem.to_string()),
+        None => Ok(config),
+    }
 }
 
 /// The configuration in a file; the built-in one without a file.

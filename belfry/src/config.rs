@@ -58,6 +58,8 @@ pub struct Config {
     pub query_log: query_log::Settings,
     /// SQL.
     pub sql: Sql,
+    /// The Postgres wire on the network, as a mistake that it is when nobody has to log in.
+    outer_wire: Option<Problem>,
     /// What the web server may do.
     pub web: Web,
     /// How buckets for backups are reached.
@@ -66,6 +68,14 @@ pub struct Config {
     pub text: String,
     /// What was accepted and has no effect.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// What stands open to the whole network, as far as users, tokens and files are known by now: the
+    /// command line may name a file of users after belfry.yml was read.
+    pub fn open_door(&self) -> Option<&Problem> {
+        self.outer_wire.as_ref().filter(|_| self.web.access.is_open())
+    }
 }
 
 /// The configuration without a file: this host, the packs, alarms on the page only.
@@ -150,7 +160,9 @@ pub fn check_file(
     } else {
         let name = file.display().to_string();
         let config = read_root(&root, (&name, files::folder_of(file)), gathered)?;
-        let Config { groups, collector, warnings, .. } = config;
+        let open_door = config.open_door().map(ToString::to_string);
+        let Config { groups, collector, mut warnings, .. } = config;
+        warnings.extend(open_door);
         return Ok(Checked { kind: "belfry.yml", groups, collector, warnings });
     };
     let gathered = gathered.finish()?;
@@ -206,12 +218,13 @@ fn read_root(
     let mut of_web = Vec::new();
     let web = operating::read_web(&mut fields, folder, &mut of_web);
     gathered.add_problems(of_web);
-    let access = &web.access;
-    let is_open =
-        access.users.is_empty() && access.tokens.is_empty() && access.config_file.is_none();
-    if is_open && sql.postgres_listen.as_ref().is_some_and(|own| !operating::is_loopback(own)) {
-        fields.problem("sql", OPEN_WIRE);
-    }
+    let outer_wire = sql.postgres_listen.as_ref().filter(|own| !operating::is_loopback(own));
+    let outer_wire = outer_wire.map(|_| Problem {
+        file: name.to_owned(),
+        line: root.get("sql").map_or(1, |own| own.line),
+        field: "sql.postgres.listen".to_owned(),
+        message: OPEN_WIRE.to_owned(),
+    });
     let backup = operating::read_backup(&mut fields, folder);
     fields.finish();
     gathered.take(problems);
@@ -230,6 +243,7 @@ fn read_root(
         query,
         query_log,
         sql,
+        outer_wire,
         web,
         backup,
         text: gathered.text,
@@ -327,8 +341,8 @@ fn read_store(fields: &mut Fields<'_>, tsdb: Tsdb) -> storage::Settings {
 }
 
 /// Why the Postgres wire can't listen where it was told to.
-const OPEN_WIRE: &str = "postgres.listen: without users everybody on the network could read \
-    everything; listen on a loopback address such as 127.0.0.1:5433";
+const OPEN_WIRE: &str = "without users everybody on the network could read everything; listen on a \
+    loopback address such as 127.0.0.1:5433, or name users under web.users or in --web.config.file";
 
 fn read_query(fields: &mut Fields<'_>, folder: &Path) -> (query::Settings, query_log::Settings) {
     let mut settings = query::Settings::default();

@@ -128,7 +128,7 @@ fn write(disk: &Disk, path: &Path, mut file: DiskFile, queue: &Receiver<String>)
 }
 
 fn line(finished: &Finished, now: TimestampMs) -> String {
-    let Finished { query, stats, error } = finished;
+    let Finished { query, stats, failure } = finished;
     let (start, end, step_ms) = query.range;
     let seconds = |us: u64| us as f64 / 1e6;
     let text: String = query.text.chars().take(TEXT_CHARS_MAX).collect();
@@ -170,8 +170,8 @@ fn line(finished: &Finished, now: TimestampMs) -> String {
     {
         params.retain(|name, _| name == "query");
     }
-    if let Some(error) = error {
-        line["error"] = Value::from(error.as_str());
+    if let Some(failure) = failure {
+        line["error"] = Value::from(failure.text.as_str());
     }
     format!("{line}\n")
 }

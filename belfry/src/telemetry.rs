@@ -76,29 +76,68 @@ fn to_proto(family: &Family) -> MetricFamily {
     let mut out = MetricFamily::default();
     out.set_name(family.name.clone());
     out.set_help(family.help.clone());
-    let counter = family.kind == MetricKind::Counter;
-    out.set_field_type(if counter { MetricType::COUNTER } else { MetricType::GAUGE });
-    for sample in &family.samples {
-        let mut metric = proto::Metric::default();
-        let labels = sample.labels.iter().map(|(name, value)| {
-            let mut pair = proto::LabelPair::default();
-            pair.set_name(name.clone());
-            pair.set_value(value.clone());
-            pair
-        });
-        metric.set_label(labels.collect());
-        if counter {
-            let mut value = proto::Counter::default();
-            value.set_value(sample.value);
-            metric.set_counter(value);
-        } else {
-            let mut value = proto::Gauge::default();
-            value.set_value(sample.value);
-            metric.set_gauge(value);
-        }
-        out.mut_metric().push(metric);
-    }
+    let (kind, metrics) = match family.kind {
+        MetricKind::Histogram => (MetricType::HISTOGRAM, histograms(&family.samples)),
+        MetricKind::Counter => (MetricType::COUNTER, family.samples.iter().map(counted).collect()),
+        _ => (MetricType::GAUGE, family.samples.iter().map(gauged).collect()),
+    };
+    out.set_field_type(kind);
+    out.set_metric(metrics);
     out
+}
+
+fn counted(sample: &FamilySample) -> proto::Metric {
+    let mut value = proto::Counter::default();
+    value.set_value(sample.value);
+    let mut metric = labelled(&sample.labels);
+    metric.set_counter(value);
+    metric
+}
+
+fn gauged(sample: &FamilySample) -> proto::Metric {
+    let mut value = proto::Gauge::default();
+    value.set_value(sample.value);
+    let mut metric = labelled(&sample.labels);
+    metric.set_gauge(value);
+    metric
+}
+
+/// Histograms as they are in [`model::Durations`]: the buckets of one, its sum, its count, the next.
+fn histograms(samples: &[FamilySample]) -> Vec<proto::Metric> {
+    let (mut own, mut buckets) = (proto::Histogram::default(), Vec::new());
+    let mut metrics = Vec::new();
+    for sample in samples {
+        match sample.suffix {
+            "_bucket" => {
+                let bound = sample.labels.last().and_then(|(_, bound)| bound.parse().ok());
+                let mut bucket = proto::Bucket::default();
+                bucket.set_upper_bound(bound.unwrap_or(f64::INFINITY));
+                bucket.set_cumulative_count(sample.value as u64);
+                buckets.push(bucket);
+            }
+            "_sum" => own.set_sample_sum(sample.value),
+            _ => {
+                own.set_sample_count(sample.value as u64);
+                own.set_bucket(std::mem::take(&mut buckets));
+                let mut metric = labelled(&sample.labels);
+                metric.set_histogram(std::mem::take(&mut own));
+                metrics.push(metric);
+            }
+        }
+    }
+    metrics
+}
+
+fn labelled(labels: &[(String, String)]) -> proto::Metric {
+    let pairs = labels.iter().map(|(name, value)| {
+        let mut pair = proto::LabelPair::default();
+        pair.set_name(name.clone());
+        pair.set_value(value.clone());
+        pair
+    });
+    let mut metric = proto::Metric::default();
+    metric.set_label(pairs.collect());
+    metric
 }
 
 /// A counter without labels.
@@ -151,13 +190,8 @@ pub fn process_families() -> Vec<Family> {
         after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
     if let [user, system] = ticks[..] {
         let help = "Total user and system CPU time spent in seconds.";
-        let mut family = Family::new("process_cpu_seconds_total", MetricKind::Counter, help);
-        family.samples.push(FamilySample {
-            suffix: "",
-            labels: Vec::new(),
-            value: (user + system) / 100.0,
-        });
-        families.push(family);
+        let seconds = (user + system) / 100.0;
+        families.push(single("process_cpu_seconds_total", MetricKind::Counter, help, seconds));
     }
     families
 }

@@ -25,11 +25,12 @@ use alertmanager::config::IntegrationKind;
 use collector::push::{Receiver, ReceiverParts};
 use collector::{Collector, HttpClient};
 use dashboards::access::Access;
-use dashboards::{Admin, Control, Parts};
+use dashboards::{Admin, Control, Parts, Requests};
 use journal::disk::Disk;
 use model::http_door::HttpDoor;
 use model::{Alert, AlertSink, AlertSinkError, Append, BoxFuture, Clock};
 use query::cost::Costs;
+use query::tally::Tally;
 use query::{Engine, Observer};
 use rules::Rules;
 use storage::Store;
@@ -49,7 +50,7 @@ use crate::telemetry::SelfMetrics;
 const SCRAPES_STOP: Duration = Duration::from_secs(10);
 /// Spreads scrapes and rule groups over their intervals; the same at each start, so that a restart
 /// keeps every target's place.
-const SEED: u64 = 0x6265_6c66_7279;
+pub const SEED: u64 = 0x6265_6c66_7279;
 
 /// Memory for pushed series that are known from earlier requests: a million and a half.
 const PUSH_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -63,6 +64,7 @@ pub struct Rooms {
     sql: Option<Arc<sql::Session>>,
     tellers: Arc<Tellers>,
     costs: Arc<Costs>,
+    tally: Arc<Tally>,
     query_log: Option<Arc<QueryLog>>,
     postgres: Postgres,
     collector: Option<Arc<Collector>>,
@@ -83,6 +85,8 @@ pub struct Front {
     pub address: Option<SocketAddr>,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// What was asked and answered.
+    pub requests: Arc<Requests>,
 }
 
 impl Rooms {
@@ -91,7 +95,7 @@ impl Rooms {
         config: Config,
         roles: &Roles,
         data: &Path,
-        Front { address: web, access }: Front,
+        Front { address: web, access, requests }: Front,
         clock: Arc<dyn Clock>,
     ) -> Result<Rooms, String> {
         let disk = Disk::real();
@@ -105,17 +109,16 @@ impl Rooms {
             None
         };
         let queried = store.as_ref().filter(|_| roles.has(Service::Query));
-        let (costs, tellers) = (Arc::<Costs>::default(), Arc::<Tellers>::default());
+        let (costs, tally, tellers): (Arc<Costs>, Arc<Tally>, Arc<Tellers>) = Default::default();
         let query_log = open_query_log(&disk, &config.query_log, &clock)?;
-        let observers = observers(&costs, query_log.as_ref());
+        let observers = observers((&costs, &tally), query_log.as_ref());
         let engine = queried.map(|store| {
             let source = Arc::clone(store) as Arc<dyn query::Source>;
             let engine = Engine::new(source, Arc::clone(&clock), config.query.clone());
             Arc::new(engine.with_observers(observers))
         });
-        let sql = engine.as_ref().zip(queried).map(|(engine, store)| {
-            open_sql(engine, store, &tellers).map_err(|error| format!("open SQL: {error}"))
-        });
+        let sql = engine.as_ref().zip(queried);
+        let sql = sql.map(|(engine, store)| open_sql(engine, store, &tellers));
         let sql = sql.transpose()?;
         let postgres = Postgres::bind(&config.sql, sql.is_some(), &access).await?;
         let collector = store.as_ref().filter(|_| roles.has(Service::Collect)).map(|store| {
@@ -134,6 +137,7 @@ impl Rooms {
             sql,
             tellers,
             costs,
+            tally,
             query_log,
             postgres,
             collector,
@@ -153,7 +157,7 @@ impl Rooms {
             rooms.rules = rooms.open_rules(&disk, data, &config, &external_url)?;
         }
         rooms.introduce();
-        rooms.metrics.add(Box::new(move || self_metrics::access_families(&access.stats())));
+        self_metrics::add_front(&rooms, access, requests);
         self_metrics::add(&rooms);
         Ok(rooms)
     }
@@ -328,10 +332,11 @@ fn open_sql(
     engine: &Arc<Engine>,
     store: &Arc<Store>,
     tellers: &Arc<Tellers>,
-) -> Result<Arc<sql::Session>, sql::Error> {
+) -> Result<Arc<sql::Session>, String> {
     let told = Arc::clone(tellers) as Arc<dyn sql::told::Told>;
     let (store, engine) = (Arc::clone(store), Arc::clone(engine));
-    sql::Session::start(sql::Parts { store, engine, told }).map(Arc::new)
+    let session = sql::Session::start(sql::Parts { store, engine, told });
+    session.map(Arc::new).map_err(|error| format!("open SQL: {error}"))
 }
 
 /// The doors for pushed samples. The secret of their hashes is a new one in every process.
@@ -380,9 +385,13 @@ fn registry_of(metrics: &SelfMetrics) -> Result<prometheus::Registry, String> {
 }
 
 /// Who is told of each query that ends.
-fn observers(costs: &Arc<Costs>, log: Option<&Arc<QueryLog>>) -> Vec<Arc<dyn Observer>> {
+fn observers(
+    (costs, tally): (&Arc<Costs>, &Arc<Tally>),
+    log: Option<&Arc<QueryLog>>,
+) -> Vec<Arc<dyn Observer>> {
     let log = log.map(|log| Arc::clone(log) as Arc<dyn Observer>);
-    std::iter::once(Arc::clone(costs) as Arc<dyn Observer>).chain(log).collect()
+    let counting: [Arc<dyn Observer>; 2] = [Arc::clone(costs) as _, Arc::clone(tally) as _];
+    counting.into_iter().chain(log).collect()
 }
 
 fn external_url(config: &Config, web: Option<SocketAddr>) -> String {

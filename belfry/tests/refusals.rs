@@ -32,6 +32,28 @@ fn version_and_help() {
 }
 
 #[test]
+fn the_postgres_wire_on_the_network_needs_users_from_a_file_or_a_flag() {
+    let folder = tempfile::tempdir().expect("folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+    write("belfry.yml", "sql: {postgres: {listen: '0.0.0.0:0'}}\n").expect("write");
+    let hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+    write("users.yml", &format!("basic_auth_users: {{ada: {hash}}}\n")).expect("write");
+    write("nobody.yml", "http_server_config: {http2: true}\n").expect("write");
+    // A data folder that can't be made ends it after the configuration was taken.
+    write("file", "").expect("write");
+    let run = ["run", "--services", "all", "--config", "belfry.yml", "--data", "file/data"];
+    for (flag, expected) in [
+        (&[][..], "belfry.yml:1: sql.postgres.listen: without users"),
+        (&["--web.config.file", "nobody.yml"], "belfry.yml:1: sql.postgres.listen: without users"),
+        (&["--web.config.file", "users.yml"], "create the data folder file/data"),
+    ] {
+        let output = belfry(&[&run, flag].concat(), folder.path());
+        assert!(!output.status.success());
+        assert!(stderr(&output).contains(expected), "{flag:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn backups_are_named_made_and_found_again() {
     let folder = tempfile::tempdir().expect("folder");
     let missing = belfry(&["backup"], folder.path());

@@ -19,10 +19,13 @@ pub mod ui;
 pub mod openapi;
 /// Connections: accepted, encrypted, served, ended.
 mod serving;
+/// How often each route was asked, and what it answered.
+pub mod requests;
 /// Listening, what surrounds every route, shutting down.
 pub mod server;
 /// Provisioning of Grafana: data sources and dashboards.
 pub mod grafana;
 
 pub use parts::{Admin, Control, Gate, Parts, Web};
+pub use requests::Requests;
 pub use server::{Server, ServerError};

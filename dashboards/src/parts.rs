@@ -11,6 +11,7 @@ use model::{BoxFuture, Clock};
 
 use crate::access::Access;
 use crate::api::notifications::Subscribers;
+use crate::requests::Requests;
 
 /// The rooms at hand.
 #[derive(Clone)]
@@ -61,6 +62,7 @@ pub struct Web {
 pub struct Gate {
     access: Arc<Access>,
     web: Arc<Web>,
+    requests: Arc<Requests>,
     subscribers: Subscribers,
     starting: Parts,
     rooms: Arc<OnceLock<Parts>>,
@@ -85,6 +87,7 @@ impl Gate {
         Gate {
             access: Arc::default(),
             web: Arc::default(),
+            requests: Arc::default(),
             subscribers: Subscribers::default(),
             starting,
             rooms: Arc::default(),
@@ -109,6 +112,11 @@ impl Gate {
     /// Where it stands.
     pub fn web(&self) -> &Web {
         &self.web
+    }
+
+    /// What was asked and answered.
+    pub fn requests(&self) -> &Arc<Requests> {
+        &self.requests
     }
 
     /// Lets requests through to the rooms. The first call counts.

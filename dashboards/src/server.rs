@@ -26,6 +26,7 @@ use crate::access::routes::{Need, Needs, Rule, Under};
 use crate::api::envelope::ApiError;
 use crate::openapi::{Route, table};
 use crate::parts::Gate;
+use crate::requests;
 use crate::serving::serve;
 
 /// Answers up to this go as they are: beginning to compress costs more than their bytes.
@@ -99,6 +100,7 @@ pub fn router(gate: Gate) -> Router {
         .layer(middleware::from_fn(cross_origin))
         .layer(compression())
         .layer(middleware::from_fn_with_state(Arc::clone(gate.access()), door::dress))
+        .layer(middleware::from_fn_with_state(gate.clone(), requests::count))
         .with_state(gate)
 }
 

@@ -80,8 +80,15 @@ impl Family {
 
     /// Adds a value under labels.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: f64) -> &mut Family {
-        let owned = labels.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        self.samples.push(FamilySample { suffix: "", labels: owned.collect(), value });
+        self.samples.push(FamilySample::new("", labels, value));
         self
+    }
+}
+
+impl FamilySample {
+    /// A value under labels.
+    pub fn new(suffix: &'static str, labels: &[(&str, &str)], value: f64) -> FamilySample {
+        let owned = labels.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        FamilySample { suffix, labels: owned.collect(), value }
     }
 }

@@ -27,6 +27,8 @@ pub mod limits;
 pub mod clock;
 /// Hinge: an exporter inside the process is asked for its families.
 pub mod exporter;
+/// How long things took, counted.
+pub mod durations;
 /// Hinge: a batch of samples goes to the store and is durable when the call returns.
 pub mod append;
 /// An alert on its way from a rule to a person.
@@ -46,6 +48,7 @@ pub use alert::Alert;
 pub use alert_sink::{AlertSink, AlertSinkError};
 pub use append::{Append, AppendError, Appended, Batch, Refused, SeriesIx};
 pub use clock::Clock;
+pub use durations::Durations;
 pub use exporter::{Exporter, Family, MetricKind};
 pub use histogram::Histogram;
 pub use labels::{Labels, LabelsBuilder};

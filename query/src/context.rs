@@ -47,7 +47,7 @@ pub struct Context {
     pub notes: Notes,
     /// DataFusion's context: memory pool and settings.
     pub task: Arc<TaskContext>,
-    /// The runtime that drives the leaf's streams.
+    /// The runtime that a large leaf takes threads from.
     pub runtime: tokio::runtime::Handle,
     /// Regular expressions that functions were given before.
     pub expressions: Arc<Known<Arc<Expression>>>,

@@ -79,7 +79,7 @@ impl Observer for Costs {
         let is_known = panels.contains_key(&panel) || panels.len() < PANELS_MAX;
         let cost = panels.entry(if is_known { panel } else { Panel::other() }).or_default();
         cost.queries += 1;
-        cost.failures += u64::from(finished.error.is_some());
+        cost.failures += u64::from(finished.failure.is_some());
         cost.samples += finished.stats.samples_total;
         let waited_us = finished.stats.queue_us;
         cost.seconds += finished.query.elapsed_us.saturating_sub(waited_us) as f64 / 1e6;

@@ -3,12 +3,14 @@
 //! Place in the flow: HTTP API and rules → **`Engine`** → parser → evaluator → `Answer`.
 //!
 //! A query is read and checked here; then it waits for a place, and is evaluated on a blocking
-//! thread, so that the runtime's own threads stay free. Some places are kept for rules. Dropping the
-//! future cancels the query; it gives its place back when it has noticed.
+//! thread, so that the runtime's own threads stay free; only a small one stays where it is. Some
+//! places are kept for rules. Dropping the future cancels the query; it gives its place back when it
+//! has noticed.
 //!
 //! Not here: the evaluation itself (`evaluate`), the shape of answers (`answer`).
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -35,10 +37,11 @@ use crate::known::Known;
 use crate::ledger::{EVALUATION, Ledger, Limits};
 use crate::notes::Notes;
 use crate::pool::{Pool, QueryPool};
-use crate::running::{Entry, Heading, Language, List, Observer, Running};
+use crate::running::{Entry, Failure, Heading, Language, List, Observer, Running};
 use crate::scoped::Scoped;
 use crate::seat::Seat;
 use crate::settings::{Priority, QueryOptions, Settings};
+use crate::small::{self, InPlace};
 use crate::source::Source;
 use crate::value::{Answer, Stats};
 
@@ -55,6 +58,7 @@ pub struct Engine {
     queries: Arc<Known<Arc<Expr>>>,
     expressions: Arc<Known<Arc<Expression>>>,
     threads: usize,
+    in_place: InPlace,
     runtime: RuntimeEnv,
     session: SessionConfig,
 }
@@ -86,6 +90,7 @@ impl Engine {
             pool: Arc::new(Pool::new(&settings)),
             // It reads files: a small query would take half its time for it.
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            in_place: InPlace::default(),
             list: Arc::default(),
             queries: Arc::new(Known::new(QUERIES_KNOWN_MAX)),
             expressions: Arc::new(Known::new(EXPRESSIONS_KNOWN_MAX)),
@@ -118,9 +123,24 @@ impl Engine {
         self.list.kill(id)
     }
 
+    /// How many queries wait for a place now.
+    pub fn waiting(&self) -> usize {
+        self.list.len().saturating_sub(self.list.len_evaluated())
+    }
+
+    /// How many queries have a place now.
+    pub fn evaluated(&self) -> usize {
+        self.list.len_evaluated()
+    }
+
     /// Bytes that all queries hold now.
     pub fn memory_bytes(&self) -> usize {
         self.pool.bytes()
+    }
+
+    /// Bytes that all queries may hold.
+    pub fn memory_bytes_max(&self) -> usize {
+        self.pool.bytes_max()
     }
 
     /// The present, as queries without a time mean it.
@@ -215,18 +235,30 @@ impl Engine {
         let mut seat = self.seat(heading, started, options).await?;
         let (cancel, killed, deadline) = (seat.cancel().clone(), seat.killed(), seat.deadline());
         let guard = cancel.clone().drop_guard();
-        let context = self.context(text, when, options, seat.ledger().clone());
-        let work = tokio::task::spawn_blocking(move || {
+        let mut context = self.context(text, when, options, seat.ledger().clone());
+        let is_small = small::is_small(&expr, when.grid.steps, &context);
+        let in_place = is_small.then(|| self.in_place.take(&context.runtime)).flatten();
+        // Other threads would be woken for less than that takes.
+        context.threads = if in_place.is_some() { 1 } else { context.threads };
+        let work = move || {
             // The seat is held until the work has ended, also when nobody waits for it.
             let mut outcome = evaluate(&expr, when, context).map_err(|error| seat.or_killed(error));
             let mut failed = Stats::default();
             let stats = outcome.as_mut().map_or(&mut failed, |answer| &mut answer.stats);
             (stats.prepare_us, stats.queue_us) = (prepare_us, seat.queue_us());
             let stats = stats.clone();
-            seat.set_outcome(stats, outcome.as_ref().err().map(Error::to_string));
+            seat.set_outcome(stats, outcome.as_ref().err().map(Failure::from));
             // A seat that is given up cancels what it was for, so it goes after the answer.
             (outcome, seat)
-        });
+        };
+        if in_place.is_some() {
+            let (outcome, _seat) = catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+                Error::Execution("the evaluation ended early: it panicked".to_owned())
+            })?;
+            drop(guard);
+            return outcome;
+        }
+        let work = tokio::task::spawn_blocking(work);
         // The caller need not wait until the work notices: it ends soon after.
         let answer = tokio::select! {
             biased;
@@ -269,7 +301,7 @@ impl Engine {
         let permit = permit.map_err(|error| {
             let error = or_killed(error, &entry.killed());
             let stats = Stats { queue_us, ..Stats::default() };
-            entry.set_outcome(stats, Some(error.to_string()));
+            entry.set_outcome(stats, Some(Failure::from(&error)));
             error
         })?;
         entry.set_evaluated();
@@ -277,19 +309,22 @@ impl Engine {
         Ok(Seat::new(entry, permit, (ledger, cancel, deadline), queue_us))
     }
 
-    /// Puts a query on the list, unless too many wait already.
+    /// Puts a query on the list. When too many wait already it is refused, and leaves at once.
     fn enter(
         &self,
         heading: Heading,
         (ledger, cancel): (Ledger, CancellationToken),
     ) -> Result<Entry, Error> {
         let listed_max = self.settings.queue_max.saturating_add(self.settings.concurrent_max);
-        let listed = self.list.len();
-        if heading.priority != Priority::Rule && listed >= listed_max {
+        let (listed, is_rule) = (self.list.len(), heading.priority == Priority::Rule);
+        let mut entry = self.list.enter(heading, ledger, cancel);
+        if !is_rule && listed >= listed_max {
             let reason = format!("{listed} queries run or wait, at most {listed_max} may");
-            return Err(Error::Busy { reason });
+            let error = Error::Busy { reason };
+            entry.set_outcome(Stats::default(), Some(Failure::from(&error)));
+            return Err(error);
         }
-        Ok(self.list.enter(heading, ledger, cancel))
+        Ok(entry)
     }
 
     /// Waits for a place until the deadline, or until the query is cancelled.
@@ -393,15 +428,13 @@ pub(crate) fn or_killed(error: Error, killed: &AtomicBool) -> Error {
     }
 }
 
-/// Trees up to this depth are evaluated on the stack at hand.
-const DEPTH_ON_ANY_STACK: usize = 24;
 /// Stack that one level of a tree takes at most, without optimisation.
 const STACK_BYTES_PER_LEVEL: usize = 64 * 1024;
 
 /// Evaluates a tree; a deep one on a thread with a stack that is large enough, which is waited for.
 fn evaluate(expr: &Expr, when: When, context: Context) -> Result<Answer, Error> {
     let depth = expr.depth();
-    if depth <= DEPTH_ON_ANY_STACK {
+    if depth <= small::DEPTH_MAX {
         return evaluate_here(expr, when, context);
     }
     std::thread::scope(|scope| {

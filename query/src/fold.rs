@@ -209,10 +209,10 @@ impl Fold {
             return false;
         }
         for (((own, lost), total), value) in a.iter_mut().zip(b).zip(totals).zip(values) {
-            // As in `Sum::with`.
-            let (large, small) =
-                if own.abs() >= value.abs() { (*own, *value) } else { (*value, *own) };
-            *lost += (large - *total) + small;
+            // What rounding lost, without asking which of both is larger: the same number as in
+            // `Sum::with`, since it is exact.
+            let taken = *total - *own;
+            *lost += (*own - (*total - taken)) + (value - taken);
             *own = *total;
         }
         self.count[cells].iter_mut().for_each(|count| *count += 1.0);

@@ -10,6 +10,8 @@
 pub mod settings;
 /// Admission, deadline and the two questions: at an instant, over a range.
 pub mod engine;
+/// Which queries are too small to be worth another thread.
+mod small;
 /// What can go wrong, by what the caller does next.
 pub mod error;
 /// Memory of each query and of all.
@@ -24,6 +26,8 @@ pub mod known;
 pub mod seat;
 /// What panels of dashboards have cost.
 pub mod cost;
+/// How queries ended, and how long their parts took.
+pub mod tally;
 /// How many samples a query looked at.
 pub mod counts;
 /// What all parts of one query share.
@@ -60,7 +64,7 @@ pub mod value;
 pub use engine::Engine;
 pub use error::Error;
 pub use ledger::{Charge, Ledger};
-pub use running::{Finished, Heading, Language, Observer, Running};
+pub use running::{Failure, FailureKind, Finished, Heading, Language, Observer, Running};
 pub use seat::Seat;
 pub use settings::{Priority, QueryOptions, Settings};
 pub use source::{Batches, Run, SeriesReader, Source, Want};

@@ -40,6 +40,11 @@ impl Pool {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// What all queries may hold.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     fn limit(&self, priority: Priority) -> usize {
         match priority {
             Priority::Rule => self.bytes_max,

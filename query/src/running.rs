@@ -17,6 +17,7 @@ use std::time::Instant;
 use model::TimestampMs;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::settings::Priority;
 use crate::value::Stats;
@@ -76,7 +77,70 @@ pub struct Finished {
     /// What it cost; the phases that it did not reach are 0.
     pub stats: Stats,
     /// Why there is no answer.
-    pub error: Option<String>,
+    pub failure: Option<Failure>,
+}
+
+/// Why a query gave no answer, for logs and counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In one word.
+    pub kind: FailureKind,
+    /// In the words that the caller was told.
+    pub text: String,
+}
+
+/// The ways that a query ends without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The question can't be answered, or the store could not be read.
+    Error,
+    /// Its deadline passed.
+    Timeout,
+    /// Its caller went away.
+    Cancelled,
+    /// An operator ended it.
+    Killed,
+    /// It met a limit: of samples, series or memory, or of queries that wait.
+    Refused,
+}
+
+impl FailureKind {
+    /// All of them.
+    pub const ALL: [FailureKind; 5] = [
+        FailureKind::Error,
+        FailureKind::Timeout,
+        FailureKind::Cancelled,
+        FailureKind::Killed,
+        FailureKind::Refused,
+    ];
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureKind::Error => "error",
+            FailureKind::Timeout => "timeout",
+            FailureKind::Cancelled => "cancelled",
+            FailureKind::Killed => "killed",
+            FailureKind::Refused => "refused",
+        }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Failure {
+        let kind = match error {
+            Error::Parse { .. } | Error::Execution(_) | Error::Storage(_) => FailureKind::Error,
+            Error::TimedOut { .. } => FailureKind::Timeout,
+            Error::Cancelled { .. } => FailureKind::Cancelled,
+            Error::Killed => FailureKind::Killed,
+            Error::TooManySamples { .. }
+            | Error::OverBudget { .. }
+            | Error::TooLarge { .. }
+            | Error::TooManySeries { .. }
+            | Error::Busy { .. } => FailureKind::Refused,
+        };
+        Failure { kind, text: error.to_string() }
+    }
 }
 
 /// Is told of each query that ends. Called on the thread that ends the query, so it must be quick.
@@ -132,7 +196,7 @@ pub struct Entry {
     list: Arc<List>,
     id: u64,
     listed: Arc<Listed>,
-    outcome: Option<(Stats, Option<String>)>,
+    outcome: Option<(Stats, Option<Failure>)>,
 }
 
 impl List {
@@ -169,6 +233,12 @@ impl List {
     /// Whether none does.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many have a place.
+    pub fn len_evaluated(&self) -> usize {
+        let evaluated = |own: &&Arc<Listed>| own.is_evaluated.load(Ordering::Relaxed);
+        self.lock().values().filter(evaluated).count()
     }
 
     /// All queries, the oldest first.
@@ -225,8 +295,8 @@ impl Entry {
     }
 
     /// What the observers are told when it leaves; without, that its caller went away.
-    pub fn set_outcome(&mut self, stats: Stats, error: Option<String>) {
-        self.outcome = Some((stats, error));
+    pub fn set_outcome(&mut self, stats: Stats, failure: Option<Failure>) {
+        self.outcome = Some((stats, failure));
     }
 }
 
@@ -236,10 +306,13 @@ impl Drop for Entry {
         let Some(observers) = self.list.observers.get().filter(|all| !all.is_empty()) else {
             return;
         };
-        let text = if self.is_killed() { "query was killed" } else { "query was canceled" };
-        let gone = || (Stats::default(), Some(text.to_owned()));
-        let (stats, error) = self.outcome.take().unwrap_or_else(gone);
-        let finished = Finished { query: self.listed.running(self.id), stats, error };
+        let (kind, text) = match self.is_killed() {
+            true => (FailureKind::Killed, "query was killed"),
+            false => (FailureKind::Cancelled, "query was canceled"),
+        };
+        let gone = || (Stats::default(), Some(Failure { kind, text: text.to_owned() }));
+        let (stats, failure) = self.outcome.take().unwrap_or_else(gone);
+        let finished = Finished { query: self.listed.running(self.id), stats, failure };
         observers.iter().for_each(|observer| observer.finished(&finished));
     }
 }

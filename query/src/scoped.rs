@@ -44,6 +44,10 @@ impl Source for Scoped {
         self.source.series(&self.narrowed(matchers), range)
     }
 
+    fn series_at_most(&self, matchers: &[Matcher]) -> Option<u64> {
+        self.source.series_at_most(&self.narrowed(matchers))
+    }
+
     fn grouped(
         &self,
         matchers: &[Matcher],

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::or_killed;
 use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::running::Entry;
+use crate::running::{Entry, Failure};
 use crate::value::Stats;
 
 /// The place of one query.
@@ -73,8 +73,8 @@ impl Seat {
     }
 
     /// What the log is told when the query ends.
-    pub fn set_outcome(&mut self, stats: Stats, error: Option<String>) {
-        self.entry.set_outcome(stats, error);
+    pub fn set_outcome(&mut self, stats: Stats, failure: Option<Failure>) {
+        self.entry.set_outcome(stats, failure);
     }
 }
 

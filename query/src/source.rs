@@ -28,6 +28,12 @@ pub trait Source: Send + Sync + 'static {
         range: TimeRange,
     ) -> Result<Vec<(SeriesId, Labels)>, Error>;
 
+    /// How many series can pass the matchers at most, when a few look-ups tell: a bound, whatever the
+    /// range is.
+    fn series_at_most(&self, _matchers: &[Matcher]) -> Option<u64> {
+        None
+    }
+
     /// The same series, in any order and without their labels, put into groups in each of the ways.
     fn grouped(
         &self,
@@ -199,6 +205,10 @@ impl Source for storage::Store {
     ) -> Result<Vec<(SeriesId, Labels)>, Error> {
         let entries = storage::Store::series(self, matchers, range, 0).map_err(unreadable)?;
         Ok(entries.into_iter().map(|entry| (entry.id, entry.labels)).collect())
+    }
+
+    fn series_at_most(&self, matchers: &[Matcher]) -> Option<u64> {
+        Some(storage::Store::series_at_most(self, matchers))
     }
 
     fn grouped(

@@ -69,6 +69,13 @@ pub enum RuleKind {
     },
 }
 
+impl GroupConfig {
+    /// What tells it from the groups of all files.
+    pub fn key(&self) -> String {
+        format!("{};{}", self.file, self.name)
+    }
+}
+
 impl RuleConfig {
     /// The name of the series or of the alert.
     pub fn name(&self) -> &str {

@@ -43,7 +43,6 @@ impl Group {
     pub(crate) fn new(config: GroupConfig, rules: Vec<Rule>, defaults: Defaults) -> Group {
         let interval_ms = config.interval_ms.unwrap_or(defaults.interval_ms).max(1);
         let query_offset_ms = config.query_offset_ms.unwrap_or(defaults.query_offset_ms);
-        let key = format!("{};{}", config.file, config.name);
         let status = GroupStatus {
             file: config.file.clone(),
             name: config.name.clone(),
@@ -57,8 +56,8 @@ impl Group {
             rules: rules.iter().map(|rule| Arc::new(rule.status())).collect(),
         };
         Group {
+            schedule: Schedule::new(&config.key(), interval_ms, defaults.seed),
             config,
-            schedule: Schedule::new(&key, interval_ms, defaults.seed),
             rules,
             orphans: Vec::new(),
             query_offset_ms,

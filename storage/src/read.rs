@@ -345,18 +345,16 @@ impl FromBlock {
         let all = self.index.series();
         let sid = self.sids[visit];
         let rest = &self.sids[visit + 1..];
-        // As long as the series to come stand further on in the page, it is decoded for them too.
-        let next = |end_row: u64| {
+        let next = |show: &mut dyn FnMut(Range<u64>) -> bool| {
             let mut reached = 0;
             for sid in rest.iter().filter(|own| **own != ABSENT) {
                 let series = &all[*sid as usize];
                 let wanted = wanted_rows(series, (range, want));
-                if wanted.start >= end_row || series.first_row < reached {
+                if series.first_row < reached || !show(wanted.clone()) {
                     break;
                 }
                 reached = wanted.end;
             }
-            reached
         };
         let Some(rows) = &mut self.rows else { return };
         let mut found = Vec::new();

@@ -130,6 +130,11 @@ impl Store {
         Ok(select::series(&self.shared, matchers, range, limit))
     }
 
+    /// How many series can pass the matchers at most: a bound that costs a few look-ups.
+    pub fn series_at_most(&self, matchers: &[Matcher]) -> u64 {
+        self.shared.head().registry.index().at_most(matchers)
+    }
+
     /// Series that pass every matcher and have samples in the range, in no order, put into groups in
     /// each of the ways.
     pub fn grouped(

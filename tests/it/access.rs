@@ -138,6 +138,59 @@ async fn the_clients_of_the_field_over_tls_with_certificates_and_passwords() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn which_certificates_are_asked_for_and_taken() {
+    let folder = tempfile::tempdir().expect("folder");
+    let authority = Authority::new(&folder.path().join("tls"));
+    authority.sign("server", "IP:127.0.0.1");
+    let known = authority.sign("known", "DNS:known.example");
+    let strange = Authority::new(&folder.path().join("stranger")).sign("strange", "DNS:x.example");
+    let ca = authority.file();
+    for (policy, expected) in [
+        ("RequestClientCert", [true, true, true]),
+        ("RequireAnyClientCert", [false, true, true]),
+        ("VerifyClientCertIfGiven\n  client_ca_file: ../tls/ca.pem", [true, true, false]),
+        ("RequireAndVerifyClientCert\n  client_ca_file: ../tls/ca.pem", [false, true, false]),
+    ] {
+        let pair = "cert_file: ../tls/server.pem\n  key_file: ../tls/server.key";
+        let web = format!("tls_server_config:\n  {pair}\n  client_auth_type: {policy}\n");
+        let own = folder.path().join(policy.split('\n').next().expect("a name"));
+        std::fs::create_dir(&own).expect("create");
+        let belfry = start(&own, "", &web).await;
+        let url = format!("https://{}/-/healthy", belfry.address);
+        let shown = [None, Some(&known), Some(&strange)].map(|own| {
+            let own = own.map(|(file, key)| ["--cert", text(file), "--key", text(key)]);
+            let own = own.iter().flatten().copied();
+            curl(&["--cacert", text(&ca), &url].into_iter().chain(own).collect::<Vec<_>>()).0
+        });
+        assert_eq!(shown, expected, "{policy}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn which_servers_are_believed() {
+    let folder = tempfile::tempdir().expect("folder");
+    let authority = Authority::new(&folder.path().join("tls"));
+    authority.sign("server", "DNS:inside.example");
+    let web = "tls_server_config: {cert_file: tls/server.pem, key_file: tls/server.key}\n";
+    let belfry = start(folder.path(), "", web).await;
+    let url = format!("https://{}", belfry.address);
+    for (settings, expected) in [
+        ("{ca_file: tls/ca.pem, server_name: inside.example}", true),
+        ("{ca_file: tls/ca.pem, server_name: outside.example}", false),
+        // The address is not among the certificate's names.
+        ("{ca_file: tls/ca.pem}", false),
+        ("{server_name: inside.example}", false),
+        ("{insecure_skip_verify: true}", true),
+    ] {
+        write(folder.path(), "http.yml", &format!("tls_config: {settings}\n"));
+        let arguments = ["query", "instant", &url, "1", "--http.config.file", "http.yml"];
+        let asked = Command::new(binary()).args(arguments).current_dir(folder.path()).output();
+        let asked = asked.expect("run belfry");
+        assert_eq!(asked.status.success(), expected, "{settings}: {}", text_of(&asked));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_certificate_is_used_without_a_restart() {
     let folder = tempfile::tempdir().expect("folder");
     let authority = Authority::new(&folder.path().join("tls"));

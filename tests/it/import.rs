@@ -348,3 +348,79 @@ async fn into_a_running_server() {
         assert!(err(&refused).contains("in use by a running server"), "{}", err(&refused));
     }
 }
+
+/// Two groups with rules to backfill, and an alert that is none.
+const RULES: &str = "groups:\n- name: often\n  interval: 5s\n  rules:\n  \
+    - {record: work:known, expr: 'sum by (n) (work) >= bool 0', labels: {made: later, n: ''}}\n  \
+    - {alert: Never, expr: vector(1)}\n\
+    - name: seldom\n  rules:\n  - {record: work:count, expr: count(work), labels: {made: seldom}}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_evaluated_over_the_past_as_by_promtool() {
+    let Known { folder, blocks, at_s, .. } = known_files();
+    let ours = folder.path().join("ours");
+    std::fs::create_dir_all(&ours).expect("create");
+    let mut server = serve(&ours).await;
+    let done = belfry(&["tsdb", "import", "prometheus", text(&blocks), "--url", &server.url]);
+    assert!(done.status.success(), "{}", err(&done));
+
+    let (rules, made) = (folder.path().join("rules.yml"), folder.path().join("made"));
+    // Ten series of one rule would be the same series.
+    std::fs::write(&rules, RULES).expect("write");
+    let (start, end) = ((at_s + 1000).to_string(), (at_s + 8000).to_string());
+    let words = ["tsdb", "create-blocks-from", "rules", "--url", &server.url, "--start", &start];
+    let range = [&words[..], &["--end", &end, "--output-dir"]].concat();
+    let doubled = belfry(&[&range[..], &[text(&made), text(&rules)]].concat());
+    assert_eq!(doubled.status.code(), Some(1));
+    let expected =
+        "rules.yml:5: two series are work:known{made=\"later\"} after applying rule labels";
+    assert!(err(&doubled).contains(expected), "{}", err(&doubled));
+
+    std::fs::write(&rules, RULES.replace(", n: ''", "")).expect("write");
+    let done = belfry(&[&range[..], &[text(&made), text(&rules)]].concat());
+    assert!(done.status.success(), "{}", err(&done));
+    let (theirs, copy) = (folder.path().join("theirs"), folder.path().join("copy"));
+    let promtool = Command::new(require("promtool", "prometheus"))
+        .args([&range[..], &[text(&theirs), text(&rules)]].concat())
+        .output()
+        .expect("run promtool");
+    assert!(promtool.status.success(), "{}", err(&promtool));
+    let copied = belfry(&["tsdb", "import", "prometheus", text(&theirs), "--data", text(&copy)]);
+    assert!(copied.status.success(), "{}", err(&copied));
+    // Each spreads groups over their interval in its own way, so the instants differ.
+    let counts = |data: &Path| {
+        let mut counts = std::collections::BTreeMap::new();
+        for line in dump(data).lines() {
+            let (sample, _) = line.rsplit_once(' ').expect("an instant");
+            *counts.entry(sample.to_owned()).or_insert(0_i64) += 1;
+        }
+        counts
+    };
+    let (own, mut other) = (counts(&made), counts(&copy));
+    // It says that alerts are not evaluated, and Debian's release does so nevertheless.
+    other.remove("{__name__=\"Never\"} 1");
+    assert_eq!(own.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+    assert_eq!(own.len(), 11, "{own:?}");
+    for (sample, count) in &own {
+        let steps = if sample.contains("seldom") { 7000 / 60 } else { 7000 / 5 };
+        assert!((steps..=steps + 1).contains(count), "{sample}: {count}");
+        assert!(
+            (count - other[sample]).abs() <= 1,
+            "{sample}: {count}, promtool {}",
+            other[sample]
+        );
+    }
+
+    // Into the server's own folder while it is stopped.
+    server.process.kill();
+    let page = folder.path().join("made.txt");
+    let lines = belfry(&["tsdb", "dump-openmetrics", text(&made)]);
+    std::fs::write(&page, out(&lines)).expect("write");
+    let data = ours.join("data");
+    let into = belfry(&["tsdb", "import", "openmetrics", text(&page), "--data", text(&data)]);
+    assert!(into.status.success(), "{}", err(&into));
+    server.restart().await;
+    let form = [("query", "sum(last_over_time(work:known[1m]))"), ("time", end.as_str())];
+    let (_, answer) = server.api("query", &form).await;
+    assert_eq!(answer["data"]["result"][0]["value"][1], "10", "{answer}");
+}

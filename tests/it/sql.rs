@@ -286,6 +286,20 @@ async fn what_queries_cost() {
     assert_eq!(value("belfry_panel_queries_total").await, Some(2.0));
     assert_eq!(value("belfry_panel_query_failures_total").await, Some(1.0));
     assert!(value("belfry_panel_samples_total").await >= Some(2.0));
+    // And what an operator looks at first when dashboards are slow.
+    let page = belfry.get("/metrics").await;
+    for expected in [
+        "belfry_query_ended_total{language=\"promql\",outcome=\"error\"} 1\n",
+        "belfry_query_ended_total{language=\"sql\",outcome=\"killed\"} 0\n",
+        "belfry_query_duration_seconds_bucket{slice=\"inner_eval\",le=\"120\"} ",
+        "belfry_query_running 0\n",
+        "belfry_query_running_max 20\n",
+        "belfry_query_memory_max_bytes 2147483648\n",
+        "belfry_web_requests_total{code=\"422\",handler=\"/api/v1/query\"} 1\n",
+        "belfry_web_request_duration_seconds_count{handler=\"/api/v1/query\"} ",
+    ] {
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
     let log = folder.path().join("queries.log");
     let line = eventually("the log has the panel's query", 10, async || {
         let text = std::fs::read_to_string(&log).ok()?;

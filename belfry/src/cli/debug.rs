@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::server::{Reach, Server};
+use super::server::{Reach, Server, refusal};
 use super::{block_on, note, say};
 
 /// What is put together.
@@ -89,10 +89,7 @@ async fn archive(arguments: &Arguments, pages: &[(&str, &str)]) -> Result<ExitCo
         let answer = server.send("GET", path, &[], Vec::new()).await;
         let body = match answer {
             Ok(answer) if answer.status / 100 == 2 => Ok(answer.body),
-            Ok(answer) => {
-                let text = String::from_utf8_lossy(&answer.body);
-                Err(format!("the server answered {}: {}", answer.status, text.trim()))
-            }
+            Ok(answer) => Err(refusal(&answer)),
             Err(problem) => Err(problem),
         };
         match body {

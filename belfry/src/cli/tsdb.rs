@@ -8,6 +8,8 @@
 
 /// What makes the most series.
 mod analyze;
+/// What recording rules would have stored.
+mod backfill;
 /// Samples as text.
 mod dump;
 /// Other servers' data into the store.
@@ -64,7 +66,7 @@ pub enum Tsdb {
         #[command(subcommand)]
         from: import::Origin,
     },
-    /// The same as `import openmetrics`, in promtool's words.
+    /// Fill a data folder in promtool's words: from a text, or with what recording rules give.
     CreateBlocksFrom {
         #[command(subcommand)]
         from: import::BlocksFrom,

@@ -282,8 +282,6 @@ fn sql_and_the_query_log() {
     assert_eq!(config.query_log.file, Some(folder.file("q.log")));
     assert_eq!(config.query_log.slow_ms, 2000);
     for (text, expected) in [
-        ("sql: {postgres: {listen: ':5433'}}\n", "everybody on the network"),
-        ("sql: {postgres: {listen: '10.0.0.1:5433'}}\n", "everybody on the network"),
         ("sql: {postgres: {listen: '5433'}}\n", "host:port"),
         ("sql: {postgres: {connections_max: 0}}\n", "between 1 and 10000"),
         ("sql: {mysql: {}}\n", "mysql"),
@@ -291,4 +289,32 @@ fn sql_and_the_query_log() {
         let problems = Folder::new(&[("belfry.yml", text)]).load().expect_err(text).join("\n");
         assert!(problems.contains(expected), "{text}: {problems}");
     }
+}
+
+#[test]
+fn the_wire_is_on_the_network_only_behind_users() {
+    const TOKEN: &str = "web: {tokens: [{name: t, token_file: t, roles: [read]}]}\n";
+    const USERS: &str =
+        "basic_auth_users: {ada: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}\n";
+    let check = |belfry: &str, web: Option<&str>, is_open: bool| {
+        let file = web.map(|text| ("web.yml", text));
+        let files: Vec<_> = [("belfry.yml", belfry)].into_iter().chain(file).collect();
+        let folder = Folder::new(&files);
+        let config = folder.load().expect("can be read");
+        let problem = config.open_door().map(ToString::to_string).unwrap_or_default();
+        let expected = "sql.postgres.listen: without users everybody on the network";
+        assert_eq!(problem.contains(expected), is_open, "{belfry} {web:?}: {problem}");
+        let warned = folder.check("belfry.yml").expect("no mistake").contains(expected);
+        assert_eq!(warned, is_open, "{belfry} {web:?}");
+    };
+    let listen = |address: &str| format!("sql: {{postgres: {{listen: '{address}'}}}}\n");
+    let file = "web: {config_file: web.yml}\n";
+    check(&listen(":5433"), None, true);
+    check(&listen("10.0.0.1:5433"), None, true);
+    check(&listen("localhost:5433"), None, false);
+    check(&listen("[::1]:5433"), None, false);
+    check(&(listen(":5433") + TOKEN), None, false);
+    check(&(listen(":5433") + file), Some(USERS), false);
+    // A file that asks for no login closes nothing.
+    check(&(listen(":5433") + file), Some("http_server_config: {http2: true}\n"), true);
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use dashboards::Requests;
+use dashboards::access::Access;
 use model::exporter::{Family, MetricKind};
+use query::Engine;
 use query::cost::{Cost, Costs};
+use query::tally::Counts;
 
 use super::Rooms;
 use crate::cli::VERSION;
@@ -22,10 +26,13 @@ pub fn add(rooms: &Rooms) {
     if let Some(store) = rooms.store.as_ref().map(Arc::clone) {
         rooms.metrics.add(Box::new(move || store_families(&store.stats())));
     }
-    if rooms.engine.is_some() {
+    if let Some(engine) = rooms.engine.as_ref().map(Arc::clone) {
         let (costs, log) = (Arc::clone(&rooms.costs), rooms.query_log.clone());
+        let tally = Arc::clone(&rooms.tally);
         rooms.metrics.add(Box::new(move || {
-            let mut families = cost_families(&costs);
+            let mut families = engine_families(&engine);
+            families.extend(query_families(&tally.counts()));
+            families.extend(cost_families(&costs));
             families.extend(log.as_ref().map(|log| {
                 let help = "Lines of the query log that were lost because the disk was too slow.";
                 counter("belfry_query_log_lines_lost_total", help, log.lost())
@@ -47,6 +54,13 @@ pub fn add(rooms: &Rooms) {
     }
 }
 
+/// Registers the web server.
+pub fn add_front(rooms: &Rooms, access: Arc<Access>, requests: Arc<Requests>) {
+    rooms.metrics.add(Box::new(move || {
+        [access_families(&access.stats()), request_families(&requests)].concat()
+    }));
+}
+
 /// Whether and when the configuration was last taken.
 pub fn config_families(status: &dashboards::parts::Status) -> Vec<Family> {
     vec![
@@ -64,7 +78,7 @@ pub fn config_families(status: &dashboards::parts::Status) -> Vec<Family> {
 }
 
 /// Who came to the web server, and who was turned away.
-pub fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
+fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
     let help = "Requests of the web server that were refused, by reason.";
     let refused = [
         ("login", stats.logins_failed),
@@ -103,6 +117,74 @@ pub fn access_families(stats: &dashboards::access::Stats) -> Vec<Family> {
         ));
     }
     families
+}
+
+/// What the routes of the web server answered. There are as many series as routes that were asked.
+fn request_families(requests: &Requests) -> Vec<Family> {
+    let mut answered = Family::new(
+        "belfry_web_requests_total",
+        MetricKind::Counter,
+        "Requests of the web server, by route and HTTP status.",
+    );
+    let mut durations = Family::new(
+        "belfry_web_request_duration_seconds",
+        MetricKind::Histogram,
+        "How long it took until an answer began, by route.",
+    );
+    for (handler, answers) in requests.answers() {
+        for (code, count) in &answers.by_code {
+            let code = code.to_string();
+            answered.sample(&[("code", &code), ("handler", handler)], *count as f64);
+        }
+        answers.durations.show(&mut durations, &[("handler", handler)]);
+    }
+    vec![answered, durations]
+}
+
+fn engine_families(engine: &Engine) -> Vec<Family> {
+    let settings = engine.settings();
+    let of = |name: &str, help: &str, count: usize| gauge(name, help, count as f64);
+    vec![
+        of("belfry_query_running", "Queries that are evaluated now.", engine.evaluated()),
+        of("belfry_query_running_max", "Queries that may be at once.", settings.concurrent_max),
+        of("belfry_query_waiting", "Queries that wait for a place now.", engine.waiting()),
+        of(
+            "belfry_query_waiting_max",
+            "Queries that may wait; more are refused.",
+            settings.queue_max,
+        ),
+        of("belfry_query_memory_bytes", "Memory that all queries hold now.", engine.memory_bytes()),
+        of(
+            "belfry_query_memory_max_bytes",
+            "Memory that all queries may hold.",
+            engine.memory_bytes_max(),
+        ),
+    ]
+}
+
+fn query_families(counts: &Counts) -> Vec<Family> {
+    let mut ended = Family::new(
+        "belfry_query_ended_total",
+        MetricKind::Counter,
+        "Queries that have ended, by language and outcome.",
+    );
+    for ((language, outcome), count) in &counts.ended {
+        ended.sample(&[("language", *language), ("outcome", *outcome)], *count as f64);
+    }
+    let mut durations = Family::new(
+        "belfry_query_duration_seconds",
+        MetricKind::Histogram,
+        "How long the parts of queries took.",
+    );
+    for (slice, own) in [
+        ("queue_time", &counts.queue),
+        ("prepare_time", &counts.prepare),
+        ("inner_eval", &counts.eval),
+    ] {
+        own.show(&mut durations, &[("slice", slice)]);
+    }
+    let samples = "Samples that went into the answers of queries.";
+    vec![ended, durations, counter("belfry_query_samples_total", samples, counts.samples)]
 }
 
 /// What panels of dashboards have cost; their number is bounded.

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use model::http_door::HttpTls;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -94,16 +96,20 @@ impl Tls {
         &self,
         provider: Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, String> {
+        let algorithms = provider.signature_verification_algorithms;
         if self.insecure_skip_verify {
-            return Ok(Arc::new(AcceptAny { provider }));
+            return Ok(Arc::new(Servers { authorities: None, name: None, algorithms }));
         }
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider)
+        let roots = Arc::new(self.roots()?);
+        let authorities = WebPkiServerVerifier::builder_with_provider(roots, provider)
             .build()
             .map_err(|error| format!("use the certificate authorities: {error}"))?;
-        let Some(name) = &self.server_name else { return Ok(inner) };
-        let name = ServerName::try_from(name.clone())
-            .map_err(|_| format!("the server_name {name:?} is no host name"))?;
-        Ok(Arc::new(OtherName { inner, name }))
+        let name = self.server_name.clone().map(|name| {
+            let wrong = format!("the server_name {name:?} is no host name");
+            ServerName::try_from(name).map_err(|_| wrong)
+        });
+        let (authorities, name) = (Some(authorities), name.transpose()?);
+        Ok(Arc::new(Servers { authorities, name, algorithms }))
     }
 
     fn roots(&self) -> Result<RootCertStore, String> {
@@ -140,23 +146,28 @@ fn identity(pem: &str) -> Result<Identity, String> {
     Ok((chain, key))
 }
 
-/// Verifies the certificate against a name of the configuration instead of the host's.
+/// Which certificates are taken, and only from who has their keys.
 #[derive(Debug)]
-struct OtherName {
-    inner: Arc<WebPkiServerVerifier>,
-    name: ServerName<'static>,
+struct Servers {
+    /// Who vouches for a certificate; without, any is taken.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    /// The name that it must carry, when it is not the host's.
+    name: Option<ServerName<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for OtherName {
+impl ServerCertVerifier for Servers {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        server_name: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        let Some(own) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
+        let name = self.name.as_ref().unwrap_or(server_name);
+        own.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -165,7 +176,7 @@ impl ServerCertVerifier for OtherName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -174,51 +185,10 @@ impl ServerCertVerifier for OtherName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
-/// Takes any certificate, but still checks that the other side holds its key.
-#[derive(Debug)]
-struct AcceptAny {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub config_file: Option<PathBuf>,
     /// Whether that file asks for encryption.
     pub is_encrypted: bool,
+    /// Whether that file names users.
+    pub has_file_users: bool,
     /// Users, or what users of the web configuration file may do.
     pub users: Vec<User>,
     /// Tokens.
@@ -41,6 +43,7 @@ impl Default for Settings {
             file: String::new(),
             config_file: None,
             is_encrypted: false,
+            has_file_users: false,
             users: Vec::new(),
             tokens: Vec::new(),
             open_paths: vec!["/-/healthy".to_owned(), "/-/ready".to_owned()],
@@ -92,8 +95,14 @@ impl Settings {
     /// Takes another web configuration file, as the command line names it.
     pub fn set_config_file(&mut self, file: &Path) -> Result<(), Vec<Problem>> {
         self.config_file = Some(file.to_owned());
-        self.is_encrypted = config::load(file)?.tls.is_some();
+        let own = config::load(file)?;
+        (self.is_encrypted, self.has_file_users) = (own.tls.is_some(), !own.users.is_empty());
         Ok(())
+    }
+
+    /// Whether everybody may do everything.
+    pub fn is_open(&self) -> bool {
+        self.users.is_empty() && self.tokens.is_empty() && !self.has_file_users
     }
 
     /// Whether other settings need another start: what belongs to the listener.

@@ -113,37 +113,32 @@ fn provider(tls: &TlsConfig) -> Result<CryptoProvider, String> {
     Ok(provider)
 }
 
+/// Who may connect; `None`: nobody is asked for a certificate.
 fn verifier(
     tls: &TlsConfig,
     authority: Option<Chain>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
-    let any = |is_required| {
-        let algorithms = provider.signature_verification_algorithms;
-        Arc::new(AnyCertificate { is_required, algorithms }) as Arc<dyn ClientCertVerifier>
-    };
-    let verifier = match tls.client_auth {
+    let (is_required, is_vouched_for) = match tls.client_auth {
         ClientAuth::None => return Ok(None),
-        ClientAuth::Request => any(false),
-        ClientAuth::RequireAny => any(true),
-        ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
-            let mut roots = RootCertStore::empty();
-            for own in authority.unwrap_or_default() {
-                roots.add(own).map_err(|error| format!("client_ca_file: {error}"))?;
-            }
-            let roots = Arc::new(roots);
-            let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
-            let builder = match tls.client_auth {
-                ClientAuth::VerifyIfGiven => builder.allow_unauthenticated(),
-                _ => builder,
-            };
-            builder.build().map_err(|error| format!("client_ca_file: {error}"))?
-        }
+        ClientAuth::Request => (false, false),
+        ClientAuth::RequireAny => (true, false),
+        ClientAuth::VerifyIfGiven => (false, true),
+        ClientAuth::RequireAndVerify => (true, true),
     };
-    if tls.client_allowed_sans.is_empty() {
-        return Ok(Some(verifier));
+    let mut authorities = None;
+    if is_vouched_for {
+        let mut roots = RootCertStore::empty();
+        for own in authority.unwrap_or_default() {
+            roots.add(own).map_err(|error| format!("client_ca_file: {error}"))?;
+        }
+        let roots = Arc::new(roots);
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+        authorities = Some(builder.build().map_err(|error| format!("client_ca_file: {error}"))?);
     }
-    Ok(Some(Arc::new(NamedCertificate { inner: verifier, names: tls.client_allowed_sans.clone() })))
+    let names = tls.client_allowed_sans.clone();
+    let algorithms = provider.signature_verification_algorithms;
+    Ok(Some(Arc::new(Clients { is_required, authorities, names, algorithms })))
 }
 
 fn read(pem: &Pem, file: &Path) -> Result<Vec<u8>, Problem> {
@@ -189,28 +184,43 @@ fn private_key(pem: &Pem, file: &Path) -> Result<PrivateKeyDer<'static>, Problem
     })
 }
 
-/// Takes any certificate, but only from who has its key.
+/// Which certificates are taken, and only from who has their keys.
 #[derive(Debug)]
-struct AnyCertificate {
+struct Clients {
     is_required: bool,
+    /// Who vouches for a certificate; without, nobody has to.
+    authorities: Option<Arc<dyn ClientCertVerifier>>,
+    /// Names of which a certificate must have one; none: any.
+    names: Vec<String>,
     algorithms: crypto::WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for AnyCertificate {
+impl ClientCertVerifier for Clients {
     fn client_auth_mandatory(&self) -> bool {
         self.is_required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        self.authorities.as_ref().map_or(&[], |own| own.root_hint_subjects())
     }
 
     fn verify_client_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
+        if let Some(authorities) = &self.authorities {
+            authorities.verify_client_cert(end_entity, intermediates, now)?;
+        }
+        if !self.names.is_empty() {
+            let names = certificate::alternative_names(end_entity)
+                .ok_or(rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
+            if !names.iter().any(|name| self.names.contains(name)) {
+                let refused = CertificateError::ApplicationVerificationFailure;
+                return Err(rustls::Error::InvalidCertificate(refused));
+            }
+        }
         Ok(ClientCertVerified::assertion())
     }
 
@@ -234,59 +244,5 @@ impl ClientCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
-    }
-}
-
-/// Takes what another one takes, when it has one of these names.
-#[derive(Debug)]
-struct NamedCertificate {
-    inner: Arc<dyn ClientCertVerifier>,
-    names: Vec<String>,
-}
-
-impl ClientCertVerifier for NamedCertificate {
-    fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
-        let names = certificate::alternative_names(end_entity)
-            .ok_or(rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        if names.iter().any(|name| self.names.contains(name)) {
-            return Ok(verified);
-        }
-        Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
     }
 }

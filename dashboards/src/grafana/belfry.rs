@@ -11,7 +11,7 @@ pub fn dashboard() -> Dashboard {
         tag: "self",
         anchor: "belfry_build_info",
         variables: &[],
-        rows: vec![well(), intake(), store(), rules(), targets()],
+        rows: vec![well(), intake(), store(), queries(), rules(), targets()],
     }
 }
 
@@ -155,6 +155,52 @@ fn store() -> Row {
         ),
     ];
     Row { title: "Store", panels }
+}
+
+fn queries() -> Row {
+    let panels = vec![
+        panel(
+            Graph,
+            ("Queries now", "Those that are evaluated, and those that wait for a place."),
+            "short",
+            &[
+                ("belfry_query_running{@}", "{{instance}} running"),
+                ("belfry_query_waiting{@}", "{{instance}} waiting"),
+            ],
+        ),
+        panel(
+            Graph,
+            ("Queries per second", "By outcome; refused ones met a limit."),
+            "short",
+            &[(
+                "sum by (outcome) (rate(belfry_query_ended_total{@}[$__rate_interval]))",
+                "{{outcome}}",
+            )],
+        ),
+        panel(
+            Graph,
+            ("Slow queries", "The slowest hundredth: waiting, reading the text, evaluating."),
+            "s",
+            &[(
+                "histogram_quantile(0.99, sum by (slice, le) \
+                 (rate(belfry_query_duration_seconds_bucket{@}[$__rate_interval])))",
+                "{{slice}}",
+            )],
+        ),
+        panel(
+            Graph,
+            ("Memory of queries", "What all of them hold."),
+            "bytes",
+            &[("belfry_query_memory_bytes{@}", "{{instance}}")],
+        ),
+        panel(
+            Graph,
+            ("Requests per second", "Of the web server, by HTTP status."),
+            "short",
+            &[("sum by (code) (rate(belfry_web_requests_total{@}[$__rate_interval]))", "{{code}}")],
+        ),
+    ];
+    Row { title: "Queries", panels }
 }
 
 fn rules() -> Row {

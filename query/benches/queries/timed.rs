@@ -58,6 +58,10 @@ impl Source for Timed {
         found
     }
 
+    fn series_at_most(&self, matchers: &[Matcher]) -> Option<u64> {
+        Source::series_at_most(self.store.as_ref(), matchers)
+    }
+
     fn grouped(
         &self,
         matchers: &[Matcher],

@@ -4,6 +4,7 @@
 
 use datafusion::error::DataFusionError;
 use query::pool::QueryPool;
+use query::{Failure, FailureKind};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -31,6 +32,14 @@ fn place(at: Option<(u64, u64)>) -> String {
 }
 
 impl Error {
+    /// What logs and counts are told.
+    pub(crate) fn failure(&self) -> Failure {
+        match self {
+            Error::Query(own) => own.into(),
+            other => Failure { kind: FailureKind::Error, text: other.to_string() },
+        }
+    }
+
     /// A statement that is not understood.
     pub(crate) fn statement(message: impl Into<String>) -> Error {
         Error::Statement { message: message.into(), at: None }

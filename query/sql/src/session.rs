@@ -312,7 +312,7 @@ impl Running {
             ..Stats::default()
         };
         let error = error.filter(|_| !self.is_enough.load(Ordering::Relaxed));
-        self.seat.set_outcome(stats, error.map(Error::to_string));
+        self.seat.set_outcome(stats, error.map(Error::failure));
     }
 }
 

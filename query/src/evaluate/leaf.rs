@@ -18,6 +18,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion_common::DataFusionError;
 use datafusion_physical_plan::ExecutionPlan;
 use futures::TryStreamExt;
+use futures::executor::block_on;
 
 use super::Evaluator;
 use super::selector::PreparedLeaf;
@@ -154,13 +155,12 @@ impl Evaluator<'_> {
         let context = self.context;
         let drain = |partition: usize| {
             let (exec, task) = (Arc::clone(exec), Arc::clone(&context.task));
-            let runtime = context.runtime.clone();
             let mut charge = context.ledger.nothing();
             move || -> Result<Drained, DataFusionError> {
                 let mut stream = exec.execute(partition, task)?;
                 let mut batches = Vec::new();
                 // What has left the operator but is no block yet is charged here.
-                while let Some(batch) = runtime.block_on(stream.try_next())? {
+                while let Some(batch) = block_on(stream.try_next())? {
                     let bytes = batch.get_array_memory_size();
                     charge.grow(0, bytes).map_err(|problem| {
                         let first = exec.fragment().failure.get_or_init(|| problem).clone();
@@ -177,7 +177,7 @@ impl Evaluator<'_> {
             .collect();
         let mut results = vec![drain(0)()];
         for other in others {
-            results.push(context.runtime.block_on(other).unwrap_or_else(|problem| {
+            results.push(block_on(other).unwrap_or_else(|problem| {
                 Err(DataFusionError::Execution(format!("a partition ended early: {problem}")))
             }));
         }

@@ -57,6 +57,24 @@ pub fn are_finite(values: &[f64]) -> bool {
     zeros.iter().sum::<f64>() == 0.0 && rest.iter().all(|value| value.is_finite())
 }
 
+/// Whether all values are finite, and how many are less than the one before.
+fn survey(values: &[f64]) -> (bool, usize) {
+    let Some((_, later)) = values.split_first() else { return (true, 0) };
+    let (mut zeros, mut falls) = ([0.0; TOGETHER], [0u64; TOGETHER]);
+    let ((all, rest), (all_later, rest_later)) =
+        (values[..later.len()].as_chunks::<TOGETHER>(), later.as_chunks::<TOGETHER>());
+    for (own, next) in all.iter().zip(all_later) {
+        for at in 0..TOGETHER {
+            zeros[at] += own[at] * 0.0;
+            falls[at] += u64::from(next[at] < own[at]);
+        }
+    }
+    let ends = rest.iter().zip(rest_later).filter(|(own, next)| next < own).count();
+    let tail = &values[all.len() * TOGETHER..];
+    let is_finite = zeros.iter().sum::<f64>() == 0.0 && are_finite(tail);
+    (is_finite, ends + falls.iter().sum::<u64>() as usize)
+}
+
 /// So many resets of a window are added one by one, in the order that upstream has; of more the sum
 /// is looked up.
 const ADDED_SINGLY_MAX: usize = 16;
@@ -64,14 +82,10 @@ const ADDED_SINGLY_MAX: usize = 16;
 impl Resets {
     /// Adds up the resets of a series.
     pub fn of(values: &[f64]) -> Resets {
-        // Neither look ends early, so that several values are looked at in one step.
-        let exact = are_finite(values);
-        let pairs = values.iter().zip(values.get(1..).unwrap_or_default());
-        let falls = pairs.map(|(before, value)| u64::from(value < before)).sum::<u64>();
-        let count = usize::try_from(falls).expect("as many as values at most");
-        let mut resets =
-            Resets { at: Vec::with_capacity(count), lost: Vec::with_capacity(count), exact };
+        let (exact, falls) = survey(values);
+        let mut resets = Resets { at: Vec::with_capacity(falls), lost: Vec::new(), exact };
         if falls > 0 {
+            resets.lost.reserve_exact(falls);
             let mut sum = 0.0;
             for (index, pair) in values.windows(2).enumerate() {
                 if pair[1] < pair[0] {
@@ -161,8 +175,7 @@ fn grow_exactly(
 ) {
     let known = firsts.iter().zip(changes);
     for ((step, (first, change)), out) in (start..).zip(known).zip(out) {
-        let (to_start, sampled) = (edges.to_start[step], edges.sampled[step]);
-        if !is_far_from_zero((to_start, sampled), (*first, *change)) {
+        if !is_far_from_zero(edges.reach[step], (*first, *change)) {
             let reach = Reach::of(input.samples.ts, input.windows[step], (input.frames, step));
             *out = change * (reach.extrapolation(Some((*first, *change))) / kind.per(input.frames));
         }
@@ -210,8 +223,8 @@ impl Sliding<'_> {
 pub struct Edges {
     /// The extrapolation when no zero cuts it short, per unit of time; 0 of less than two samples.
     factor: Vec<f64>,
-    to_start: Vec<f64>,
-    sampled: Vec<f64>,
+    /// How much of its own increase a counter must begin with to be far from zero.
+    reach: Vec<f64>,
 }
 
 /// What came out for counters.
@@ -226,10 +239,10 @@ impl Edges {
     pub fn find(&mut self, ts: &[i64], windows: &[Window], (frames, kind): (Frames, Kind)) {
         let per = kind.per(frames);
         self.clear();
-        let (mut shape, mut own) = (None, (0.0, 0.0, 0.0));
+        let (mut shape, mut own) = (None, (0.0, 0.0));
         for (step, window) in windows.iter().enumerate() {
             if window.len() < 2 {
-                self.push((0.0, 0.0, 0.0));
+                self.push((0.0, 0.0));
                 continue;
             }
             let reach = Reach::of(ts, *window, (frames, step));
@@ -239,7 +252,8 @@ impl Edges {
             let seen = (first, last, from_left(reach.right_ms), reach.samples);
             if shape != Some(seen) {
                 let (sampled, to_start, to_end) = reach.edges();
-                own = ((sampled + to_start + to_end) / sampled / per, to_start, sampled);
+                let factor = (sampled + to_start + to_end) / sampled / per;
+                own = (factor, to_start / sampled * (1.0 + MARGIN));
                 shape = Some(seen);
             }
             self.push(own);
@@ -249,14 +263,12 @@ impl Edges {
     /// Forgets all windows.
     pub fn clear(&mut self) {
         self.factor.clear();
-        self.to_start.clear();
-        self.sampled.clear();
+        self.reach.clear();
     }
 
-    fn push(&mut self, (factor, to_start, sampled): (f64, f64, f64)) {
+    fn push(&mut self, (factor, reach): (f64, f64)) {
         self.factor.push(factor);
-        self.to_start.push(to_start);
-        self.sampled.push(sampled);
+        self.reach.push(reach);
     }
 
     /// Draws the changes of counters out to the edges of their windows, and tells whether that is all:
@@ -268,26 +280,27 @@ impl Edges {
         out: &mut [f64],
     ) -> Grown {
         let count = steps.len();
-        let (factors, firsts, changes) =
-            (&self.factor[steps.clone()], &firsts[..count], &changes[..count]);
-        let (to_start, sampled) = (&self.to_start[steps.clone()], &self.sampled[steps]);
+        let (factors, reach) = (&self.factor[steps.clone()], &self.reach[steps]);
+        let (firsts, changes) = (&firsts[..count], &changes[..count]);
         let out = &mut out[..count];
         let mut all_far = true;
         for at in 0..count {
-            all_far &= is_far_from_zero((to_start[at], sampled[at]), (firsts[at], changes[at]));
+            all_far &= is_far_from_zero(reach[at], (firsts[at], changes[at]));
             out[at] = changes[at] * factors[at];
         }
         if all_far { Grown::AllFarFromZero } else { Grown::SomeFromNearZero }
     }
 }
 
+/// What rounding can't cross.
+const MARGIN: f64 = 1e-9;
+
 /// Whether a counter that begins with the one number and grows by the other is certain not to reach
-/// zero before the window's start: then nothing is cut short. By a margin that rounding can't cross;
-/// in doubt the answer is no.
+/// zero before the window's start: then nothing is cut short. In doubt the answer is no.
 #[inline(always)]
-fn is_far_from_zero((to_start, sampled): (f64, f64), (first, increase): (f64, f64)) -> bool {
-    let is_far = sampled * first > to_start * increase * (1.0 + 1e-9);
-    (increase <= 0.0) | (first < 0.0) | (is_far & (first < f64::INFINITY) & (increase >= 1e-280))
+fn is_far_from_zero(reach: f64, (first, increase): (f64, f64)) -> bool {
+    // An infinite counter does not grow by a number above zero; the smallest ones have no margin.
+    (increase <= 0.0) | (first < 0.0) | ((first > reach * increase) & (increase >= 1e-280))
 }
 
 /// Where a window and its first and last samples lie.

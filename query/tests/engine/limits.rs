@@ -1,9 +1,12 @@
 //! Budgets, the queue, the list of running queries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::TimestampMs;
-use query::{Engine, Error, Priority, QueryOptions, Settings};
+use query::tally::{Counts, Tally};
+use query::{Engine, Error, Observer, Priority, QueryOptions, Settings};
+use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Fleet, STEP_MS};
 
@@ -69,6 +72,54 @@ async fn a_full_queue_refuses_at_once_but_never_a_rule() {
     engine.instant("sum(temperature)", at, &QueryOptions::rule()).await.expect("a rule goes on");
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     until("all have noticed", || engine.running().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_queries_end_is_counted() {
+    let settings =
+        Settings { concurrent_max: 2, reserved_for_rules: 1, queue_max: 1, ..Settings::default() };
+    let fleet = Fleet::new(settings, 40, 120).await;
+    let tally = Arc::new(Tally::default());
+    let observer = Arc::clone(&tally) as Arc<dyn Observer>;
+    let engine = fleet.engine.clone().with_observers(vec![observer]);
+    let ended = |outcome| tally.counts().ended[&("promql", outcome)];
+    let at = TimestampMs(100 * STEP_MS);
+    assert_eq!(ended("ok"), 0, "there before the first one ends");
+
+    let gone = CancellationToken::new();
+    gone.cancel();
+    let plain = QueryOptions::default;
+    let hurried = QueryOptions { timeout_ms: Some(0), ..plain() };
+    let alone = QueryOptions { cancel: Some(gone), ..plain() };
+    engine.instant("sum(temperature)", at, &plain()).await.expect("an answer");
+    assert_eq!(tally.counts().samples, 40);
+    for (text, options, outcome) in [
+        ("sum(temperature)", plain(), "ok"),
+        ("temperature * on () temperature", plain(), "error"),
+        ("temperature", hurried, "timeout"),
+        ("temperature", alone, "cancelled"),
+    ] {
+        let before = ended(outcome);
+        let answer = engine.instant(text, at, &options).await;
+        assert_eq!(answer.is_ok(), outcome == "ok", "{answer:?}");
+        until(outcome, || ended(outcome) == before + 1).await;
+    }
+
+    let waited = |counts: &Counts| (counts.queue.count(), counts.eval.count());
+    let before = waited(&tally.counts());
+    let tasks = [0, 1, 2].map(|_| start_endless(&engine));
+    until("one runs, two wait", || (engine.evaluated(), engine.waiting()) == (1, 2)).await;
+    engine.instant("1", at, &plain()).await.expect_err("the queue is full");
+    assert_eq!(ended("refused"), 1);
+    assert_eq!(waited(&tally.counts()), before, "it neither waited nor ran");
+    engine.running().iter().for_each(|one| _ = engine.kill(one.id));
+    for task in tasks {
+        assert_eq!(task.await.expect("ends"), Err(Error::Killed));
+    }
+    until("all are counted", || ended("killed") == 3).await;
+    let (queued, evaluated) = waited(&tally.counts());
+    assert_eq!(queued, before.0 + 3);
+    assert!((before.1 + 1..=before.1 + 3).contains(&evaluated), "{evaluated}");
 }
 
 #[tokio::test]

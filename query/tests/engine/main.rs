@@ -14,6 +14,8 @@ mod scope;
 mod limits;
 /// What an operator between vectors reads.
 mod narrow;
+/// Where queries are evaluated.
+mod small;
 /// Killing, deadlines and failures.
 mod stop;
 

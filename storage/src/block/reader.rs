@@ -2,12 +2,15 @@
 //!
 //! Place in the flow: a reader of series asks for ordinals and a range → **reader** → plain columns.
 //!
-//! Only pages that hold rows of the series asked for and touch the range are read, each with one
-//! positioned read, checked by its CRC and decoded straight into columns (`rows`, `page`). What is
+//! Only pages that hold rows of the series asked for and touch the range are unpacked. They are read
+//! by position, with the pages after them when those are wanted next (`ahead`), checked by their CRC
+//! and decoded straight into columns (`rows`, `page`). What is
 //! standard but not written by this program goes through the Parquet library (`library`).
 //!
 //! Not here: merging with memory and other blocks (`read`).
 
+/// What will be wanted, and reading it at once.
+mod ahead;
 /// The header of a page.
 mod header;
 /// The library's way.
@@ -218,9 +221,9 @@ impl Block {
         let mut rows = BlockRows::new(self)?;
         for (index, (series, position)) in wanted.iter().enumerate() {
             let rest = &wanted[index + 1..];
-            let next = |end: u64| {
-                let count = rest.partition_point(|(series, _)| series.first_row < end);
-                count.checked_sub(1).map_or(0, |last| rest[last].0.first_row + rest[last].0.rows)
+            let next = |show: &mut dyn FnMut(Range<u64>) -> bool| {
+                let rows = |own: &BlockSeries| own.first_row..own.first_row + own.rows;
+                let _ = rest.iter().all(|(series, _)| show(rows(series)));
             };
             let mut found = Vec::new();
             let ask = Ask { range, want: Want::All, next: &next };

@@ -52,6 +52,17 @@ impl Index {
         selected
     }
 
+    /// How many series can pass at most, as far as single label values tell; nothing is intersected.
+    pub fn at_most(&self, matchers: &[Matcher]) -> u64 {
+        let bound = |matcher: &Matcher| {
+            let label = self.pairs.label_of(matcher.name());
+            label.and_then(|label| self.carrying(label, matcher.value())).map_or(0, Postings::len)
+        };
+        let equal =
+            |matcher: &&Matcher| matcher.op() == MatchOp::Equal && !matcher.value().is_empty();
+        matchers.iter().filter(equal).map(bound).min().unwrap_or_else(|| self.all.len())
+    }
+
     fn carrying(&self, label: u32, value: &str) -> Option<&Postings> {
         Some(&self.postings[self.pairs.pair_of(label, value)? as usize])
     }

@@ -78,6 +78,24 @@ fn matchers_select() {
 }
 
 #[test]
+fn bounds_without_a_set() {
+    let index = index();
+    for (matchers, expected) in [
+        (&[][..], 6),
+        (&[("__name__", "=", "up")], 4),
+        (&[("__name__", "=", "up"), ("job", "=", "a")], 2),
+        (&[("__name__", "=", "gone")], 0),
+        (&[("gone", "=", "up")], 0),
+        (&[("job", "=", "")], 6),
+        (&[("job", "!=", "a")], 6),
+    ] {
+        let matchers: Vec<Matcher> = matchers.iter().copied().map(matcher).collect();
+        assert_eq!(index.at_most(&matchers), expected, "{matchers:?}");
+        assert!(index.select(&matchers).len() <= expected);
+    }
+}
+
+#[test]
 fn names_and_values() {
     let index = index();
     let among = index.select(&[matcher(("__name__", "=", "up"))]);

@@ -23,7 +23,7 @@ use model::append::{Appended, Column, RefusedReason, SeriesKey};
 use model::{Append, AppendError, Batch, Labels, Refused};
 use storage::Settings;
 
-use super::{Chosen, Held, open};
+use super::{Chosen, Held, backfill, open};
 use crate::cli::server::{Reach, Server, refusal};
 use crate::cli::{block_on, note, say};
 
@@ -72,6 +72,8 @@ pub enum BlocksFrom {
         #[arg(value_name = "DIR", default_value = "belfry-data")]
         data: PathBuf,
     },
+    /// Recording rules, evaluated by a running server over a time when they were not there.
+    Rules(backfill::Arguments),
 }
 
 /// Where samples go, and which.
@@ -91,7 +93,7 @@ pub struct Target {
 
 /// What became of the samples.
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     accepted: u64,
     refused: u64,
     /// The first refusal, in words.
@@ -100,7 +102,7 @@ struct Tally {
 }
 
 /// Where batches go.
-enum Goal {
+pub(super) enum Goal {
     Folder(Held),
     Server(Box<Server>),
 }
@@ -115,9 +117,12 @@ pub fn main(from: Origin) -> ExitCode {
     })
 }
 
-/// Imports a text into a folder.
+/// Fills a folder.
 pub fn blocks_from(from: BlocksFrom) -> ExitCode {
-    let BlocksFrom::Openmetrics { source, data } = from;
+    let (source, data) = match from {
+        BlocksFrom::Openmetrics { source, data } => (source, data),
+        BlocksFrom::Rules(arguments) => return backfill::main(arguments),
+    };
     let chosen = Chosen { min_time: None, max_time: None, selectors: Vec::new() };
     block_on(async move {
         let options = options(&chosen)?;
@@ -209,7 +214,8 @@ impl Goal {
         }
     }
 
-    fn folder(data: PathBuf) -> Result<Goal, String> {
+    /// A data folder, held until the end.
+    pub(super) fn folder(data: PathBuf) -> Result<Goal, String> {
         let data = crate::data_folder::prepare(&data)?;
         let settings = Settings {
             out_of_order_window_ms: WINDOW_MS,
@@ -220,7 +226,8 @@ impl Goal {
         open(&data, settings).map(Goal::Folder)
     }
 
-    async fn take(&self, batch: Batch, tally: &mut Tally) -> Result<(), String> {
+    /// Takes a batch.
+    pub(super) async fn take(&self, batch: Batch, tally: &mut Tally) -> Result<(), String> {
         match self {
             Goal::Folder(held) => into_store(held, batch, tally).await,
             Goal::Server(server) => into_server(server, &batch, tally).await,
@@ -228,7 +235,7 @@ impl Goal {
     }
 
     /// Makes what was taken durable in blocks, and tells what became of everything.
-    async fn finish(self, tally: &Tally) -> Result<ExitCode, String> {
+    pub(super) async fn finish(self, tally: &Tally) -> Result<ExitCode, String> {
         if let Goal::Folder(held) = self {
             let flushed = tokio::task::spawn_blocking(move || {
                 held.store.flush().and_then(|()| held.store.close())

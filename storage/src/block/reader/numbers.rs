@@ -116,12 +116,13 @@ struct Progress<'o> {
     last: i64,
     /// The places that are asked for.
     wanted: Range<usize>,
-    out: &'o mut Vec<i64>,
+    /// One for each of them.
+    out: &'o mut [i64],
 }
 
-/// Appends the numbers at some places of a DELTA_BINARY_PACKED body; `None` when there are fewer.
+/// Fills in the numbers at some places of a DELTA_BINARY_PACKED body; `None` when there are fewer.
 /// Those before are added up without being kept.
-pub fn delta(bytes: &[u8], wanted: Range<usize>, out: &mut Vec<i64>) -> Option<()> {
+pub fn delta(bytes: &[u8], wanted: Range<usize>, out: &mut [i64]) -> Option<()> {
     let mut reader = Reader::new(bytes);
     let block_values = usize::try_from(reader.u64()?).ok()?;
     let miniblocks = usize::try_from(reader.u64()?).ok()?;
@@ -137,9 +138,9 @@ pub fn delta(bytes: &[u8], wanted: Range<usize>, out: &mut Vec<i64>) -> Option<(
     if wanted.is_empty() {
         return Some(());
     }
-    out.reserve(wanted.len() + PACK);
+    let out = out.get_mut(..wanted.len())?;
     if wanted.start == 0 {
-        out.push(first);
+        out[0] = first;
     }
     let end = wanted.end;
     let mut progress = Progress { at: 1, last: first, wanted, out };
@@ -164,15 +165,23 @@ pub fn delta(bytes: &[u8], wanted: Range<usize>, out: &mut Vec<i64>) -> Option<(
 }
 
 impl Progress<'_> {
+    /// The places of the next numbers, as far as they are asked for.
+    fn places(&mut self, skipped: usize, end: usize) -> &mut [i64] {
+        let start = self.wanted.start;
+        &mut self.out[self.at + skipped - start..self.at + end - start]
+    }
+
     /// Takes numbers each of which is as much more than the one before.
     fn evenly(&mut self, count: usize, step: i64) {
         let count = count.min(self.wanted.end - self.at);
         let skipped = self.wanted.start.saturating_sub(self.at).min(count);
         let mut last = self.last.wrapping_add(step.wrapping_mul(skipped as i64));
-        self.out.extend((skipped..count).map(|_| {
-            last = last.wrapping_add(step);
-            last
-        }));
+        if skipped < count {
+            for out in self.places(skipped, count) {
+                last = last.wrapping_add(step);
+                *out = last;
+            }
+        }
         self.last = last;
         self.at += count;
     }
@@ -193,16 +202,16 @@ impl Progress<'_> {
             let from = (smallest, self.last);
             let skipped = self.wanted.start.saturating_sub(self.at);
             let end = PACK.min(self.wanted.end - self.at);
-            if end - skipped == PACK {
-                let start = self.out.len();
-                self.out.resize(start + PACK, 0);
-                let own = self.out.last_chunk_mut().expect("it is this long now");
-                self.last = sums_any(packed, width, from, own);
-            } else {
-                let mut own = [0; PACK];
-                self.last = sums_any(packed, width, from, &mut own);
-                self.out.extend_from_slice(&own[skipped..end]);
-            }
+            let places = self.places(skipped, end);
+            self.last = match places.first_chunk_mut() {
+                Some(all) => sums_any(packed, width, from, all),
+                None => {
+                    let mut all = [0; PACK];
+                    let last = sums_any(packed, width, from, &mut all);
+                    places.copy_from_slice(&all[skipped..end]);
+                    last
+                }
+            };
             self.at += end;
         }
     }
@@ -256,11 +265,17 @@ pub fn hybrid(
     Some(())
 }
 
-/// Appends the whole numbers at some places, as they stand.
-pub fn plain_i64(bytes: &[u8], wanted: Range<usize>, out: &mut Vec<i64>) -> Option<()> {
+/// Fills in the numbers at some places, as they stand.
+pub fn plain<T>(
+    bytes: &[u8],
+    wanted: Range<usize>,
+    of_bits: impl Fn(u64) -> T,
+    out: &mut [T],
+) -> Option<()> {
     let bytes = bytes.get(wanted.start.checked_mul(8)?..wanted.end.checked_mul(8)?)?;
-    let number = |eight: &[u8]| i64::from_le_bytes(eight.try_into().expect("eight bytes"));
-    out.extend(bytes.chunks_exact(8).map(number));
+    for (out, eight) in out.get_mut(..wanted.len())?.iter_mut().zip(bytes.chunks_exact(8)) {
+        *out = of_bits(u64::from_le_bytes(eight.try_into().expect("eight bytes")));
+    }
     Some(())
 }
 
@@ -269,14 +284,6 @@ pub fn plain_i32(bytes: &[u8], count: usize, out: &mut Vec<i64>) -> Option<()> {
     let bytes = bytes.get(..count.checked_mul(4)?)?;
     let number = |four: &[u8]| i32::from_le_bytes(four.try_into().expect("four bytes"));
     out.extend(bytes.chunks_exact(4).map(number).map(i64::from));
-    Some(())
-}
-
-/// Appends the floats at some places, as they stand.
-pub fn plain_f64(bytes: &[u8], wanted: Range<usize>, out: &mut Vec<f64>) -> Option<()> {
-    let bytes = bytes.get(wanted.start.checked_mul(8)?..wanted.end.checked_mul(8)?)?;
-    let number = |eight: &[u8]| f64::from_le_bytes(eight.try_into().expect("eight bytes"));
-    out.extend(bytes.chunks_exact(8).map(number));
     Some(())
 }
 
@@ -302,12 +309,12 @@ fn fours(low: &[u16; LANE], high: &[u16; LANE]) -> [u32; LANE] {
     out
 }
 
-/// Appends those of `count` numbers at some places, whose bytes stand place by place.
+/// Fills in those of `count` numbers at some places, whose bytes stand place by place.
 pub fn split<T>(
     bytes: &[u8],
     (count, wanted): (usize, Range<usize>),
     of_bits: impl Fn(u64) -> T,
-    out: &mut Vec<T>,
+    out: &mut [T],
 ) -> Option<()> {
     if bytes.len() != count.checked_mul(8)? || wanted.end > count || wanted.start > wanted.end {
         return None;
@@ -317,19 +324,22 @@ pub fn split<T>(
     }
     let mut places = bytes.chunks_exact(count);
     let places = [(); 8].map(|()| &places.next().unwrap_or_default()[wanted.clone()]);
-    out.reserve(wanted.len());
-    let in_lanes = wanted.len() - wanted.len() % LANE;
-    for start in (0..in_lanes).step_by(LANE) {
+    let (lanes, rest) = out.get_mut(..wanted.len())?.as_chunks_mut::<LANE>();
+    let mut start = 0;
+    for out in lanes {
         let lane = |place: usize| -> &[u8; LANE] {
             places[place][start..start + LANE].try_into().expect("a lane is this long")
         };
         let low = fours(&pairs(lane(0), lane(1)), &pairs(lane(2), lane(3)));
         let high = fours(&pairs(lane(4), lane(5)), &pairs(lane(6), lane(7)));
-        let halves = low.iter().zip(&high);
-        out.extend(halves.map(|(low, high)| of_bits(u64::from(*low) | u64::from(*high) << 32)));
+        for (out, (low, high)) in out.iter_mut().zip(low.iter().zip(&high)) {
+            *out = of_bits(u64::from(*low) | u64::from(*high) << 32);
+        }
+        start += LANE;
     }
-    let rest = (in_lanes..wanted.len()).map(|at| places.map(|place| place[at]));
-    out.extend(rest.map(|bytes| of_bits(u64::from_le_bytes(bytes))));
+    for (out, at) in rest.iter_mut().zip(start..) {
+        *out = of_bits(u64::from_le_bytes(places.map(|place| place[at])));
+    }
     Some(())
 }
 
@@ -390,7 +400,7 @@ mod tests {
         for place in 0..8 {
             bytes.extend(values.iter().map(|value| value.to_le_bytes()[place]));
         }
-        let mut out = Vec::new();
+        let mut out = [0.0; 2];
         split(&bytes, (3, 0..2), f64::from_bits, &mut out).unwrap();
         assert_eq!(out, [1.5, -2.25]);
         assert_eq!(split(&bytes, (4, 0..2), f64::from_bits, &mut out), None);
@@ -403,7 +413,7 @@ mod tests {
         for start in [0, 1, 63, 70, 299] {
             for end in [1, 63, 64, 65, 128, 299, 300] {
                 let wanted = start..end.max(start);
-                let mut out = Vec::new();
+                let mut out = vec![0; wanted.len()];
                 split(&bytes, (300, wanted.clone()), |bits| bits, &mut out).unwrap();
                 assert_eq!(out, values[wanted]);
             }
@@ -420,19 +430,20 @@ mod tests {
             let values: Vec<i64> = steps.iter().map(|(shift, value)| value >> shift).collect();
             let limit = limit.min(values.len());
             let bytes = pack_delta(&values);
-            let mut out = Vec::new();
             let wanted = start.min(limit)..limit;
+            let mut out = vec![0; wanted.len()];
             delta(&bytes, wanted.clone(), &mut out).unwrap();
-            prop_assert_eq!(&out[..], &values[wanted]);
+            prop_assert_eq!(&out[..], &values[wanted.clone()]);
             // Whatever the bytes are, nothing panics.
-            let _ = delta(&bytes[..bytes.len() / 2], 0..values.len(), &mut Vec::new());
-            prop_assert_eq!(delta(&bytes, 0..values.len() + 1, &mut Vec::new()), None);
+            let mut all = vec![0; values.len() + 1];
+            let _ = delta(&bytes[..bytes.len() / 2], 0..values.len(), &mut all);
+            prop_assert_eq!(delta(&bytes, 0..values.len() + 1, &mut all), None);
             // What this program writes, in both ways.
             for packing in [Packing::Bits, Packing::LongBits, Packing::Bytes] {
-                let (mut bytes, mut out) = (Vec::new(), Vec::new());
+                let (mut bytes, mut out) = (Vec::new(), vec![0; wanted.len()]);
                 crate::block::delta::encode(&values, packing, &mut bytes);
-                delta(&bytes, start.min(limit)..limit, &mut out).unwrap();
-                prop_assert_eq!(&out[..], &values[start.min(limit)..limit]);
+                delta(&bytes, wanted.clone(), &mut out).unwrap();
+                prop_assert_eq!(&out[..], &values[wanted.clone()]);
             }
         }
     }

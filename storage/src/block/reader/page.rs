@@ -3,7 +3,7 @@
 //!
 //! Place in the flow: rows of a series (`rows`) → **column** → positioned read, CRC32, zstd, numbers.
 //!
-//! Only one page per column is held. A page of a column of few runs may be as long as the row group;
+//! Only one page per column is held unpacked. A page of a column of few runs may be as long as the row group;
 //! one of numbers is a few thousand rows.
 //!
 //! Not here: which rows (`rows`), encodings (`numbers`), columns that are nearly always the same (`runs`).
@@ -15,6 +15,7 @@ use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use zstd::bulk::Decompressor;
 
+use super::ahead::{Coming, Stretch};
 use super::header::{self, Header, Kind};
 use super::numbers;
 use crate::block::cache::Cache;
@@ -43,10 +44,19 @@ const PAGE_BYTES_MAX: usize = 64 << 20;
 
 /// Where a page is.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    offset: u64,
-    size_bytes: usize,
+pub struct Place {
+    /// Its first byte in the file.
+    pub offset: u64,
+    /// Header included.
+    pub size_bytes: usize,
     first_row: usize,
+}
+
+impl Place {
+    /// The byte after it.
+    pub fn end(&self) -> u64 {
+        self.offset.saturating_add(self.size_bytes as u64)
+    }
 }
 
 /// Where the pages of one column of one row group are.
@@ -111,7 +121,9 @@ impl ColumnPlaces {
                 first_row: usize::try_from(place.first_row_index).ok()?,
             });
         }
-        let ascending = pages.windows(2).all(|pair| pair[0].first_row < pair[1].first_row);
+        let ascending = pages
+            .windows(2)
+            .all(|pair| pair[0].first_row < pair[1].first_row && pair[0].end() <= pair[1].offset);
         let first = pages.first().filter(|first| first.first_row == 0 && ascending)?;
         let dictionary = match chunk.dictionary_page_offset() {
             Some(offset) => {
@@ -122,6 +134,16 @@ impl ColumnPlaces {
         };
         let rows = usize::try_from(own.num_rows()).ok()?;
         Some(ColumnPlaces { dictionary, pages, rows, form })
+    }
+
+    /// Its pages, in the order of rows and of the file.
+    pub fn pages(&self) -> &[Place] {
+        &self.pages
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// The page that holds a row.
@@ -197,55 +219,76 @@ impl Unpacker {
         (offset, size_bytes): (u64, usize),
         form: Form,
     ) -> Result<(Header, &[u8]), Fault> {
-        if size_bytes > PAGE_BYTES_MAX {
-            return Err(Fault::Damaged("a page is too large"));
-        }
+        check_size(size_bytes)?;
         let tools = self.tools.as_mut().expect("they are given back at the end only");
         let raw = first_bytes(&mut tools.raw, size_bytes);
         file.read_exact_at(offset, raw).map_err(Fault::Disk)?;
         self.reads.pages_read += 1;
         self.reads.bytes_read += size_bytes as u64;
-        let raw = &*raw;
-        let header = match Header::read(raw) {
-            Some(header) => header,
-            None if form.is_own => return Err(Fault::Damaged("the header of a page is damaged")),
-            None => return Err(Fault::Unknown),
-        };
-        let body = raw.get(header.header_bytes..);
-        let body = body.filter(|body| body.len() == header.body_bytes);
-        let body = body.ok_or(Fault::Damaged("a page has another size than the footer says"))?;
-        let is_right = match header.crc {
-            Some(crc) => crc == crc32fast::hash(body),
-            None => !form.is_own,
-        };
-        // The planted bug shows that the tests would notice.
-        if !is_right && !cfg!(feature = "planted") {
-            return Err(Fault::Damaged("the checksum of a page is wrong"));
+        unpacked(raw, form, (&mut tools.decompressor, &mut tools.plain))
+    }
+
+    /// Unpacks a page that was read.
+    fn unpack<'p>(&'p mut self, raw: &'p [u8], form: Form) -> Result<(Header, &'p [u8]), Fault> {
+        let tools = self.tools.as_mut().expect("they are given back at the end only");
+        self.reads.pages_read += 1;
+        self.reads.bytes_read += raw.len() as u64;
+        unpacked(raw, form, (&mut tools.decompressor, &mut tools.plain))
+    }
+}
+
+fn check_size(size_bytes: usize) -> Result<(), Fault> {
+    if size_bytes > PAGE_BYTES_MAX {
+        return Err(Fault::Damaged("a page is too large"));
+    }
+    Ok(())
+}
+
+/// Checks a page and unpacks its body.
+fn unpacked<'p>(
+    raw: &'p [u8],
+    form: Form,
+    (decompressor, plain): (&mut Decompressor<'static>, &'p mut Vec<u8>),
+) -> Result<(Header, &'p [u8]), Fault> {
+    let header = match Header::read(raw) {
+        Some(header) => header,
+        None if form.is_own => return Err(Fault::Damaged("the header of a page is damaged")),
+        None => return Err(Fault::Unknown),
+    };
+    let body = raw.get(header.header_bytes..);
+    let body = body.filter(|body| body.len() == header.body_bytes);
+    let body = body.ok_or(Fault::Damaged("a page has another size than the footer says"))?;
+    let is_right = match header.crc {
+        Some(crc) => crc == crc32fast::hash(body),
+        None => !form.is_own,
+    };
+    // The planted bug shows that the tests would notice.
+    if !is_right && !cfg!(feature = "planted") {
+        return Err(Fault::Damaged("the checksum of a page is wrong"));
+    }
+    if !form.knows(header.encoding) {
+        return Err(Fault::Damaged("a page is encoded in another way than the footer says"));
+    }
+    if header.plain_bytes > PAGE_BYTES_MAX {
+        return Err(Fault::Damaged("a page is too large"));
+    }
+    let levels_bytes = match header.kind {
+        Kind::DataV2 { levels_bytes, is_compressed } if form.is_packed && is_compressed => {
+            Some(levels_bytes)
         }
-        if !form.knows(header.encoding) {
-            return Err(Fault::Damaged("a page is encoded in another way than the footer says"));
-        }
-        if header.plain_bytes > PAGE_BYTES_MAX {
-            return Err(Fault::Damaged("a page is too large"));
-        }
-        let levels_bytes = match header.kind {
-            Kind::DataV2 { levels_bytes, is_compressed } if form.is_packed && is_compressed => {
-                Some(levels_bytes)
-            }
-            Kind::DataV2 { .. } => None,
-            Kind::Data | Kind::Dictionary => form.is_packed.then_some(0),
-        };
-        let Some(levels_bytes) = levels_bytes else { return Ok((header, body)) };
-        let split = body.split_at_checked(levels_bytes);
-        let (levels, packed) = split.ok_or(Fault::Damaged("a page is cut off"))?;
-        let plain_bytes = header.plain_bytes.checked_sub(levels_bytes);
-        let plain_bytes = plain_bytes.ok_or(Fault::Damaged("sizes of a page contradict"))?;
-        let plain = first_bytes(&mut tools.plain, header.plain_bytes);
-        plain[..levels_bytes].copy_from_slice(levels);
-        match tools.decompressor.decompress_to_buffer(packed, &mut plain[levels_bytes..]) {
-            Ok(count) if count == plain_bytes => Ok((header, plain)),
-            _ => Err(Fault::Damaged("a page can't be unpacked")),
-        }
+        Kind::DataV2 { .. } => None,
+        Kind::Data | Kind::Dictionary => form.is_packed.then_some(0),
+    };
+    let Some(levels_bytes) = levels_bytes else { return Ok((header, body)) };
+    let split = body.split_at_checked(levels_bytes);
+    let (levels, packed) = split.ok_or(Fault::Damaged("a page is cut off"))?;
+    let plain_bytes = header.plain_bytes.checked_sub(levels_bytes);
+    let plain_bytes = plain_bytes.ok_or(Fault::Damaged("sizes of a page contradict"))?;
+    let plain = first_bytes(plain, header.plain_bytes);
+    plain[..levels_bytes].copy_from_slice(levels);
+    match decompressor.decompress_to_buffer(packed, &mut plain[levels_bytes..]) {
+        Ok(count) if count == plain_bytes => Ok((header, plain)),
+        _ => Err(Fault::Damaged("a page can't be unpacked")),
     }
 }
 
@@ -312,10 +355,9 @@ fn levels<'a>(
     Ok((presence, values))
 }
 
-/// Puts packed values where their marks are; the others get a default.
-fn spread<T: Copy + Default>(values: &mut Vec<T>, marks: &[bool]) {
-    let mut left = values.len();
-    values.resize(marks.len(), T::default());
+/// Puts the values at the beginning, so many, where their marks are; the others get a default.
+fn spread<T: Copy + Default>(values: &mut [T], count: usize, marks: &[bool]) {
+    let mut left = count;
     for row in (0..marks.len()).rev() {
         values[row] = if marks[row] && left > 0 {
             left -= 1;
@@ -334,20 +376,22 @@ pub struct Numbers<T> {
     pub rows: Range<usize>,
     /// Which rows have a value.
     pub presence: Presence,
-    /// One for each row that is decoded, unless none has any.
+    /// One for each row that is decoded, unless none has any; behind them there may be others.
     values: Vec<T>,
     /// The rows that are decoded.
     decoded: Range<usize>,
+    /// The bytes of the page, and of some that follow.
+    stretch: Stretch,
 }
 
 /// A type of numbers that a column may have.
 pub trait Number: Copy + Default {
-    /// Appends those of `count` numbers that stand at the places that are wanted.
+    /// Fills in those of `count` numbers that stand at the places that are wanted.
     fn decode(
         encoding: i64,
         bytes: &[u8],
         wanted: (usize, Range<usize>),
-        out: &mut Vec<Self>,
+        out: &mut [Self],
     ) -> Result<(), Fault>;
 }
 
@@ -358,14 +402,13 @@ impl Number for i64 {
         encoding: i64,
         bytes: &[u8],
         (count, wanted): (usize, Range<usize>),
-        out: &mut Vec<i64>,
+        out: &mut [i64],
     ) -> Result<(), Fault> {
         match encoding {
-            header::PLAIN => numbers::plain_i64(bytes, wanted, out).ok_or(SHORT),
+            header::PLAIN => numbers::plain(bytes, wanted, u64::cast_signed, out).ok_or(SHORT),
             header::DELTA_BINARY_PACKED => numbers::delta(bytes, wanted, out).ok_or(SHORT),
             header::BYTE_STREAM_SPLIT => {
-                let whole = |bits| bits as i64;
-                numbers::split(bytes, (count, wanted), whole, out).ok_or(SHORT)
+                numbers::split(bytes, (count, wanted), u64::cast_signed, out).ok_or(SHORT)
             }
             _ => Err(Fault::Unknown),
         }
@@ -377,10 +420,10 @@ impl Number for f64 {
         encoding: i64,
         bytes: &[u8],
         (count, wanted): (usize, Range<usize>),
-        out: &mut Vec<f64>,
+        out: &mut [f64],
     ) -> Result<(), Fault> {
         match encoding {
-            header::PLAIN => numbers::plain_f64(bytes, wanted, out).ok_or(SHORT),
+            header::PLAIN => numbers::plain(bytes, wanted, f64::from_bits, out).ok_or(SHORT),
             header::BYTE_STREAM_SPLIT => {
                 numbers::split(bytes, (count, wanted), f64::from_bits, out).ok_or(SHORT)
             }
@@ -393,12 +436,14 @@ impl<T: Number> Numbers<T> {
     /// A column whose values may be missing, or not.
     pub fn new(is_optional: bool) -> Numbers<T> {
         let (presence, values) = (Presence::Nothing, Vec::new());
-        Numbers { is_optional, page: None, rows: 0..0, presence, values, decoded: 0..0 }
+        let stretch = Stretch::default();
+        Numbers { is_optional, page: None, rows: 0..0, presence, values, decoded: 0..0, stretch }
     }
 
     /// Forgets the page, because another row group begins.
     pub fn clear(&mut self) {
         (self.page, self.rows, self.decoded) = (None, 0..0, 0..0);
+        self.stretch.clear();
     }
 
     /// The values of rows that were asked for; meaningless where there is none.
@@ -407,13 +452,13 @@ impl<T: Number> Numbers<T> {
     }
 
     /// Makes sure that the page of `row` is here and decoded from there on at least up to `until`, if
-    /// it is that long. `wanted` tells, for the end of a page, how far later calls will want it.
+    /// it is that long.
     pub fn seek(
         &mut self,
         (file, unpacker): (&PatchedFile, &mut Unpacker),
         places: &ColumnPlaces,
         (row, until): (usize, usize),
-        wanted: &dyn Fn(usize) -> usize,
+        coming: Coming<'_>,
     ) -> Result<(), Fault> {
         let is_here = self.page.is_some() && self.decoded.contains(&row);
         if is_here && until.min(self.rows.end) <= self.decoded.end {
@@ -424,29 +469,31 @@ impl<T: Number> Numbers<T> {
         // Twice in one page without a good hint: all of it.
         let decoded = match self.page == Some(page) {
             true => rows.clone(),
-            false => row..wanted(rows.end).max(until).min(rows.end),
+            false => row..coming.until(rows.end).max(until).min(rows.end),
         };
         self.page = None;
-        let place = places.pages[page];
-        let read = (place.offset, place.size_bytes);
-        let (header, body) = unpacker.load(file, read, places.form)?;
+        check_size(places.pages[page].size_bytes)?;
+        let coming = Coming { reached: coming.reached.max(until), ..coming };
+        let raw = self.stretch.page(file, (places, page), (row, coming)).map_err(Fault::Disk)?;
+        let (header, body) = unpacker.unpack(raw, places.form)?;
         if header.kind == Kind::Dictionary || header.count != rows.len() {
             return Err(Fault::Damaged("a page has other rows than the footer says"));
         }
         let (presence, values) = levels(&header, body, self.is_optional)?;
-        self.values.clear();
         let own = decoded.start - rows.start..decoded.end - rows.start;
+        if self.values.len() < own.len() {
+            self.values.resize(own.len(), T::default());
+        }
+        let out = &mut self.values[..own.len()];
         match &presence {
-            Presence::All => {
-                T::decode(header.encoding, values, (rows.len(), own), &mut self.values)?;
-            }
+            Presence::All => T::decode(header.encoding, values, (rows.len(), own), out)?,
             Presence::Nothing => {}
             Presence::Some(marks) => {
                 let marked = |marks: &[bool]| marks.iter().filter(|mark| **mark).count();
                 let (before, inside) = (marked(&marks[..own.start]), marked(&marks[own.clone()]));
                 let wanted = (marked(marks), before..before + inside);
-                T::decode(header.encoding, values, wanted, &mut self.values)?;
-                spread(&mut self.values, &marks[own]);
+                T::decode(header.encoding, values, wanted, &mut out[..inside])?;
+                spread(out, inside, &marks[own]);
             }
         }
         (self.page, self.rows, self.presence) = (Some(page), rows, presence);
@@ -462,8 +509,8 @@ mod tests {
 
     #[test]
     fn values_stand_where_their_marks_are() {
-        let mut values = vec![1, 2, 3];
-        spread(&mut values, &[false, true, true, false, true, false]);
+        let mut values = [1, 2, 3, 7, 7, 7];
+        spread(&mut values, 3, &[false, true, true, false, true, false]);
         assert_eq!(values, [0, 1, 2, 0, 3, 0]);
     }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use model::TimeRange;
 use model::sample::stale_nan;
 
+use super::ahead::{Coming, ShowRows};
 use super::page::{ColumnPlaces, Fault, Numbers, Presence, Runs, Unpacker};
 use super::{Columns, Footer};
 use crate::Error;
@@ -36,9 +37,8 @@ pub struct Ask<'a> {
     pub range: TimeRange,
     /// What of them.
     pub want: Want,
-    /// Tells, for a row, how far the following series want the page that ends before it: the end of
-    /// the last one that begins before it.
-    pub next: &'a dyn Fn(u64) -> u64,
+    /// Shows the rows of the series that are asked for next, as long as they stand further on.
+    pub next: &'a ShowRows<'a>,
 }
 
 /// Reads rows of one block.
@@ -141,7 +141,7 @@ impl BlockRows {
             row = part.end;
             let before = out.instants_ms.len();
             let read = match &group.columns {
-                Some(_) => self.read((series, part), Ask { next: &|_| 0, ..ask }, out),
+                Some(_) => self.read((series, part), Ask { next: &|_| (), ..ask }, out),
                 None => Err(Fault::Unknown),
             };
             if let Err(fault) = read {
@@ -197,11 +197,8 @@ impl BlockRows {
         let group = footer.group(series.row_group).ok_or(Fault::Damaged("no row group"))?;
         let columns = group.columns.as_ref().ok_or(Fault::Unknown)?;
         let file = footer.file();
-        let wanted = |page_end: usize| {
-            let until = (ask.next)(group.first_row + page_end as u64);
-            usize::try_from(until.saturating_sub(group.first_row)).unwrap_or(usize::MAX)
-        };
-        let from = Pages { file, columns, wanted: &wanted };
+        let coming = Coming { first_row: group.first_row, reached: 0, others: ask.next };
+        let from = Pages { file, columns, coming };
         let is_last = group.rows_of(series).is_some_and(|all| all.end == rows.end);
         let is_told = ask.want.is_newest() && self.ends_with_rows && is_last;
         if is_told && series.max_ms < ask.range.end_ms().0 {
@@ -222,7 +219,7 @@ impl BlockRows {
                 row = until;
                 continue;
             }
-            self.ts.seek((file, &mut self.unpacker), &columns[0], (row, until), &wanted)?;
+            self.ts.seek((file, &mut self.unpacker), &columns[0], (row, until), coming)?;
             let own = self.ts.of(row..until);
             let skip = own.partition_point(|at_ms| *at_ms < ask.range.start_ms().0);
             let end = own.partition_point(|at_ms| *at_ms < ask.range.end_ms().0);
@@ -230,8 +227,7 @@ impl BlockRows {
                 out.instants_ms.extend_from_slice(&own[skip..end]);
                 // What goes on behind the page of instants may lie in the same page of values.
                 let reached = if row + end == until { rows.end } else { 0 };
-                let wanted = |page_end: usize| wanted(page_end).max(reached);
-                let from = Pages { file, columns, wanted: &wanted };
+                let from = Pages { coming: Coming { reached, ..coming }, ..from };
                 self.values(&from, row + skip..row + end, ask.want, &mut out.values)?;
             }
             if row + end < until {
@@ -292,7 +288,7 @@ impl BlockRows {
         while row < rows.end {
             let wanted = (row, rows.end);
             let pages = (from.file, &mut self.unpacker);
-            self.wholes.seek(pages, &columns[1], wanted, from.wanted)?;
+            self.wholes.seek(pages, &columns[1], wanted, from.coming)?;
             let mut until = rows.end.min(self.wholes.rows.end);
             if self.wholes.presence != Presence::Nothing {
                 let pages = (from.file, &mut self.unpacker);
@@ -300,7 +296,7 @@ impl BlockRows {
             }
             if self.wholes.presence != Presence::All {
                 let pages = (from.file, &mut self.unpacker);
-                self.floats.seek(pages, &columns[3], (row, until), from.wanted)?;
+                self.floats.seek(pages, &columns[3], (row, until), from.coming)?;
                 until = until.min(self.floats.rows.end);
             }
             self.combine(row..until, out)?;
@@ -355,11 +351,11 @@ fn refused(block: &Block, reason: &std::io::Error) -> String {
 }
 
 /// Where the pages of one row group come from.
+#[derive(Clone, Copy)]
 struct Pages<'a> {
     file: &'a PatchedFile,
     columns: &'a [ColumnPlaces; 5],
-    /// Tells, for the end of a page, how far it will be wanted.
-    wanted: &'a dyn Fn(usize) -> usize,
+    coming: Coming<'a>,
 }
 
 /// The columns that make a value and its instant, in the order of their places.

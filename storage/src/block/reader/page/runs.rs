@@ -75,7 +75,10 @@ impl Runs {
                 let mut values = Vec::new();
                 let read = match header.encoding {
                     header::PLAIN => numbers::plain_i32(body, header.count, &mut values),
-                    _ => numbers::delta(body, 0..header.count, &mut values),
+                    _ => {
+                        values.resize(header.count, 0);
+                        numbers::delta(body, 0..header.count, &mut values)
+                    }
                 };
                 read.ok_or(SHORT)?;
                 values.into_iter().for_each(|value| add(1, value));

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use dashboards::Web;
 use model::append::{BatchExemplar, Metadata};
 use model::{Append, Batch, Labels, MetricKind, TimestampMs};
 use serde_json::Value;
 
+/// Alerts and silences.
+mod alerts;
+/// Samples that are pushed.
+mod pushes;
 /// The API over a small store.
+#[path = "../served/mod.rs"]
 mod served;
 
-use served::{Api, Reply, Snapshots, unchunked};
+use served::{Api, Snapshots, unchunked};
 
 #[tokio::test]
 async fn until_the_rooms_are_open_it_says_so() {
@@ -75,6 +81,27 @@ async fn wrong_requests_get_the_envelope() {
     let reply = api.send("POST", "/-/reload", "", b"").await;
     assert_eq!(reply.status, 500);
     assert!(reply.body.contains("belfry.yml:3: listen: is wrong"), "{}", reply.body);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_status() {
+    let web = Web { route_prefix: "/below".to_owned(), external_url: String::new() };
+    let api = Api::open_at(web, None, false).await;
+    for path in ["query?query=1", "query?query=2", "query?query=x(", "label/a/values", "a", "b"] {
+        api.get(&format!("/below/api/v1/{path}")).await;
+    }
+    let counted: Vec<_> = api.gate.requests().answers().into_iter().collect();
+    let shown = counted.iter().map(|(path, answers)| {
+        let codes: Vec<_> = answers.by_code.iter().map(|(code, count)| (*code, *count)).collect();
+        (*path, codes, answers.durations.count())
+    });
+    let expected = [
+        ("/api/v1/label/{name}/values", vec![(200, 1)], 1),
+        ("/api/v1/query", vec![(200, 2), (400, 1)], 3),
+        ("none", vec![(404, 2)], 2),
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
     api.stop().await;
 }
 
@@ -234,141 +261,6 @@ async fn long_answers_are_compressed_and_leave_in_pieces() {
 }
 
 #[tokio::test]
-async fn alerts_are_posted_and_refused_in_json() {
-    let api = Api::open().await;
-    let post = async |body: &str| {
-        let kind = "Content-Type: application/json\r\n";
-        api.send("POST", "/api/v2/alerts", kind, body.as_bytes()).await
-    };
-    assert_eq!(post(r#"[{"labels":{"alertname":"A"},"annotations":{}}]"#).await.status, 200);
-    let shown = api.get("/api/v2/alerts?filter=alertname%3DA").await.json();
-    assert_eq!(shown[0]["labels"]["alertname"], "A", "{shown}");
-    for (body, text) in [
-        ("{", "parsing body"),
-        (r#"[{"annotations":{}}]"#, "labels"),
-        (r#"[{"labels":{"a":"b"},"startsAt":"soon"}]"#, "soon"),
-        (r#"[{"labels":{}}]"#, "label"),
-    ] {
-        let reply = post(body).await;
-        assert_eq!(reply.status, 400, "{body}: {}", reply.body);
-        let json = reply.json();
-        assert!(json.as_str().is_some_and(|error| error.contains(text)), "{body}: {json}");
-    }
-    let long = format!("[{}]", " ".repeat(5 * 1024 * 1024));
-    let reply = post(&long).await;
-    assert_eq!((reply.status, reply.json().is_string()), (413, true));
-    api.stop().await;
-}
-
-/// A snappy block of literals.
-fn packed(message: &[u8]) -> Vec<u8> {
-    assert!(message.len() < 16_384, "two bytes of size");
-    let mut block = vec![(message.len() & 0x7f) as u8 | 0x80, (message.len() >> 7) as u8];
-    for piece in message.chunks(60) {
-        block.push((piece.len() as u8 - 1) << 2);
-        block.extend_from_slice(piece);
-    }
-    block
-}
-
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
-}
-
-fn pushed_sample(value: f64, at: u8) -> Vec<u8> {
-    field(2, &[&[0x09][..], &value.to_le_bytes(), &[0x10, at]].concat())
-}
-
-#[tokio::test]
-async fn remote_write_in_both_versions() {
-    let api = Api::open().await;
-    let push = async |kind: &str, body: &[u8]| {
-        let head = format!("Content-Type: {kind}\r\nContent-Encoding: snappy\r\n");
-        api.send("POST", "/api/v1/write", &head, &packed(body)).await
-    };
-    let v1 = "application/x-protobuf";
-    let v2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
-    let name = field(1, &[field(1, b"__name__"), field(2, b"one")].concat());
-    for at in [50, 51, 52] {
-        let series = field(1, &[name.clone(), pushed_sample(f64::from(at), at)].concat());
-        let reply = push(v1, &series).await;
-        assert_eq!((reply.status, reply.body.as_str()), (204, ""));
-        assert!(!reply.head.contains("written"), "{}", reply.head);
-    }
-    let json = api.get("/api/v1/query?query=one&time=0.052").await.json();
-    assert_eq!(json["data"]["result"][0]["value"][1], "52", "{json}");
-
-    let two = |value: f64, at| {
-        let symbols = [&b""[..], b"__name__", b"two", b"job"].map(|symbol| field(4, symbol));
-        let good = [field(1, &[1, 2]), pushed_sample(value, at)].concat();
-        let bad = [field(1, &[3, 2]), pushed_sample(value, at)].concat();
-        (symbols.concat(), field(5, &good), field(5, &bad))
-    };
-    let (symbols, good, bad) = two(7.0, 60);
-    let written = |reply: &Reply, counts: [u64; 3]| {
-        for (what, count) in ["samples", "histograms", "exemplars"].iter().zip(counts) {
-            let header = format!("x-prometheus-remote-write-{what}-written: {count}\r\n");
-            assert!(format!("{}\r\n", reply.head).contains(&header), "{header}: {}", reply.head);
-        }
-    };
-    let reply = push(v2, &[symbols.clone(), good.clone()].concat()).await;
-    assert_eq!((reply.status, reply.body.as_str()), (204, ""));
-    written(&reply, [1, 0, 0]);
-    // The same again is the same; another value at that time is a conflict.
-    let reply = push(v2, &[symbols.clone(), good, bad].concat()).await;
-    assert_eq!(reply.status, 400);
-    assert!(
-        reply.body.contains("invalid metric name or labels, got {job=\"two\"}"),
-        "{}",
-        reply.body
-    );
-    written(&reply, [1, 0, 0]);
-    let (symbols, good, _) = two(8.0, 60);
-    let reply = push(v2, &[symbols, good].concat()).await;
-    assert_eq!(reply.status, 400);
-    assert!(reply.body.contains("duplicate sample for timestamp for series two"), "{}", reply.body);
-    written(&reply, [0, 0, 0]);
-    let reply = push(v2, b"\x22\x01x").await;
-    assert!(reply.status == 400 && reply.body.contains("empty string"), "{}", reply.body);
-    written(&reply, [0, 0, 0]);
-    assert_eq!(push("application/json", b"").await.status, 415);
-    let head = "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n";
-    assert_eq!(api.send("POST", "/api/v1/write", head, b"x").await.status, 415);
-    // Refused by its announced size alone.
-    let long = vec![0; 33 * 1024 * 1024];
-    assert_eq!(api.send("POST", "/api/v1/write", "", &long).await.status, 413);
-    api.stop().await;
-}
-
-#[tokio::test]
-async fn text_is_imported() {
-    let api = Api::open().await;
-    let import = async |query: &str, head: &str, body: &str| {
-        let target = format!("/api/v1/import/prometheus?{query}");
-        api.send("POST", &target, head, body.as_bytes()).await
-    };
-    let reply = import("extra_label=dc%3Dx", "", "up{job=\"a\"} 1 50\nup{job=\"b\"} 2 50\n").await;
-    assert_eq!((reply.status, reply.body.as_str()), (204, ""));
-    let json = api.get("/api/v1/query?query=sum(up%7Bdc=%22x%22%7D)&time=0.05").await.json();
-    assert_eq!(json["data"]["result"][0]["value"][1], "3", "{json}");
-    let reply = import("timestamp=60", "", "late 1\nworse{ 2\n").await;
-    assert_eq!(reply.status, 400);
-    assert!(reply.body.contains("line 2 of the page"), "{}", reply.body);
-    assert!(reply.body.contains("1 samples stored, 0 refused"), "{}", reply.body);
-    let open_metrics = "Content-Type: application/openmetrics-text; version=1.0.0\r\n";
-    assert_eq!(import("", open_metrics, "c_total 1\n# EOF\n").await.status, 204);
-    assert_eq!(import("", open_metrics, "c_total 1\n").await.status, 400);
-    assert_eq!(import("extra_label=x", "", "a 1\n").await.status, 400);
-    assert_eq!(import("", "Content-Encoding: br\r\n", "a 1\n").await.status, 415);
-    assert_eq!(api.get("/api/v1/import/prometheus").await.status, 405);
-    // Longer than any request that is held as a whole.
-    let line = format!("long{{x=\"{}\"}} 1 50\n", "y".repeat(10_000));
-    let reply = import("", "", &line.repeat(4_000)).await;
-    assert_eq!((reply.status, reply.body.as_str()), (204, ""));
-    api.stop().await;
-}
-
-#[tokio::test]
 async fn where_series_come_from() {
     let api = Api::open().await;
     let json = api.get("/api/v1/status/tsdb?limit=1").await.json();
@@ -455,81 +347,5 @@ async fn samples_are_deleted_restored_and_cleaned() {
     let listed = api.get("/api/v1/admin/tsdb/tombstones").await.json();
     assert_eq!(listed["data"], serde_json::json!([]), "{listed}");
     assert_eq!(count().await.as_deref(), Some("1"));
-    api.stop().await;
-}
-
-#[tokio::test]
-async fn silences_are_made_changed_shown_and_ended() {
-    let api = Api::open().await;
-    let post = async |body: &str| {
-        let kind = "Content-Type: application/json\r\n";
-        api.send("POST", "/api/v2/silences", kind, body.as_bytes()).await
-    };
-    let text = |id: &str, comment: &str, matchers: &str| {
-        format!(
-            r#"{{"id":"{id}","matchers":[{matchers}],"startsAt":"2020-01-01T00:00:00Z",
-            "endsAt":"2120-01-01T00:00:00.5Z","createdBy":"ada","comment":"{comment}","annotations":{{}}}}"#
-        )
-    };
-    let own = r#"{"name":"alertname","value":"A.*","isRegex":true,"isEqual":true}"#;
-    let made = post(&text("", "first", own)).await;
-    assert_eq!(made.status, 200, "{}", made.body);
-    let id = made.json()["silenceID"].as_str().expect("an id").to_owned();
-    let shown = api.get(&format!("/api/v2/silence/{id}")).await.json();
-    assert_eq!((&shown["status"]["state"], &shown["comment"]), (&"active".into(), &"first".into()));
-    assert_eq!(shown["endsAt"], "2120-01-01T00:00:00.500Z");
-    assert_eq!(shown["matchers"][0]["value"], "A.*");
-
-    // An alert that it holds.
-    let alert = br#"[{"labels":{"alertname":"Abc"}}]"#;
-    let kind = "Content-Type: application/json\r\n";
-    assert_eq!(api.send("POST", "/api/v2/alerts", kind, alert).await.status, 200);
-    let alerts = api.get("/api/v2/alerts").await.json();
-    assert_eq!(alerts[0]["status"]["silencedBy"], serde_json::json!([id]), "{alerts}");
-
-    // The same matchers: the same silence. Others: another one, and the old one has ended.
-    let starts = shown["startsAt"].as_str().expect("a time").to_owned();
-    let same = text(&id, "second", own).replace("2020-01-01T00:00:00Z", &starts);
-    assert_eq!(post(&same).await.json()["silenceID"], id.as_str());
-    let other = r#"{"name":"job","value":"b","isRegex":false}"#;
-    let next = post(&text(&id, "third", other)).await.json()["silenceID"].clone();
-    assert_ne!(next, id.as_str());
-    for (query, expected) in [
-        ("", vec!["third", "second"]),
-        ("?expired=false", vec!["third"]),
-        ("?active=false&pending=false", vec!["second"]),
-        ("?filter=job%3D%22b%22", vec!["third"]),
-        ("?filter=alertname%3D~%22A.*%22&filter=job%3D%22b%22", vec![]),
-    ] {
-        let json = api.get(&format!("/api/v2/silences{query}")).await.json();
-        let all = json.as_array().unwrap_or_else(|| panic!("{json}"));
-        let comments: Vec<&str> = all.iter().filter_map(|own| own["comment"].as_str()).collect();
-        assert_eq!(comments, expected, "{query}");
-    }
-    let path = format!("/api/v2/silence/{}", next.as_str().expect("an id"));
-    for _ in 0..2 {
-        assert_eq!(api.send("DELETE", &path, "", b"").await.status, 200, "again changes nothing");
-    }
-    assert_eq!(api.get(&path).await.json()["status"]["state"], "expired");
-
-    let unknown = "/api/v2/silence/4fa5c0a4-0000-4000-8000-000000000000";
-    for method in ["GET", "DELETE"] {
-        let reply = api.send(method, unknown, "", b"").await;
-        assert_eq!((reply.status, reply.json().is_string()), (404, true), "{method}");
-    }
-    let late = text("", "x", own).replace("2120", "2019");
-    let missing = text("", "x", own).replace("createdBy", "by");
-    for (body, status) in [
-        ("{".to_owned(), 400),
-        (text("", "x", ""), 400),
-        (text("", "x", r#"{"name":"a","value":"","isRegex":false}"#), 400),
-        (text("", "x", r#"{"name":"a","value":"(","isRegex":true}"#), 400),
-        (text("nothing", "x", own), 404),
-        (late, 400),
-        (missing, 400),
-    ] {
-        let reply = post(&body).await;
-        assert_eq!((reply.status, reply.json().is_string()), (status, true), "{body}");
-    }
     api.stop().await;
 }

@@ -207,8 +207,10 @@ impl Evaluator<'_> {
         parameter: &Expr,
         phis: &[f64],
     ) -> Result<Block, Error> {
-        for phi in phis.iter().filter(|phi| !(0.0..=1.0).contains(*phi)) {
-            self.context.notes.invalid_quantile(parameter.span, *phi);
+        let no_number = phis.iter().copied().find(|phi| phi.is_nan());
+        let wrong = |phi: &f64| *phi > 1.0 || *phi < 0.0;
+        for phi in no_number.into_iter().chain(ends(phis).into_iter().filter(wrong)) {
+            self.context.notes.invalid_quantile(parameter.span, phi);
         }
         let block = self.eval_vector(&aggregate.expr)?;
         if block.has_histograms() {
@@ -283,6 +285,13 @@ impl Evaluator<'_> {
         }
         Ok(builder.finish())
     }
+}
+
+/// The largest and the smallest of a parameter's values, of which what is wrong is told; NaN when
+/// there is nothing else.
+fn ends(values: &[f64]) -> [f64; 2] {
+    let over = |pick: fn(f64, f64) -> f64| values.iter().copied().fold(f64::NAN, pick);
+    [over(f64::max), over(f64::min)]
 }
 
 /// How often a value is there, step by step.

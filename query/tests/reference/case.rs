@@ -2,8 +2,8 @@
 //!
 //! Place in the flow: bytes → **`Case`** → equal answers, or what differs.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::TimestampMs;
@@ -82,10 +82,14 @@ impl Case {
 
     /// Asks both.
     pub fn run(&self, runtime: &tokio::runtime::Runtime) -> Result<Verdict, String> {
-        let found = runtime.block_on(self.engine())?;
-        let (expected, is_open) = self.reference(0);
+        let mut notes = BTreeSet::new();
+        let found = runtime.block_on(self.engine(&mut notes))?;
+        let (expected, expected_notes, is_open) = self.reference(0);
         if is_open {
             return Ok(Verdict::Open);
+        }
+        if found.is_ok() && expected.is_ok() {
+            self.check_notes(&notes, &expected_notes)?;
         }
         let is_exact = self.is_exact();
         let share = if is_exact { 0.0 } else { close::SHARE };
@@ -101,7 +105,7 @@ impl Case {
         };
         // What other orders of additions may change by itself shows nothing.
         for seed in (1..4).filter(|_| !is_exact) {
-            let (noisy, _) = self.reference(seed);
+            let (noisy, _, _) = self.reference(seed);
             let is_shaky = match (&noisy, &expected) {
                 (Ok(noisy), Ok(expected)) => {
                     close::difference(noisy, expected, close::SHARE).is_some()
@@ -181,7 +185,7 @@ impl Case {
         described
     }
 
-    async fn engine(&self) -> Result<Result<Answer, Error>, String> {
+    async fn engine(&self, notes: &mut BTreeSet<String>) -> Result<Result<Answer, Error>, String> {
         let settings = Settings { delayed_name_removal: self.is_delayed, ..Settings::default() };
         let clock = Arc::new(ManualClock::new(TimestampMs(self.end_ms)));
         let (source, _stored): (Arc<dyn Source>, Option<Stored>) = match self.backing {
@@ -207,11 +211,42 @@ impl Case {
             Err(Error::Parse { message }) => Err(format!("{message}: {}", self.text)),
             Err(problem) => Ok(Err(problem)),
             Ok(answer) => {
+                notes.extend(answer.warnings.iter().chain(&answer.infos).cloned());
                 if let (Value::Vector(samples), None) = (&answer.value, self.step_ms) {
                     self.check_order(samples)?;
                 }
                 answer_of(answer.value).map(Ok)
             }
+        }
+    }
+
+    /// The notes that the reference knows of are said by both.
+    fn check_notes(
+        &self,
+        found: &BTreeSet<String>,
+        expected: &BTreeSet<String>,
+    ) -> Result<(), String> {
+        // What smoothing says of its neighbours is left to upstream's files.
+        if ["smoothed", "anchored"].iter().any(|word| self.text.contains(word)) {
+            return Ok(());
+        }
+        // How many steps a sort sees inside of a subquery, or when time stands still, is its own.
+        let is_plain = !self.text.contains(['@', ':']);
+        let is_known = |text: &&str| {
+            naive::note::KNOWN.iter().any(|known| text.starts_with(known))
+                && (is_plain || !text.starts_with("sort is"))
+        };
+        let bare = |text: &'_ String| -> Option<String> {
+            let (_, text) = text.split_once(": ")?;
+            Some(text.rsplit_once(" (")?.0.to_owned())
+        };
+        let found: BTreeSet<String> = found.iter().filter_map(bare).collect();
+        let found: BTreeSet<&str> = found.iter().map(String::as_str).filter(is_known).collect();
+        let expected: BTreeSet<&str> =
+            expected.iter().map(String::as_str).filter(is_known).collect();
+        match found == expected {
+            true => Ok(()),
+            false => Err(format!("said {found:?}, not {expected:?}\n{}", self.describe())),
         }
     }
 
@@ -227,7 +262,7 @@ impl Case {
     }
 
     /// The reference's answer, and whether the definition leaves it open.
-    fn reference(&self, noise: u64) -> (Outcome<Answer>, bool) {
+    fn reference(&self, noise: u64) -> (Outcome<Answer>, BTreeSet<String>, bool) {
         let world = World {
             series: &self.series,
             lookback_ms: self.lookback_ms,
@@ -238,9 +273,10 @@ impl Case {
             subquery_step_ms: Settings::default().default_subquery_step_ms,
             is_ambiguous: Cell::new(false),
             noise: Cell::new(noise),
+            notes: RefCell::default(),
         };
         let answer = self.step_by_step(&world);
-        (answer, world.is_ambiguous.get())
+        (answer, world.notes.take(), world.is_ambiguous.get())
     }
 
     fn step_by_step(&self, world: &World) -> Outcome<Answer> {

@@ -10,8 +10,8 @@
 //! as ambiguous and the case is not compared. Where it leaves the order of additions open, a world
 //! with noise shows how much that can matter.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use promql::ast::{Expr, ExprKind, UnaryOp};
@@ -30,6 +30,8 @@ mod function;
 mod info;
 /// Buckets inside one sample.
 pub mod native;
+/// Annotations.
+pub mod note;
 /// Functions over windows.
 mod range;
 /// Which samples a selector sees.
@@ -121,6 +123,8 @@ pub struct World<'a> {
     pub is_ambiguous: Cell<bool>,
     /// State of the noise; 0 for none.
     pub noise: Cell<u64>,
+    /// What is to be said of the answer.
+    pub notes: RefCell<BTreeSet<String>>,
 }
 
 impl World<'_> {
@@ -221,7 +225,7 @@ pub fn drop_name(labels: &mut Labels) {
 
 /// Two elements of one vector never have the same labels.
 pub fn unique(all: &[Element]) -> Outcome<()> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     match all.iter().all(|own| seen.insert(&own.labels)) {
         true => Ok(()),
         false => Err("vector cannot contain metrics with the same labelset".to_owned()),

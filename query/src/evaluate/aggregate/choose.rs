@@ -13,7 +13,7 @@ use model::Labels;
 use promql::ast::{Aggregate, AggregateOp, Expr, Span};
 use xxhash_rust::xxh64::xxh64;
 
-use super::Groups;
+use super::{Groups, ends};
 use crate::block::{Block, BlockBuilder};
 use crate::error::Error;
 use crate::evaluate::Evaluator;
@@ -93,21 +93,17 @@ impl Evaluator<'_> {
     }
 
     fn cap_ratios(&self, parameter: &Expr, ratios: Vec<f64>) -> Vec<f64> {
-        let cap = |ratio: f64| {
-            let capped = ratio.clamp(-1.0, 1.0);
-            if capped != ratio {
-                self.context.notes.invalid_ratio(parameter.span, ratio, capped);
-            }
-            capped
-        };
-        ratios.into_iter().map(cap).collect()
+        let capped = |ratio: f64| ratio.clamp(-1.0, 1.0);
+        for ratio in ends(&ratios).into_iter().filter(|ratio| capped(*ratio) != *ratio) {
+            self.context.notes.invalid_ratio(parameter.span, ratio, capped(ratio));
+        }
+        ratios.into_iter().map(capped).collect()
     }
 }
 
 /// Counts fit into 64 bits; where one does not, the smallest or the largest of the query is told.
 fn whole_counts(counts: Vec<f64>) -> Result<Vec<f64>, Error> {
-    let least = counts.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = counts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let [most, least] = ends(&counts);
     let problem = if least <= i64::MIN as f64 {
         format!("Scalar value {} underflows int64", short(least))
     } else if most >= i64::MAX as f64 {

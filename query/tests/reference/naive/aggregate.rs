@@ -30,7 +30,13 @@ impl Moment<'_> {
         }
         let all = self.vector(&aggregate.expr)?;
         let mut found: Vec<Element> = Vec::new();
+        if op == Op::Quantile {
+            self.note_quantile(number);
+        }
         for group in groups(aggregate, all, &text) {
+            if !chooses || number >= 1.0 {
+                self.note_group(op, &group.members);
+            }
             match op {
                 Op::CountValues => {
                     let grouping = &aggregate.grouping;

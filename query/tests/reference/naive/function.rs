@@ -73,14 +73,19 @@ impl Moment<'_> {
             "clamp" | "clamp_min" | "clamp_max" | "round" => self.limited(name, args),
             "label_replace" => self.label_replace(args),
             "label_join" => self.label_join(args),
-            "sort_by_label" | "sort_by_label_desc" => self.vector(&args[0]),
+            "sort_by_label" | "sort_by_label_desc" => {
+                self.note_sort();
+                self.vector(&args[0])
+            }
             "sort" | "sort_desc" => {
+                self.note_sort();
                 let mut all = self.vector(&args[0])?;
                 all.retain(|own| own.point.number().is_some());
                 Ok(all)
             }
             "histogram_quantile" => {
                 let phi = self.scalar(&args[0])?;
+                self.note_quantile(phi);
                 let native = |own: &super::Distribution| own.quantile(phi);
                 self.of_buckets(&args[1], native, |buckets| classic::quantile(phi, buckets))
             }
@@ -104,6 +109,7 @@ impl Moment<'_> {
         let mut found = Vec::new();
         for argument in &args[2..] {
             let phi = self.scalar(argument)?;
+            self.note_quantile(phi);
             let text = match phi {
                 phi if phi.is_infinite() => if phi > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
                 phi if phi.is_finite() && phi == phi.trunc() => format!("{phi}.0"),

@@ -27,7 +27,14 @@ impl Moment<'_> {
         let applied = Applied { name, params, at_ms: self.at_ms, world: self.world };
         let mut found = Vec::new();
         for window in self.windows(argument)? {
-            if let Some(point) = applied.point(&window)? {
+            let point = applied.point(&window)?;
+            if name == "quantile_over_time"
+                && window.samples.iter().any(|own| own.1.number().is_some())
+            {
+                self.note_quantile(applied.params[0]);
+            }
+            self.note_window(call, &window, point.as_ref());
+            if let Some(point) = point {
                 let Window { labels, drop_name, .. } = window;
                 found.push(Element { labels, drop_name, point });
             }
@@ -126,6 +133,8 @@ impl Applied<'_> {
             }
             "stddev_over_time" => Some(self.world.rounded(variance_of(&values).sqrt(), scale)),
             "quantile_over_time" => rounded(quantile_of(self.params[0], &values)),
+            // One that is no number leaves no median.
+            "mad_over_time" if values.iter().any(|own| own.is_nan()) => Some(f64::NAN),
             "mad_over_time" => {
                 let median = quantile_of(0.5, &values);
                 let distances: Vec<f64> = values.iter().map(|own| (own - median).abs()).collect();

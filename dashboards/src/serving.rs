@@ -11,8 +11,11 @@
 //!
 //! Not here: routes (server), certificates and their reload (access).
 
+/// Wake-ups of a connection by itself.
+mod steady;
+
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -37,6 +40,7 @@ use crate::access::Access;
 use crate::access::door::Peer;
 use crate::access::limits::Limits;
 use crate::access::whole::count;
+use steady::Steady;
 
 /// Longest handshake.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
@@ -181,9 +185,10 @@ where
     let service = Answering { inner: TowerToHyperService::new(shared.router.clone()), peer };
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut stopping = shared.stopping.clone();
+    let steady = Steady::new();
     tokio::select! {
         // What breaks a connection concerns its client alone.
-        _ = serving.as_mut() => return,
+        _ = poll_fn(|cx| steady.poll(cx, |cx| serving.as_mut().poll(cx))) => return,
         () = until_told(&mut stopping) => serving.as_mut().graceful_shutdown(),
     }
     let _ = serving.await;

@@ -6,8 +6,9 @@
 //! What counts is the most that it can be: series by the least common label value that each selector
 //! names, times seconds of samples, times windows that overlap. In doubt a query is not small.
 //!
-//! Invariants: a small query is over in about a millisecond, since it can't be told to stop before its
-//! end; should the disk make it wait, one thread of the runtime at least does not wait for it.
+//! Invariants: a small query is over in about a millisecond (some tens where it reads histograms),
+//! since it can't be told to stop before its end; should the disk make it wait, one thread of the
+//! runtime at least does not wait for it.
 //!
 //! Not here: how it is evaluated.
 
@@ -16,9 +17,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use promql::ast::{Expr, ExprKind};
+use promql::ast::{Binary, Expr, ExprKind, VectorSelector};
 
 use crate::context::Context;
+use crate::evaluate::narrow::Loses;
 
 /// Series times seconds: a day of three series, or six hours of twelve. At a sample every ten seconds
 /// that is a tenth of a millisecond's work.
@@ -26,38 +28,78 @@ const SERIES_SECONDS_MAX: u64 = 300_000;
 /// Trees up to this depth are evaluated on the stack at hand.
 pub const DEPTH_MAX: usize = 24;
 
+/// Series that are chosen but not read cost this part of what reading them costs: whether they have
+/// histograms is looked up.
+const CHOSEN_ONLY: u64 = 10;
+
 /// Whether a query that is evaluated at so many steps is small.
 pub fn is_small(expr: &Expr, steps: usize, context: &Context) -> bool {
-    let seconds = |ms: i64| u64::try_from(ms / 1000).unwrap_or(0) + 1;
-    let steps = steps as u64;
-    let span_s = seconds(context.end_ms.saturating_sub(context.start_ms));
-    let mut cost = Some(0_u64);
-    let mut add = |more: Option<u64>| {
-        let sum = cost.zip(more).and_then(|(own, more)| own.checked_add(more));
-        cost = sum.filter(|sum| *sum <= SERIES_SECONDS_MAX);
+    let asked = Asked {
+        context,
+        steps: steps as u64,
+        span_s: seconds(context.end_ms.saturating_sub(context.start_ms)),
     };
-    expr.walk(&mut |expr| {
-        add(Some(steps));
-        match &expr.kind {
-            ExprKind::Vector(selector) => {
-                let series = context.source.series_at_most(&selector.matchers);
-                let looked_at = span_s + seconds(context.lookback_ms) + steps;
-                add(series.and_then(|series| series.checked_mul(looked_at)));
-            }
+    expr.depth() <= DEPTH_MAX && asked.cost(expr).is_some_and(|cost| cost <= SERIES_SECONDS_MAX)
+}
+
+fn seconds(ms: i64) -> u64 {
+    u64::try_from(ms / 1000).unwrap_or(0) + 1
+}
+
+struct Asked<'c> {
+    context: &'c Context,
+    steps: u64,
+    span_s: u64,
+}
+
+impl Asked<'_> {
+    /// The most that an expression can cost; `None` when that is not known.
+    fn cost(&self, expr: &Expr) -> Option<u64> {
+        let own = match &expr.kind {
+            ExprKind::Vector(selector) => self.at_instants(self.series(selector)?)?,
             ExprKind::Matrix(matrix) => {
-                let series = context.source.series_at_most(&matrix.selector.matchers);
-                let length_ms = matrix.range.length_ms(context.durations).ok();
-                let in_windows = length_ms.and_then(|own| steps.checked_mul(seconds(own)));
-                let looked_at = in_windows.and_then(|own| own.checked_add(span_s));
-                add(series.zip(looked_at).and_then(|(series, own)| series.checked_mul(own)));
+                let length_ms = matrix.range.length_ms(self.context.durations).ok()?;
+                let in_windows = self.steps.checked_mul(seconds(length_ms))?;
+                let looked_at = in_windows.checked_add(self.span_s)?;
+                self.series(&matrix.selector)?.checked_mul(looked_at)?
             }
-            ExprKind::Subquery(_) => add(None),
+            ExprKind::Subquery(_) => return None,
             // It looks for series by itself.
-            ExprKind::Call(call) if call.function.name == "info" => add(None),
-            _ => {}
+            ExprKind::Call(call) if call.function.name == "info" => return None,
+            ExprKind::Binary(binary) => match self.without_partner(binary) {
+                Some(chosen) => {
+                    return (self.at_instants(chosen)? / CHOSEN_ONLY).checked_add(self.steps);
+                }
+                None => 0,
+            },
+            _ => 0,
+        };
+        let mut sum = own.checked_add(self.steps)?;
+        for child in expr.children() {
+            sum = sum.checked_add(self.cost(child)?)?;
         }
-    });
-    cost.is_some() && expr.depth() <= DEPTH_MAX
+        Some(sum)
+    }
+
+    /// What so many series cost that are looked up at every step.
+    fn at_instants(&self, series: u64) -> Option<u64> {
+        series.checked_mul(self.span_s + seconds(self.context.lookback_ms) + self.steps)
+    }
+
+    fn series(&self, selector: &VectorSelector) -> Option<u64> {
+        self.context.source.series_at_most(&selector.matchers)
+    }
+
+    /// Series that are chosen but not read, since no series of the other side can meet them.
+    fn without_partner(&self, binary: &Binary) -> Option<u64> {
+        let selector = |side: &Expr| match &side.without_parens().kind {
+            ExprKind::Vector(selector) => self.series(selector),
+            _ => None,
+        };
+        let (left, right) = (selector(&binary.left)?, selector(&binary.right)?);
+        let loses = Loses::of(binary.op, binary.matching.as_ref()?)?;
+        (loses.both() && left.min(right) == 0).then_some(left.max(right))
+    }
 }
 
 /// The threads of the runtime that evaluate small queries now.

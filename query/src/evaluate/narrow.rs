@@ -59,6 +59,11 @@ impl Loses {
             _ => Some(Loses { left: true, right: true }),
         }
     }
+
+    /// Whether both sides do.
+    pub fn both(self) -> bool {
+        self.left && self.right
+    }
 }
 
 impl Evaluator<'_> {

@@ -302,6 +302,18 @@ impl RangeFunction {
         )
     }
 
+    /// Whether it goes through a series once, or about once, however long the windows are.
+    pub fn goes_once(self) -> bool {
+        !matches!(
+            self,
+            RangeFunction::Quantile
+                | RangeFunction::Mad
+                | RangeFunction::DoubleExponentialSmoothing
+                | RangeFunction::Deriv
+                | RangeFunction::PredictLinear
+        )
+    }
+
     /// Whether equal windows at different evaluation times may give different results.
     pub fn depends_on_eval_time(self) -> bool {
         self == RangeFunction::PredictLinear

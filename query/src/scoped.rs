@@ -48,6 +48,10 @@ impl Source for Scoped {
         self.source.series_at_most(&self.narrowed(matchers))
     }
 
+    fn has_more_than_numbers(&self) -> bool {
+        self.source.has_more_than_numbers()
+    }
+
     fn grouped(
         &self,
         matchers: &[Matcher],

@@ -4,7 +4,8 @@
 //! Place in the flow: `engine` asks → **`small`** → the question, and the bounds of the index.
 //!
 //! What counts is the most that it can be: series by the least common label value that each selector
-//! names, times seconds of samples, times windows that overlap. In doubt a query is not small.
+//! names, times seconds of samples, times windows that overlap when a function goes through each of
+//! them. In doubt a query is not small.
 //!
 //! Invariants: a small query is over in about a millisecond (some tens where it reads histograms),
 //! since it can't be told to stop before its end; should the disk make it wait, one thread of the
@@ -17,10 +18,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use promql::ast::{Binary, Expr, ExprKind, VectorSelector};
+use promql::ast::{Binary, Call, Expr, ExprKind, MatrixSelector, VectorSelector};
 
 use crate::context::Context;
 use crate::evaluate::narrow::Loses;
+use crate::kernel::RangeFunction;
 
 /// Series times seconds: a day of three series, or six hours of twelve. At a sample every ten seconds
 /// that is a tenth of a millisecond's work.
@@ -38,6 +40,7 @@ pub fn is_small(expr: &Expr, steps: usize, context: &Context) -> bool {
         context,
         steps: steps as u64,
         span_s: seconds(context.end_ms.saturating_sub(context.start_ms)),
+        numbers_only: !context.source.has_more_than_numbers(),
     };
     expr.depth() <= DEPTH_MAX && asked.cost(expr).is_some_and(|cost| cost <= SERIES_SECONDS_MAX)
 }
@@ -50,6 +53,8 @@ struct Asked<'c> {
     context: &'c Context,
     steps: u64,
     span_s: u64,
+    /// Functions go through every window of histograms.
+    numbers_only: bool,
 }
 
 impl Asked<'_> {
@@ -57,15 +62,11 @@ impl Asked<'_> {
     fn cost(&self, expr: &Expr) -> Option<u64> {
         let own = match &expr.kind {
             ExprKind::Vector(selector) => self.at_instants(self.series(selector)?)?,
-            ExprKind::Matrix(matrix) => {
-                let length_ms = matrix.range.length_ms(self.context.durations).ok()?;
-                let in_windows = self.steps.checked_mul(seconds(length_ms))?;
-                let looked_at = in_windows.checked_add(self.span_s)?;
-                self.series(&matrix.selector)?.checked_mul(looked_at)?
-            }
+            ExprKind::Matrix(matrix) => self.windows(matrix, true)?,
             ExprKind::Subquery(_) => return None,
             // It looks for series by itself.
             ExprKind::Call(call) if call.function.name == "info" => return None,
+            ExprKind::Call(call) => return self.call(call)?.checked_add(self.steps),
             ExprKind::Binary(binary) => match self.without_partner(binary) {
                 Some(chosen) => {
                     return (self.at_instants(chosen)? / CHOSEN_ONLY).checked_add(self.steps);
@@ -79,6 +80,26 @@ impl Asked<'_> {
             sum = sum.checked_add(self.cost(child)?)?;
         }
         Some(sum)
+    }
+
+    fn call(&self, call: &Call) -> Option<u64> {
+        let name = call.function.name;
+        let goes_once = name == "absent_over_time"
+            || RangeFunction::from_name(name).is_some_and(RangeFunction::goes_once);
+        let costs = call.args.iter().map(|arg| match &arg.without_parens().kind {
+            ExprKind::Matrix(matrix) => self.windows(matrix, goes_once),
+            _ => self.cost(arg),
+        });
+        costs.reduce(|sum, more| sum?.checked_add(more?)).unwrap_or(Some(0))
+    }
+
+    /// What windows cost, when a function goes once through its series or through every window.
+    fn windows(&self, matrix: &MatrixSelector, goes_once: bool) -> Option<u64> {
+        let length_s = seconds(matrix.range.length_ms(self.context.durations).ok()?);
+        let is_plain = self.numbers_only && matrix.selector.extension.is_none();
+        let times = if goes_once && is_plain { 1 } else { self.steps };
+        let in_windows = length_s.checked_mul(times)?.checked_add(self.steps)?;
+        self.series(&matrix.selector)?.checked_mul(in_windows.checked_add(self.span_s)?)
     }
 
     /// What so many series cost that are looked up at every step.

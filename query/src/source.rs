@@ -34,6 +34,11 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// Whether any series may have more than numbers; in doubt yes.
+    fn has_more_than_numbers(&self) -> bool {
+        true
+    }
+
     /// The same series, in any order and without their labels, put into groups in each of the ways.
     fn grouped(
         &self,
@@ -209,6 +214,10 @@ impl Source for storage::Store {
 
     fn series_at_most(&self, matchers: &[Matcher]) -> Option<u64> {
         Some(storage::Store::series_at_most(self, matchers))
+    }
+
+    fn has_more_than_numbers(&self) -> bool {
+        storage::Store::has_more_than_numbers(self)
     }
 
     fn grouped(

@@ -21,6 +21,7 @@ use model::append::{Metadata, SeriesId};
 use model::{Append, AppendError, Appended, Batch, BoxFuture, Clock, Labels, Matcher, TimeRange};
 
 use crate::absent::{self, Absent};
+use crate::beside::file::{HISTOGRAMS_FILE, STARTS_FILE};
 use crate::beside::hooks::{self, SeriesExemplars};
 use crate::beside::scan::BesideScan;
 use crate::block::Block;
@@ -133,6 +134,13 @@ impl Store {
     /// How many series can pass the matchers at most: a bound that costs a few look-ups.
     pub fn series_at_most(&self, matchers: &[Matcher]) -> u64 {
         self.shared.head().registry.index().at_most(matchers)
+    }
+
+    /// Whether anything but numbers is stored: native histograms, start timestamps.
+    pub fn has_more_than_numbers(&self) -> bool {
+        let beside = [HISTOGRAMS_FILE, STARTS_FILE];
+        let holds = |block: &Arc<Block>| beside.iter().any(|own| block.meta().file(own).is_some());
+        !self.shared.head().beside.active().is_empty() || self.shared.blocks().iter().any(holds)
     }
 
     /// Series that pass every matcher and have samples in the range, in no order, put into groups in

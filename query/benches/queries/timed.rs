@@ -62,6 +62,10 @@ impl Source for Timed {
         Source::series_at_most(self.store.as_ref(), matchers)
     }
 
+    fn has_more_than_numbers(&self) -> bool {
+        Source::has_more_than_numbers(self.store.as_ref())
+    }
+
     fn grouped(
         &self,
         matchers: &[Matcher],

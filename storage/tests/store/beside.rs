@@ -217,6 +217,7 @@ fn histograms_and_numbers_share_one_time_line() {
     let disk = SimulatedDisk::new(1);
     let mut store = open(&disk.disk(), quiet());
     check(&store, 10, Ok(1.0), None);
+    assert!(!store.has_more_than_numbers());
     check(&store, 20, Err(4), None);
     check(&store, 30, Ok(3.0), None);
     check(&store, 40, Err(5), None);
@@ -243,6 +244,7 @@ fn histograms_and_numbers_share_one_time_line() {
         check(&store, 35, Ok(5.0), Some(OutOfOrder));
         let count = content(&store)[&labels(1)].0.len();
         assert_eq!(count, 2, "{when}");
+        assert!(store.has_more_than_numbers(), "{when}");
     }
     check(&store, 50, Ok(5.0), None);
 }

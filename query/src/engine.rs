@@ -238,8 +238,10 @@ impl Engine {
         let mut context = self.context(text, when, options, seat.ledger().clone());
         let is_small = small::is_small(&expr, when.grid.steps, &context);
         let in_place = is_small.then(|| self.in_place.take(&context.runtime)).flatten();
-        // Other threads would be woken for less than that takes.
-        context.threads = if in_place.is_some() { 1 } else { context.threads };
+        if in_place.is_some() {
+            // Other threads would be woken for less than that takes.
+            context.threads = 1;
+        }
         let work = move || {
             // The seat is held until the work has ended, also when nobody waits for it.
             let mut outcome = evaluate(&expr, when, context).map_err(|error| seat.or_killed(error));

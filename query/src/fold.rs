@@ -13,7 +13,7 @@ use std::ops::Range;
 use promql::ast::AggregateOp;
 
 use crate::kernel::Row;
-use crate::kernel::counter::are_finite;
+use crate::kernel::finite::are_finite;
 use crate::kernel::sums::{Mean, Spread, Sum};
 use crate::kernel::window::Fold as _;
 

@@ -17,6 +17,8 @@ use crate::ledger::Pace;
 
 /// Windows over a series, and folds that slide with them.
 pub mod window;
+/// What is asked of all values of a series at once.
+pub mod finite;
 /// The newest sample of an instant selector.
 pub mod lookback;
 /// What rate-like functions share: extrapolation, resets, changes.

@@ -16,9 +16,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use promql::ast::{Binary, Expr, ExprKind, MatrixSelector, VectorSelector};
 use tokio::runtime::{Handle, RuntimeFlavor};
-
-use promql::ast::{Binary, Call, Expr, ExprKind, MatrixSelector, VectorSelector};
 
 use crate::context::Context;
 use crate::evaluate::narrow::Loses;
@@ -40,33 +39,37 @@ pub fn is_small(expr: &Expr, steps: usize, context: &Context) -> bool {
         context,
         steps: steps as u64,
         span_s: seconds(context.end_ms.saturating_sub(context.start_ms)),
-        numbers_only: !context.source.has_more_than_numbers(),
     };
-    expr.depth() <= DEPTH_MAX && asked.cost(expr).is_some_and(|cost| cost <= SERIES_SECONDS_MAX)
+    let cost = || asked.cost(expr, true);
+    expr.depth() <= DEPTH_MAX && cost().is_some_and(|cost| cost <= SERIES_SECONDS_MAX)
 }
 
 fn seconds(ms: i64) -> u64 {
     u64::try_from(ms / 1000).unwrap_or(0) + 1
 }
 
+/// Whether a function goes through its series once, however much its windows overlap.
+fn goes_through_once(name: &str) -> bool {
+    let own = RangeFunction::from_name(name);
+    name == "absent_over_time" || own.is_some_and(RangeFunction::goes_once)
+}
+
 struct Asked<'c> {
     context: &'c Context,
     steps: u64,
     span_s: u64,
-    /// Functions go through every window of histograms.
-    numbers_only: bool,
 }
 
 impl Asked<'_> {
-    /// The most that an expression can cost; `None` when that is not known.
-    fn cost(&self, expr: &Expr) -> Option<u64> {
+    /// The most that an expression can cost; `None` when that is not known. A range vector is given to
+    /// a function that goes through its series once, or through every window.
+    fn cost(&self, expr: &Expr, goes_once: bool) -> Option<u64> {
         let own = match &expr.kind {
             ExprKind::Vector(selector) => self.at_instants(self.series(selector)?)?,
-            ExprKind::Matrix(matrix) => self.windows(matrix, true)?,
+            ExprKind::Matrix(matrix) => self.windows(matrix, goes_once)?,
             ExprKind::Subquery(_) => return None,
             // It looks for series by itself.
             ExprKind::Call(call) if call.function.name == "info" => return None,
-            ExprKind::Call(call) => return self.call(call)?.checked_add(self.steps),
             ExprKind::Binary(binary) => match self.without_partner(binary) {
                 Some(chosen) => {
                     return (self.at_instants(chosen)? / CHOSEN_ONLY).checked_add(self.steps);
@@ -75,28 +78,23 @@ impl Asked<'_> {
             },
             _ => 0,
         };
+        let goes_once = match &expr.kind {
+            ExprKind::Call(call) => goes_through_once(call.function.name),
+            _ => goes_once,
+        };
         let mut sum = own.checked_add(self.steps)?;
         for child in expr.children() {
-            sum = sum.checked_add(self.cost(child)?)?;
+            sum = sum.checked_add(self.cost(child, goes_once)?)?;
         }
         Some(sum)
-    }
-
-    fn call(&self, call: &Call) -> Option<u64> {
-        let name = call.function.name;
-        let goes_once = name == "absent_over_time"
-            || RangeFunction::from_name(name).is_some_and(RangeFunction::goes_once);
-        let costs = call.args.iter().map(|arg| match &arg.without_parens().kind {
-            ExprKind::Matrix(matrix) => self.windows(matrix, goes_once),
-            _ => self.cost(arg),
-        });
-        costs.reduce(|sum, more| sum?.checked_add(more?)).unwrap_or(Some(0))
     }
 
     /// What windows cost, when a function goes once through its series or through every window.
     fn windows(&self, matrix: &MatrixSelector, goes_once: bool) -> Option<u64> {
         let length_s = seconds(matrix.range.length_ms(self.context.durations).ok()?);
-        let is_plain = self.numbers_only && matrix.selector.extension.is_none();
+        // Functions go through every window of histograms.
+        let is_plain =
+            matrix.selector.extension.is_none() && !self.context.source.has_more_than_numbers();
         let times = if goes_once && is_plain { 1 } else { self.steps };
         let in_windows = length_s.checked_mul(times)?.checked_add(self.steps)?;
         self.series(&matrix.selector)?.checked_mul(in_windows.checked_add(self.span_s)?)

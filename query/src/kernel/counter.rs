@@ -8,6 +8,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::finite::finite_and_falls;
 use super::{Frames, Input, Row, Window};
 
 /// Which rate-like function.
@@ -41,40 +42,6 @@ pub struct Resets {
     exact: bool,    // Whether differences of `lost` may be taken: all values are finite.
 }
 
-/// Values that are looked at in one step.
-const TOGETHER: usize = 8;
-
-/// Whether no value is infinite or not a number.
-pub fn are_finite(values: &[f64]) -> bool {
-    // What is finite gives zero.
-    let mut zeros = [0.0; TOGETHER];
-    let (all, rest) = values.as_chunks::<TOGETHER>();
-    for own in all {
-        for (zero, value) in zeros.iter_mut().zip(own) {
-            *zero += value * 0.0;
-        }
-    }
-    zeros.iter().sum::<f64>() == 0.0 && rest.iter().all(|value| value.is_finite())
-}
-
-/// Whether all values are finite, and how many are less than the one before.
-fn survey(values: &[f64]) -> (bool, usize) {
-    let Some((_, later)) = values.split_first() else { return (true, 0) };
-    let (mut zeros, mut falls) = ([0.0; TOGETHER], [0u64; TOGETHER]);
-    let ((all, rest), (all_later, rest_later)) =
-        (values[..later.len()].as_chunks::<TOGETHER>(), later.as_chunks::<TOGETHER>());
-    for (own, next) in all.iter().zip(all_later) {
-        for at in 0..TOGETHER {
-            zeros[at] += own[at] * 0.0;
-            falls[at] += u64::from(next[at] < own[at]);
-        }
-    }
-    let ends = rest.iter().zip(rest_later).filter(|(own, next)| next < own).count();
-    let tail = &values[all.len() * TOGETHER..];
-    let is_finite = zeros.iter().sum::<f64>() == 0.0 && are_finite(tail);
-    (is_finite, ends + falls.iter().sum::<u64>() as usize)
-}
-
 /// So many resets of a window are added one by one, in the order that upstream has; of more the sum
 /// is looked up.
 const ADDED_SINGLY_MAX: usize = 16;
@@ -82,10 +49,10 @@ const ADDED_SINGLY_MAX: usize = 16;
 impl Resets {
     /// Adds up the resets of a series.
     pub fn of(values: &[f64]) -> Resets {
-        let (exact, falls) = survey(values);
-        let mut resets = Resets { at: Vec::with_capacity(falls), lost: Vec::new(), exact };
+        let (exact, falls) = finite_and_falls(values);
+        let (at, lost) = (Vec::with_capacity(falls), Vec::with_capacity(falls));
+        let mut resets = Resets { at, lost, exact };
         if falls > 0 {
-            resets.lost.reserve_exact(falls);
             let mut sum = 0.0;
             for (index, pair) in values.windows(2).enumerate() {
                 if pair[1] < pair[0] {
@@ -154,14 +121,15 @@ pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
         }
         let out = &mut row.values[steps.clone()];
         if kind.is_counter() {
-            if edges.grow(steps.clone(), (firsts, changes), out) == Grown::SomeFromNearZero {
+            if !edges.grow(steps, (firsts, changes), out) {
                 grow_exactly((input, edges, kind), start, (firsts, changes), out);
             }
         } else {
-            let factors = edges.factor[steps.clone()].iter();
-            out.iter_mut()
-                .zip(factors.zip(changes))
-                .for_each(|(out, (own, change))| *out = *change * own);
+            for (out, (factor, change)) in
+                out.iter_mut().zip(edges.factor[steps].iter().zip(changes))
+            {
+                *out = *change * factor;
+            }
         }
     }
 }
@@ -227,18 +195,12 @@ pub struct Edges {
     reach: Vec<f64>,
 }
 
-/// What came out for counters.
-#[derive(Debug, PartialEq, Eq)]
-enum Grown {
-    AllFarFromZero,
-    SomeFromNearZero,
-}
-
 impl Edges {
     /// Finds the edges of every window that has at least two samples.
     pub fn find(&mut self, ts: &[i64], windows: &[Window], (frames, kind): (Frames, Kind)) {
         let per = kind.per(frames);
-        self.clear();
+        self.factor.clear();
+        self.reach.clear();
         let (mut shape, mut own) = (None, (0.0, 0.0));
         for (step, window) in windows.iter().enumerate() {
             if window.len() < 2 {
@@ -260,25 +222,19 @@ impl Edges {
         }
     }
 
-    /// Forgets all windows.
-    pub fn clear(&mut self) {
-        self.factor.clear();
-        self.reach.clear();
-    }
-
     fn push(&mut self, (factor, reach): (f64, f64)) {
         self.factor.push(factor);
         self.reach.push(reach);
     }
 
-    /// Draws the changes of counters out to the edges of their windows, and tells whether that is all:
-    /// without a branch, so that several windows take one step.
+    /// Draws the changes of counters out to the edges of their windows, without a branch, so that
+    /// several windows take one step. Answers `false` when one of them may have been zero inside.
     fn grow(
         &self,
         steps: Range<usize>,
         (firsts, changes): (&[f64], &[f64]),
         out: &mut [f64],
-    ) -> Grown {
+    ) -> bool {
         let count = steps.len();
         let (factors, reach) = (&self.factor[steps.clone()], &self.reach[steps]);
         let (firsts, changes) = (&firsts[..count], &changes[..count]);
@@ -288,7 +244,7 @@ impl Edges {
             all_far &= is_far_from_zero(reach[at], (firsts[at], changes[at]));
             out[at] = changes[at] * factors[at];
         }
-        if all_far { Grown::AllFarFromZero } else { Grown::SomeFromNearZero }
+        all_far
     }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! Not here: extrapolation of counters (`counter`).
 
+use super::finite::are_finite;
 use super::sums::Sum;
 use super::window::{Fold, slide_fold};
 use super::{Input, Row, Samples, Window};
@@ -77,9 +78,7 @@ impl Fold for Line {
 fn each_line(input: &Input, at_ms: impl Fn(usize) -> i64, mut emit: impl FnMut(usize, (f64, f64))) {
     let samples = input.samples;
     let Some(&origin_ms) = samples.ts.first() else { return };
-    let widest = input.windows.iter().map(|window| window.len()).max().unwrap_or(0);
-    let total: usize = input.windows.iter().map(|window| window.len()).sum();
-    if widest <= LINE_WINDOW_MAX || total <= DIRECT_TIMES_MAX * samples.ts.len() {
+    if !overlap_a_lot(input, LINE_WINDOW_MAX) {
         for (step, window) in input.windows.iter().enumerate().filter(|own| own.1.len() >= 2) {
             if input.pace.is_over(window.len()) {
                 return;
@@ -107,6 +106,15 @@ fn each_line(input: &Input, at_ms: impl Fn(usize) -> i64, mut emit: impl FnMut(u
 
 /// Lines through windows of up to this many samples are summed window by window.
 const LINE_WINDOW_MAX: usize = 32;
+/// Up to so many windows that a sample lies in, about, are gone through one by one.
+const DIRECT_TIMES_MAX: usize = 8;
+
+/// Whether windows are so long and overlap so much that sliding takes less than going through each.
+fn overlap_a_lot(input: &Input, window_max: usize) -> bool {
+    let lengths = || input.windows.iter().map(|window| window.len());
+    let is_long = lengths().max().is_some_and(|widest| widest > window_max);
+    is_long && lengths().sum::<usize>() > DIRECT_TIMES_MAX * input.samples.ts.len()
+}
 
 /// Slope and value of a window's line at an instant, summed about that instant.
 fn direct(samples: Samples, window: Window, at_ms: i64) -> (f64, f64) {
@@ -155,12 +163,9 @@ pub fn predict_linear(input: &Input, row: &mut Row) {
 pub fn smooth(input: &Input, row: &mut Row) {
     let values = input.samples.values;
     let is_even = |factors: &[f64]| factors.windows(2).all(|pair| pair[0] == pair[1]);
-    let widest = input.windows.iter().map(|window| window.hi - window.lo).max().unwrap_or(0);
-    let total: usize = input.windows.iter().map(|window| window.len()).sum();
-    let slides = widest > DIRECT_WINDOW_MAX
-        && total > DIRECT_TIMES_MAX * values.len()
+    let slides = overlap_a_lot(input, DIRECT_WINDOW_MAX)
         && input.params.iter().all(|factors| is_even(factors))
-        && values.iter().all(|value| value.is_finite());
+        && are_finite(values);
     if !slides {
         return smooth_directly(input, row);
     }
@@ -181,8 +186,6 @@ pub fn smooth(input: &Input, row: &mut Row) {
 
 /// Windows up to this many samples are smoothed sample by sample.
 const DIRECT_WINDOW_MAX: usize = 64;
-/// So are windows in which a sample lies up to so many times, about.
-const DIRECT_TIMES_MAX: usize = 8;
 /// Windows that are smoothed side by side: each has to wait for its own sample before.
 const LANES: usize = 4;
 

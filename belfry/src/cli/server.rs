@@ -159,7 +159,7 @@ pub fn refusal(answer: &HttpResponse) -> String {
 fn read(answer: &HttpResponse) -> Result<Answer, String> {
     let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    let shown = || match shown(answer) {
+    let words = || match shown(answer) {
         text if text.is_empty() => "no more words".to_owned(),
         text => text,
     };
@@ -173,9 +173,9 @@ fn read(answer: &HttpResponse) -> Result<Answer, String> {
         (Some(body), _) if body["status"] == "error" => {
             Err(format!("{}: {}", text(&body, "errorType"), text(&body, "error")))
         }
-        (_, 2) => Err(format!("bad_response: the answer is none of Prometheus' API: {}", shown())),
-        (_, 4) => Err(format!("client_error: client error: {} ({})", answer.status, shown())),
-        (_, 5) => Err(format!("server_error: server error: {} ({})", answer.status, shown())),
-        _ => Err(format!("bad_response: HTTP status {} ({})", answer.status, shown())),
+        (_, 2) => Err(format!("bad_response: the answer is none of Prometheus' API: {}", words())),
+        (_, 4) => Err(format!("client_error: client error: {} ({})", answer.status, words())),
+        (_, 5) => Err(format!("server_error: server error: {} ({})", answer.status, words())),
+        _ => Err(format!("bad_response: HTTP status {} ({})", answer.status, words())),
     }
 }

@@ -1,13 +1,15 @@
 //! The rooms' counters as metrics. A catalogue: one function per room.
 
+/// What the engine and its queries do.
+mod queries;
+/// What the store holds.
+mod store;
+
 use std::sync::Arc;
 
 use dashboards::Requests;
 use dashboards::access::Access;
 use model::exporter::{Family, MetricKind};
-use query::Engine;
-use query::cost::{Cost, Costs};
-use query::tally::Counts;
 
 use super::Rooms;
 use crate::cli::VERSION;
@@ -24,15 +26,15 @@ pub fn add(rooms: &Rooms) {
         families
     }));
     if let Some(store) = rooms.store.as_ref().map(Arc::clone) {
-        rooms.metrics.add(Box::new(move || store_families(&store.stats())));
+        rooms.metrics.add(Box::new(move || store::families(&store.stats())));
     }
     if let Some(engine) = rooms.engine.as_ref().map(Arc::clone) {
         let (costs, log) = (Arc::clone(&rooms.costs), rooms.query_log.clone());
         let tally = Arc::clone(&rooms.tally);
         rooms.metrics.add(Box::new(move || {
-            let mut families = engine_families(&engine);
-            families.extend(query_families(&tally.counts()));
-            families.extend(cost_families(&costs));
+            let mut families = queries::engine(&engine);
+            families.extend(queries::ended(&tally.counts()));
+            families.extend(queries::panels(&costs));
             families.extend(log.as_ref().map(|log| {
                 let help = "Lines of the query log that were lost because the disk was too slow.";
                 counter("belfry_query_log_lines_lost_total", help, log.lost())
@@ -139,213 +141,6 @@ fn request_families(requests: &Requests) -> Vec<Family> {
         answers.durations.show(&mut durations, &[("handler", handler)]);
     }
     vec![answered, durations]
-}
-
-fn engine_families(engine: &Engine) -> Vec<Family> {
-    let settings = engine.settings();
-    let of = |name: &str, help: &str, count: usize| gauge(name, help, count as f64);
-    vec![
-        of("belfry_query_running", "Queries that are evaluated now.", engine.evaluated()),
-        of("belfry_query_running_max", "Queries that may be at once.", settings.concurrent_max),
-        of("belfry_query_waiting", "Queries that wait for a place now.", engine.waiting()),
-        of(
-            "belfry_query_waiting_max",
-            "Queries that may wait; more are refused.",
-            settings.queue_max,
-        ),
-        of("belfry_query_memory_bytes", "Memory that all queries hold now.", engine.memory_bytes()),
-        of(
-            "belfry_query_memory_max_bytes",
-            "Memory that all queries may hold.",
-            engine.memory_bytes_max(),
-        ),
-    ]
-}
-
-fn query_families(counts: &Counts) -> Vec<Family> {
-    let mut ended = Family::new(
-        "belfry_query_ended_total",
-        MetricKind::Counter,
-        "Queries that have ended, by language and outcome.",
-    );
-    for ((language, outcome), count) in &counts.ended {
-        ended.sample(&[("language", *language), ("outcome", *outcome)], *count as f64);
-    }
-    let mut durations = Family::new(
-        "belfry_query_duration_seconds",
-        MetricKind::Histogram,
-        "How long the parts of queries took.",
-    );
-    for (slice, own) in [
-        ("queue_time", &counts.queue),
-        ("prepare_time", &counts.prepare),
-        ("inner_eval", &counts.eval),
-    ] {
-        own.show(&mut durations, &[("slice", slice)]);
-    }
-    let samples = "Samples that went into the answers of queries.";
-    vec![ended, durations, counter("belfry_query_samples_total", samples, counts.samples)]
-}
-
-/// What panels of dashboards have cost; their number is bounded.
-fn cost_families(costs: &Costs) -> Vec<Family> {
-    let all = costs.all();
-    let family = |name: &str, help: &str, value: fn(&Cost) -> f64| {
-        let mut family = Family::new(name, MetricKind::Counter, help);
-        for (panel, cost) in &all {
-            let labels = [("dashboard_uid", panel.dashboard.as_str()), ("panel_id", &panel.panel)];
-            family.sample(&labels, value(cost));
-        }
-        family
-    };
-    vec![
-        family("belfry_panel_queries_total", "Queries of dashboard panels.", |own| {
-            own.queries as f64
-        }),
-        family("belfry_panel_query_failures_total", "Those that failed.", |own| {
-            own.failures as f64
-        }),
-        family("belfry_panel_samples_total", "Samples that went into their answers.", |own| {
-            own.samples as f64
-        }),
-        family("belfry_panel_seconds_total", "Seconds that they were evaluated for.", |own| {
-            own.seconds
-        }),
-    ]
-}
-
-fn store_families(stats: &storage::Stats) -> Vec<Family> {
-    [store_memory(stats), store_blocks(stats), store_state(stats), store_counts(stats)].concat()
-}
-
-fn store_memory(stats: &storage::Stats) -> Vec<Family> {
-    vec![
-        gauge("belfry_store_series", "Series the store knows.", stats.series as f64),
-        gauge(
-            "belfry_store_series_ended",
-            "Known series without a sample for long: they do not count against limits.",
-            stats.series_ended as f64,
-        ),
-        gauge(
-            "belfry_store_registry_bytes",
-            "Memory for labels and numbers of series.",
-            stats.registry_bytes as f64,
-        ),
-        series_refused(stats),
-        gauge(
-            "belfry_store_memtable_samples",
-            "Samples that are not in a block yet.",
-            stats.samples_in_memtable as f64,
-        ),
-        gauge(
-            "belfry_store_memory_histograms",
-            "Native histograms that are not in a block yet.",
-            stats.histograms_in_memory as f64,
-        ),
-        gauge("belfry_store_exemplars", "Exemplars in memory.", stats.exemplars as f64),
-        gauge("belfry_store_memtable_bytes", "Memory of those.", stats.memtable_bytes as f64),
-    ]
-}
-
-fn store_blocks(stats: &storage::Stats) -> Vec<Family> {
-    vec![
-        gauge("belfry_store_blocks", "Blocks on disk.", stats.blocks as f64),
-        gauge("belfry_store_block_bytes", "Bytes of all blocks.", stats.block_bytes as f64),
-        gauge(
-            "belfry_store_tombstones",
-            "Deletions that are not carried out everywhere yet.",
-            stats.tombstones as f64,
-        ),
-        gauge(
-            "belfry_store_upkeep_failing",
-            "1 while blocks can't be merged or dropped, or the flusher has ended.",
-            f64::from(u8::from(stats.upkeep_failure.is_some())),
-        ),
-        counter(
-            "belfry_store_compactions_total",
-            "Merges of blocks, rewritings for deletions included.",
-            stats.compactions_count,
-        ),
-        counter(
-            "belfry_store_compaction_failures_total",
-            "Merges that failed and are tried again.",
-            stats.compaction_failures_count,
-        ),
-        counter(
-            "belfry_store_compacted_bytes_total",
-            "Bytes of blocks that merges wrote.",
-            stats.compacted_bytes,
-        ),
-        counters(
-            "belfry_store_blocks_dropped_total",
-            "Blocks dropped by retention, by reason.",
-            "reason",
-            [
-                ("age", stats.blocks_dropped_by_age_count),
-                ("size", stats.blocks_dropped_by_size_count),
-            ],
-        ),
-    ]
-}
-
-fn store_state(stats: &storage::Stats) -> Vec<Family> {
-    let unavailable = f64::from(u8::from(stats.unavailable.is_some()));
-    vec![
-        gauge("belfry_store_journal_bytes", "Bytes of the journal.", stats.journal_bytes as f64),
-        gauge("belfry_store_damaged", "Damaged files set aside.", stats.damaged.len() as f64),
-        gauge("belfry_store_unavailable", "1 while the store takes no samples.", unavailable),
-    ]
-}
-
-fn store_counts(stats: &storage::Stats) -> Vec<Family> {
-    let refused = stats.refused.iter().map(|(reason, count)| (reason.as_str(), *count));
-    vec![
-        counter(
-            "belfry_store_samples_accepted_total",
-            "Samples that are durable.",
-            stats.samples_accepted_count,
-        ),
-        counter(
-            "belfry_store_histograms_accepted_total",
-            "Native histograms that are durable.",
-            stats.histograms_accepted_count,
-        ),
-        counter(
-            "belfry_store_exemplars_accepted_total",
-            "Exemplars that are durable.",
-            stats.exemplars_accepted_count,
-        ),
-        counter("belfry_store_commits_total", "Commits to the journal.", stats.commits_count),
-        counter(
-            "belfry_store_series_created_total",
-            "Series that were new.",
-            stats.series_created_count,
-        ),
-        counter(
-            "belfry_store_flush_failures_total",
-            "Flushes that failed and are tried again.",
-            stats.flush_failures_count,
-        ),
-        counters(
-            "belfry_store_samples_refused_total",
-            "Samples refused, by reason.",
-            "reason",
-            refused,
-        ),
-    ]
-}
-
-/// The ten worst: a label per culprit that anybody can bring must not grow without end.
-fn series_refused(stats: &storage::Stats) -> Family {
-    let help = "Samples refused for a limit of series, by who brought them; the ten worst.";
-    let mut family = Family::new("belfry_store_series_refused_total", MetricKind::Counter, help);
-    for line in &stats.series_refused {
-        let (culprit, limit) = (&line.culprit, line.culprit.limit.as_str());
-        let labels =
-            [("limit", limit), ("of_job", &culprit.job), ("of_instance", &culprit.instance)];
-        family.sample(&labels, line.samples as f64);
-    }
-    family
 }
 
 fn collector_families(stats: &collector::Stats) -> Vec<Family> {

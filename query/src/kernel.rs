@@ -31,8 +31,10 @@ pub mod sums;
 pub mod extrema;
 /// Quantiles and medians.
 pub mod order;
-/// Straight lines and smoothing.
+/// Straight lines.
 pub mod regression;
+/// Double exponential smoothing.
+pub mod smoothing;
 /// Classic histograms: quantile and fraction from cumulative buckets.
 pub mod histogram;
 
@@ -343,7 +345,7 @@ impl RangeFunction {
             RangeFunction::Resets => counter::tally(input, counter::is_reset, row),
             RangeFunction::Deriv => regression::deriv(input, row),
             RangeFunction::PredictLinear => regression::predict_linear(input, row),
-            RangeFunction::DoubleExponentialSmoothing => regression::smooth(input, row),
+            RangeFunction::DoubleExponentialSmoothing => smoothing::smooth(input, row),
             RangeFunction::Sum => sums::sum(input, row),
             RangeFunction::Avg => sums::avg(input, row),
             RangeFunction::Stddev => sums::variance(input, true, row),

@@ -1,4 +1,4 @@
-//! Straight lines through windows, and double exponential smoothing.
+//! Straight lines through windows.
 //!
 //! Place in the flow: `RangeFunction::evaluate` → **`regression`** → a row.
 //!
@@ -6,11 +6,10 @@
 //! are kept exactly; sums with values are compensated; shifting the origin to where the line is asked
 //! for happens once per window. Other windows are summed one by one.
 //!
-//! Not here: extrapolation of counters (`counter`).
+//! Not here: extrapolation of counters (`counter`), smoothing.
 
-use super::finite::are_finite;
 use super::sums::Sum;
-use super::window::{Fold, slide_fold};
+use super::window::{Fold, overlap_a_lot, slide_fold};
 use super::{Input, Row, Samples, Window};
 
 /// The sums a regression needs, about a fixed origin.
@@ -78,7 +77,7 @@ impl Fold for Line {
 fn each_line(input: &Input, at_ms: impl Fn(usize) -> i64, mut emit: impl FnMut(usize, (f64, f64))) {
     let samples = input.samples;
     let Some(&origin_ms) = samples.ts.first() else { return };
-    if !overlap_a_lot(input, LINE_WINDOW_MAX) {
+    if !overlap_a_lot(input.windows, LINE_WINDOW_MAX) {
         for (step, window) in input.windows.iter().enumerate().filter(|own| own.1.len() >= 2) {
             if input.pace.is_over(window.len()) {
                 return;
@@ -106,16 +105,6 @@ fn each_line(input: &Input, at_ms: impl Fn(usize) -> i64, mut emit: impl FnMut(u
 
 /// Lines through windows of up to this many samples are summed window by window.
 const LINE_WINDOW_MAX: usize = 32;
-/// Up to so many windows that a sample lies in, about, are gone through one by one.
-const DIRECT_TIMES_MAX: usize = 8;
-
-/// Whether windows are so long and overlap so much that sliding takes less than going through each.
-fn overlap_a_lot(input: &Input, window_max: usize) -> bool {
-    let lengths = || input.windows.iter().map(|window| window.len());
-    let is_long = lengths().max().is_some_and(|widest| widest > window_max);
-    is_long && lengths().sum::<usize>() > DIRECT_TIMES_MAX * input.samples.ts.len()
-}
-
 /// Slope and value of a window's line at an instant, summed about that instant.
 fn direct(samples: Samples, window: Window, at_ms: i64) -> (f64, f64) {
     let (ts, values) = (&samples.ts[window.lo..window.hi], &samples.values[window.lo..window.hi]);
@@ -152,107 +141,4 @@ pub fn predict_linear(input: &Input, row: &mut Row) {
     each_line(input, at_ms, |step, (slope, value)| {
         row.set(step, slope * input.params[0][step] + value);
     });
-}
-
-/// `double_exponential_smoothing`; the parameters are the smoothing and the trend factor.
-///
-/// One sample turns level and trend by the same linear map and adds its share, so a run of samples
-/// is a map too, and maps slide like sums. Short windows (where rounding would show more than time),
-/// few windows (where sliding would take longer), values that are not finite, and factors that change
-/// from step to step go sample by sample.
-pub fn smooth(input: &Input, row: &mut Row) {
-    let values = input.samples.values;
-    let is_even = |factors: &[f64]| factors.windows(2).all(|pair| pair[0] == pair[1]);
-    let slides = overlap_a_lot(input, DIRECT_WINDOW_MAX)
-        && input.params.iter().all(|factors| is_even(factors))
-        && are_finite(values);
-    if !slides {
-        return smooth_directly(input, row);
-    }
-    let (level, trend) = (input.params[0][0], input.params[1][0]);
-    let turn = [[1.0 - level, 1.0 - level], [-trend * level, 1.0 - trend * level]];
-    // The first sample of a window is where it starts from; the map covers the others.
-    let start_after = |window: &Window| Window { lo: window.lo + 1, hi: window.hi };
-    let rests: Vec<Window> = input.windows.iter().map(start_after).collect();
-    slide_fold(
-        &rests,
-        |index| Smoothing { turn, add: [level * values[index], trend * level * values[index]] },
-        |step, rest, map| {
-            let first = values[rest.lo - 1];
-            row.set(step, map.apply([first, values[rest.lo] - first])[0]);
-        },
-    );
-}
-
-/// Windows up to this many samples are smoothed sample by sample.
-const DIRECT_WINDOW_MAX: usize = 64;
-/// Windows that are smoothed side by side: each has to wait for its own sample before.
-const LANES: usize = 4;
-
-/// Smooths sample by sample.
-fn smooth_directly(input: &Input, row: &mut Row) {
-    let values = input.samples.values;
-    let long = input.windows.iter().enumerate().filter(|(_, window)| window.len() >= 2);
-    let long: Vec<usize> = long.map(|(step, _)| step).collect();
-    for steps in long.chunks(LANES) {
-        // Those that are missing are the first one once more.
-        let lanes: [usize; LANES] =
-            std::array::from_fn(|lane| *steps.get(lane).unwrap_or(&steps[0]));
-        let windows = lanes.map(|step| &values[input.windows[step].lo..input.windows[step].hi]);
-        if input.pace.is_over(windows.iter().map(|window| window.len()).sum()) {
-            return;
-        }
-        let factors = lanes.map(|step| (input.params[0][step], input.params[1][step]));
-        let levels = smooth_windows(windows, factors);
-        steps.iter().zip(levels).for_each(|(step, level)| row.set(*step, level));
-    }
-}
-
-/// What a run of samples does to level and trend.
-#[derive(Debug, Clone, Copy)]
-struct Smoothing {
-    turn: [[f64; 2]; 2],
-    add: [f64; 2],
-}
-
-impl Smoothing {
-    fn apply(self, [level, trend]: [f64; 2]) -> [f64; 2] {
-        let line =
-            |row: usize| self.turn[row][0] * level + self.turn[row][1] * trend + self.add[row];
-        [line(0), line(1)]
-    }
-}
-
-impl Fold for Smoothing {
-    fn then(self, later: Smoothing) -> Smoothing {
-        let cell = |row: usize, column: usize| {
-            later.turn[row][0] * self.turn[0][column] + later.turn[row][1] * self.turn[1][column]
-        };
-        let turn = [[cell(0, 0), cell(0, 1)], [cell(1, 0), cell(1, 1)]];
-        Smoothing { turn, add: later.apply(self.add) }
-    }
-}
-
-/// Smooths windows of at least two samples with their smoothing and trend factors.
-fn smooth_windows(windows: [&[f64]; LANES], factors: [(f64, f64); LANES]) -> [f64; LANES] {
-    let mut states = windows.map(|values| (values[0], values[1] - values[0]));
-    let shared = windows.map(<[f64]>::len).into_iter().min().unwrap_or(0);
-    let firsts = windows.map(|values| &values[..shared]);
-    let value = |lane: usize, index: usize| firsts[lane][index];
-    for index in 1..shared {
-        for (lane, state) in states.iter_mut().enumerate() {
-            *state = smoothed(*state, value(lane, index), factors[lane]);
-        }
-    }
-    std::array::from_fn(|lane| {
-        let rest = &windows[lane][shared..];
-        rest.iter().fold(states[lane], |state, value| smoothed(state, *value, factors[lane])).0
-    })
-}
-
-/// Level and trend after one more sample.
-#[inline(always)]
-fn smoothed((level, trend): (f64, f64), value: f64, (own, slope): (f64, f64)) -> (f64, f64) {
-    let next = own * value + (1.0 - own) * (level + trend);
-    (next, slope * (next - level) + (1.0 - slope) * trend)
 }

@@ -170,25 +170,6 @@ proptest! {
 }
 
 #[test]
-fn smoothing_slides_over_long_windows() {
-    let ts: Vec<i64> = (0..4000).map(|index| index * 150).collect();
-    let values: Vec<f64> = (0..4000).map(|index| f64::from(index % 97) - 40.0).collect();
-    let row = evaluate(RangeFunction::DoubleExponentialSmoothing, &ts, &values, &[0.3, 0.6]);
-    for step in 1..40 {
-        let (ts, values) = inside(&ts, &values, step);
-        let mut level = values[0];
-        let mut trend = values[1] - values[0];
-        for value in &values[1..] {
-            let next = 0.3 * value + 0.7 * (level + trend);
-            trend = 0.6 * (next - level) + 0.4 * trend;
-            level = next;
-        }
-        assert!(ts.len() > 64, "the window is long enough to slide");
-        close(row.get(step), Some(level), "double_exponential_smoothing");
-    }
-}
-
-#[test]
 fn resets_are_corrected_and_edges_extrapolated() {
     // 10 s apart: 0, 10, 20, 5 (reset), 15; the window (0, 60] holds four gaps of usual length.
     let ts = [10_000, 20_000, 30_000, 40_000, 50_000];

@@ -58,6 +58,18 @@ pub fn find(ts: &[i64], anchors_ms: &[i64], reach: Reach, windows: &mut Vec<Wind
     }
 }
 
+/// Up to so many windows that a sample lies in, about, are gone through one by one.
+const DIRECT_TIMES_MAX: usize = 8;
+
+/// Whether some window is longer than this, and all overlap so much that one pass over all takes less
+/// than going through each.
+pub fn overlap_a_lot(windows: &[Window], window_max: usize) -> bool {
+    let lengths = || windows.iter().map(|window| window.len());
+    let is_long = lengths().max().is_some_and(|widest| widest > window_max);
+    let covered = windows.last().map_or(0, |last| last.hi.saturating_sub(windows[0].lo));
+    is_long && lengths().sum::<usize>() > DIRECT_TIMES_MAX * covered
+}
+
 /// Something two neighbouring stretches of samples can be joined by.
 pub trait Fold: Copy {
     /// The fold of `self` followed by `later`.

@@ -31,17 +31,17 @@ pub async fn run(kind: Kind, folder: &Path, shape: &Shape, column: &mut Column) 
         (server.cpu_seconds() - before) / (samples / 1e6),
     );
     column.set("bytes per sample, compacted", server.disk_bytes() / samples);
-    ask(&server, shape, end_ms, column).await;
+    ask(&server, shape, end_ms, column);
     column.set("peak RSS, MiB", server.peak_mib());
 }
 
-async fn ask(server: &Running, shape: &Shape, end_ms: i64, column: &mut Column) {
+fn ask(server: &Running, shape: &Shape, end_ms: i64, column: &mut Column) {
     let end_s = end_ms as f64 / 1000.0 - shape.interval_s as f64;
     let mut all_ms = Vec::new();
     for (name, query, hours, step_s) in QUERIES {
         let start_s = end_s - f64::min(hours, shape.hours) * 3600.0;
         let question = Question { query, start_s, end_s, step_s };
-        let ms = median_ms(&server.url, &question, ROUNDS).await;
+        let ms = median_ms(ROUNDS, |client| question.request(client, &server.url));
         column.set(format!("{name}, ms"), ms);
         all_ms.push(ms);
     }

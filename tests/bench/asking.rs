@@ -1,6 +1,6 @@
 //! Queries and their latencies.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reqwest::RequestBuilder;
 use tests::http;
@@ -36,32 +36,35 @@ impl Question<'_> {
     }
 }
 
-/// The median milliseconds until the body of an answer was read; NaN when the server refuses.
+/// A quick question is asked again and again for so long.
+const SPELL: Duration = Duration::from_millis(100);
+
+/// The median milliseconds until the body of an answer was read, of this many rounds and more; not
+/// a number when the server refuses.
 ///
 /// Asked from a single thread: with more, each answer would pay for this client's own threads
 /// that wake each other, about 0.15 ms, which hides what small queries cost.
-pub fn median_ms(rounds: usize, request: impl Fn(&reqwest::Client) -> RequestBuilder) -> f64 {
+pub fn median_ms(rounds_min: usize, request: impl Fn(&reqwest::Client) -> RequestBuilder) -> f64 {
+    let rounds = async {
+        let client = http::patient_client();
+        let (mut times_ms, begun) = (Vec::new(), Instant::now());
+        while times_ms.len() < rounds_min || begun.elapsed() < SPELL {
+            let request = request(&client);
+            let started = Instant::now();
+            let answer = request.send().await.expect("an answer");
+            let status = answer.status();
+            answer.bytes().await.expect("a body");
+            if !status.is_success() {
+                return f64::NAN;
+            }
+            times_ms.push(started.elapsed().as_secs_f64() * 1000.0);
+        }
+        median(&mut times_ms)
+    };
     tokio::task::block_in_place(|| {
         let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        one_thread.expect("a runtime").block_on(median_here(rounds, request))
+        one_thread.expect("a runtime").block_on(rounds)
     })
-}
-
-async fn median_here(rounds: usize, request: impl Fn(&reqwest::Client) -> RequestBuilder) -> f64 {
-    let client = http::patient_client();
-    let mut times_ms = Vec::new();
-    for _ in 0..rounds {
-        let request = request(&client);
-        let started = Instant::now();
-        let answer = request.send().await.expect("an answer");
-        let status = answer.status();
-        answer.bytes().await.expect("a body");
-        times_ms.push(started.elapsed().as_secs_f64() * 1000.0);
-        if !status.is_success() {
-            return f64::NAN;
-        }
-    }
-    median(&mut times_ms)
 }
 
 /// The middle one.

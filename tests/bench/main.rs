@@ -24,6 +24,8 @@ mod sender;
 mod questions;
 /// Queries and their latencies.
 mod asking;
+/// Processors that do not sleep.
+mod awake;
 /// Names and numbers, side by side.
 mod table;
 /// What is measured.

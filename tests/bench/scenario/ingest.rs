@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use crate::asking::{Question, median_ms};
+use crate::awake;
 use crate::data::{self, Shape};
 use crate::questions::QUERIES;
 use crate::server::{self, Kind};
 use crate::table::{Column, geometric_mean};
 use crate::{sender, server::Running};
 
-/// Rounds of each query; the median counts.
+/// Rounds of each query at least; the median counts.
 const ROUNDS: usize = 15;
 
 /// Measures one server.
@@ -36,6 +37,7 @@ pub async fn run(kind: Kind, folder: &Path, shape: &Shape, column: &mut Column) 
 }
 
 fn ask(server: &Running, shape: &Shape, end_ms: i64, column: &mut Column) {
+    let _awake = awake::keep();
     let end_s = end_ms as f64 / 1000.0 - shape.interval_s as f64;
     let mut all_ms = Vec::new();
     for (name, query, hours, step_s) in QUERIES {

@@ -21,7 +21,9 @@ pub mod openapi;
 mod serving;
 /// How often each route was asked, and what it answered.
 pub mod requests;
-/// Listening, what surrounds every route, shutting down.
+/// What every request passes on its way to its route.
+mod front;
+/// Listening, the router, shutting down.
 pub mod server;
 /// Provisioning of Grafana: data sources and dashboards.
 pub mod grafana;

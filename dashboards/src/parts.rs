@@ -64,7 +64,7 @@ pub struct Gate {
     web: Arc<Web>,
     requests: Arc<Requests>,
     subscribers: Subscribers,
-    starting: Parts,
+    starting: Arc<Parts>,
     rooms: Arc<OnceLock<Parts>>,
 }
 
@@ -89,7 +89,7 @@ impl Gate {
             web: Arc::default(),
             requests: Arc::default(),
             subscribers: Subscribers::default(),
-            starting,
+            starting: Arc::new(starting),
             rooms: Arc::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! How often each route was asked, what it answered, and how long that took.
 //!
-//! Place in the flow: the outermost layer of the router → **`Requests`** → metrics.
+//! Place in the flow: `front` → **`Requests`** → metrics.
 //!
 //! Invariant: only routes of the table are told apart, so nobody can make series by asking for paths
 //! of their own.
@@ -9,15 +9,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{MatchedPath, Request};
 use model::Durations;
 
 use crate::openapi::table;
-use crate::parts::Gate;
 
 /// What stands for requests that no route answers.
 const NO_ROUTE: &str = "none";
@@ -54,7 +51,11 @@ impl Requests {
         all.filter(|(_, answers)| !answers.by_code.is_empty()).collect()
     }
 
-    fn add(&self, path: &str, code: u16, took: Duration) {
+    /// Counts a request when its answer begins. All routes stand under the prefix.
+    pub fn count(&self, asked: Asked, prefix: &str, code: u16) {
+        let matched = asked.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+        let path = matched.strip_prefix(prefix).unwrap_or(matched);
+        let took = asked.started.elapsed();
         let answers = self.routes.get(path).or_else(|| self.routes.get(NO_ROUTE));
         let Some(answers) = answers else { return };
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,13 +64,17 @@ impl Requests {
     }
 }
 
-/// Counts a request when its answer begins.
-pub async fn count(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let matched = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    let path = matched.strip_prefix(&gate.web().route_prefix).unwrap_or(matched);
-    gate.requests().add(path, response.status().as_u16(), started.elapsed());
-    response
+/// A request on its way.
+#[derive(Debug)]
+pub struct Asked {
+    started: Instant,
+    route: Option<MatchedPath>,
+}
+
+impl Asked {
+    /// A request that has just come.
+    pub fn of(request: &Request) -> Asked {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        Asked { started: Instant::now(), route }
+    }
 }

@@ -1,4 +1,4 @@
-//! Listening, what surrounds every route, and shutting down.
+//! Listening, the router, and shutting down.
 //!
 //! Place in the flow: the binary binds a [`Server`] before anything else starts (so that "port in
 //! use" is the first thing an operator reads), then runs it until it is told to stop.
@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -21,12 +21,12 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::access::door::{self, Door};
+use crate::access::door::Door;
 use crate::access::routes::{Need, Needs, Rule, Under};
 use crate::api::envelope::ApiError;
-use crate::openapi::{Route, table};
+use crate::front::{self, Front, still_starting};
+use crate::openapi::table;
 use crate::parts::Gate;
-use crate::requests;
 use crate::serving::serve;
 
 /// Answers up to this go as they are: beginning to compress costs more than their bytes.
@@ -77,42 +77,31 @@ impl Server {
 /// Everything that is served, from the table of routes, below the prefix of the gate.
 pub fn router(gate: Gate) -> Router {
     let prefix = gate.web().route_prefix.clone();
-    let (mut needs, mut routes) = (Needs::default(), Router::new());
+    let (mut needs, mut early, mut routes) = (Needs::default(), Vec::new(), Router::new());
     for route in table() {
         let path = format!("{prefix}{}", route.path);
         for verb in &route.verbs {
             needs.add(&path, verb.method(), route.rule());
         }
-        routes = mount(routes, route, &gate);
+        early.extend(route.is_early.then(|| path.clone()));
+        let limit = DefaultBodyLimit::max(route.body_bytes_max);
+        routes = routes.route(&path, route.into_handler().layer(limit));
     }
     if !prefix.is_empty() {
         let home = format!("{prefix}/");
         for path in ["/", &prefix] {
             let home = home.clone();
             needs.add(path, Method::GET, Rule { need: Need::Known, under: Under::Plain });
+            early.push(path.to_owned());
             routes = routes.route(path, get(async move || Redirect::to(&home)));
         }
     }
     let placed = routes.fallback(unknown_route).method_not_allowed_fallback(wrong_method);
     let door = Door::new(Arc::clone(gate.access()), needs, &gate.web().external_url);
+    let front = Arc::new(Front::new(gate.clone(), door, early));
     placed
-        .layer(middleware::from_fn_with_state(door, door::guard))
-        .layer(middleware::from_fn(cross_origin))
-        .layer(compression())
-        .layer(middleware::from_fn_with_state(Arc::clone(gate.access()), door::dress))
-        .layer(middleware::from_fn_with_state(gate.clone(), requests::count))
+        .layer((middleware::from_fn_with_state(front, front::pass), compression()))
         .with_state(gate)
-}
-
-/// One route of the table, with what every route has: a limit of its body, and 503 until the rooms
-/// are open.
-fn mount(router: Router<Gate>, route: Route, gate: &Gate) -> Router<Gate> {
-    let (path, is_early, bytes_max) = (route.path, route.is_early, route.body_bytes_max);
-    let mut handler = route.into_handler().layer(DefaultBodyLimit::max(bytes_max));
-    if !is_early {
-        handler = handler.layer(middleware::from_fn_with_state(gate.clone(), not_before_open));
-    }
-    router.route(&format!("{}{path}", gate.web().route_prefix), handler)
 }
 
 /// Compresses long answers when asked: fast rather than small, since most clients are near.
@@ -123,40 +112,6 @@ fn compression() -> CompressionLayer<impl Predicate> {
         .and(NotForContentType::SSE);
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when)
 }
-
-/// What needs the rooms is answered with 503 until they are open.
-async fn not_before_open(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    if gate.is_open() { next.run(request).await } else { still_starting() }
-}
-
-fn still_starting() -> Response {
-    let refusal = ApiError::unavailable("Belfry is still starting; try again soon");
-    let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
-    (retry, refusal).into_response()
-}
-
-/// Pages of other origins may ask the API, as upstream's default has it; it has no cookies.
-async fn cross_origin(request: Request, next: Next) -> Response {
-    let is_foreign = request.headers().contains_key(header::ORIGIN);
-    let is_question = request.method() == Method::OPTIONS && request.uri().path().contains("/api/");
-    let mut response =
-        if is_question { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
-    if is_foreign {
-        let headers = response.headers_mut();
-        for (name, value) in CROSS_ORIGIN {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-    }
-    response
-}
-
-/// What the field's servers tell pages of other origins.
-const CROSS_ORIGIN: [(HeaderName, &str); 4] = [
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    (header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, Origin"),
-    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
-    (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date"),
-];
 
 /// JSON wherever it is: a page of HTML would look like a good answer to those who probe.
 async fn unknown_route(State(gate): State<Gate>) -> Response {

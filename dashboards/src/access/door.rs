@@ -1,6 +1,6 @@
 //! The decision about one request: who asks, how often, what for.
 //!
-//! Place in the flow: router has found the route → **`guard`** → handler, which finds the caller's
+//! Place in the flow: router has found the route → **`admit`** → handler, which finds the caller's
 //! [`Identity`] in the request's extensions.
 //!
 //! Everything that is refused is refused here, with the envelope under `/api` and the reason in one
@@ -13,10 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::timeout::TimeoutBody;
 
@@ -45,12 +44,11 @@ impl Default for Peer {
 }
 
 /// What the decision is made from.
-#[derive(Clone)]
 pub struct Door {
     access: Arc<Access>,
-    needs: Arc<Needs>,
+    needs: Needs,
     /// Host, and port if there is one, of the address that links point to.
-    own_host: Arc<str>,
+    own_host: String,
 }
 
 impl Door {
@@ -58,19 +56,19 @@ impl Door {
     pub fn new(access: Arc<Access>, needs: Needs, external_url: &str) -> Door {
         let own_host = external_url.parse::<Uri>().ok();
         let own_host = own_host.and_then(|uri| Some(uri.authority()?.as_str().to_owned()));
-        Door { access, needs: Arc::new(needs), own_host: own_host.unwrap_or_default().into() }
+        Door { access, needs, own_host: own_host.unwrap_or_default() }
     }
 }
 
-/// Lets a request through, or says why not.
-pub async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
+/// Lets a request through, told who asks; or says why not.
+pub async fn admit(door: &Door, request: Request) -> Result<Request, Response> {
     let rules = door.access.rules();
     let (mut parts, body) = request.into_parts();
-    match decide(&door, &rules, &parts).await {
+    match decide(door, &rules, &parts).await {
         Ok(identity) => {
             parts.extensions.insert(identity);
             let body = Body::new(TimeoutBody::new(rules.limits.body_timeout, body));
-            next.run(Request::from_parts(parts, body)).await
+            Ok(Request::from_parts(parts, body))
         }
         Err(refused) => {
             match refused.code {
@@ -78,17 +76,14 @@ pub async fn guard(State(door): State<Door>, request: Request, next: Next) -> Re
                 StatusCode::FORBIDDEN => count(&door.access.counters.requests_forbidden),
                 _ => {}
             }
-            refused.respond(&rules, parts.uri.path())
+            Err(refused.respond(&rules, parts.uri.path()))
         }
     }
 }
 
-/// The headers of every answer, whoever gives it.
-pub async fn dress(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
-    let mut response = next.run(request).await;
-    headers::set(&mut response, &access.rules(), peer.is_encrypted);
-    response
+/// Sets the headers that every answer has, whoever gives it.
+pub fn dress(door: &Door, peer: Peer, response: &mut Response) {
+    headers::set(response, &door.access.rules(), peer.is_encrypted);
 }
 
 async fn decide(door: &Door, rules: &Rulebook, request: &Parts) -> Result<Identity, Refused> {

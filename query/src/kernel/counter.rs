@@ -9,6 +9,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::finite::finite_and_falls;
+use super::window::overlap_a_lot;
 use super::{Frames, Input, Row, Window};
 
 /// Which rate-like function.
@@ -345,7 +346,7 @@ pub fn last_two(input: &Input, per_second: bool, row: &mut Row) {
 
 /// Whether a value differs from the one before; NaN equals NaN here.
 pub fn is_change(before: f64, value: f64) -> bool {
-    value != before && !(value.is_nan() && before.is_nan())
+    (value != before) & !(value.is_nan() & before.is_nan())
 }
 
 /// Whether a value fell.
@@ -364,12 +365,23 @@ pub fn running_tally(values: &[f64], counts: impl Fn(f64, f64) -> bool) -> Vec<u
     tally
 }
 
-/// `changes` and `resets`.
+/// `changes` and `resets`. Windows that overlap a lot share running counts; others are counted one by
+/// one, several pairs in one step.
 pub fn tally(input: &Input, counts: impl Fn(f64, f64) -> bool, row: &mut Row) {
-    let tally = running_tally(input.samples.values, counts);
-    for (step, window) in input.windows.iter().enumerate() {
-        if !window.is_empty() {
+    let values = input.samples.values;
+    let windows = input.windows.iter().enumerate().filter(|(_, window)| !window.is_empty());
+    if overlap_a_lot(input.windows, 0) {
+        let tally = running_tally(values, counts);
+        for (step, window) in windows {
             row.set(step, f64::from(tally[window.hi - 1] - tally[window.lo]));
         }
+        return;
+    }
+    for (step, window) in windows {
+        let (before, after) =
+            (&values[window.lo..window.hi - 1], &values[window.lo + 1..window.hi]);
+        let pairs = before.iter().zip(after);
+        let count: u32 = pairs.map(|(before, value)| u32::from(counts(*before, *value))).sum();
+        row.set(step, f64::from(count));
     }
 }

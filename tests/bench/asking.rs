@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::RequestBuilder;
+use serde_json::Value;
 use tests::http;
 
 /// One query over a range, or at its end.
@@ -15,13 +16,19 @@ pub struct Question<'a> {
     pub end_s: f64,
     /// 0: instant.
     pub step_s: i64,
+    /// Whether the server shall say what it took.
+    pub stats: bool,
 }
 
 impl Question<'_> {
     /// The question as a request to a server.
     pub fn request(&self, client: &reqwest::Client, url: &str) -> RequestBuilder {
         let path = if self.step_s == 0 { "query" } else { "query_range" };
-        let form = url::form_urlencoded::Serializer::new(String::new())
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        if self.stats {
+            form.append_pair("stats", "all");
+        }
+        let form = form
             .append_pair("query", self.query)
             .append_pair("step", &self.step_s.max(1).to_string())
             .append_pair("time", &self.end_s.to_string())
@@ -41,30 +48,55 @@ const SPELL: Duration = Duration::from_millis(100);
 
 /// The median milliseconds until the body of an answer was read, of this many rounds and more; not
 /// a number when the server refuses.
+pub fn median_ms(rounds_min: usize, request: impl Fn(&reqwest::Client) -> RequestBuilder) -> f64 {
+    let mut times_ms = Vec::new();
+    each_answer(rounds_min, request, |took_ms, _| times_ms.push(took_ms));
+    median(&mut times_ms)
+}
+
+/// The median milliseconds that the server itself says it took to execute a question, asked with
+/// `stats=all`: without the way there and back.
+pub fn median_executed_ms(
+    rounds_min: usize,
+    request: impl Fn(&reqwest::Client) -> RequestBuilder,
+) -> f64 {
+    let mut times_ms = Vec::new();
+    each_answer(rounds_min, request, |_, body| {
+        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        let executed_s = answer["data"]["stats"]["timings"]["execTotalTime"].as_f64();
+        times_ms.push(executed_s.map_or(f64::NAN, |seconds| seconds * 1000.0));
+    });
+    median(&mut times_ms)
+}
+
+/// Calls `take` with how long each answer took, and its body. A refusal took no number.
 ///
 /// Asked from a single thread: with more, each answer would pay for this client's own threads
 /// that wake each other, about 0.15 ms, which hides what small queries cost.
-pub fn median_ms(rounds_min: usize, request: impl Fn(&reqwest::Client) -> RequestBuilder) -> f64 {
+fn each_answer(
+    rounds_min: usize,
+    request: impl Fn(&reqwest::Client) -> RequestBuilder,
+    mut take: impl FnMut(f64, &[u8]),
+) {
     let rounds = async {
-        let client = http::patient_client();
-        let (mut times_ms, begun) = (Vec::new(), Instant::now());
-        while times_ms.len() < rounds_min || begun.elapsed() < SPELL {
+        let (client, begun, mut count) = (http::patient_client(), Instant::now(), 0);
+        while count < rounds_min || begun.elapsed() < SPELL {
             let request = request(&client);
             let started = Instant::now();
             let answer = request.send().await.expect("an answer");
             let status = answer.status();
-            answer.bytes().await.expect("a body");
+            let body = answer.bytes().await.expect("a body");
             if !status.is_success() {
-                return f64::NAN;
+                return take(f64::NAN, &body);
             }
-            times_ms.push(started.elapsed().as_secs_f64() * 1000.0);
+            take(started.elapsed().as_secs_f64() * 1000.0, &body);
+            count += 1;
         }
-        median(&mut times_ms)
     };
     tokio::task::block_in_place(|| {
         let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        one_thread.expect("a runtime").block_on(rounds)
-    })
+        one_thread.expect("a runtime").block_on(rounds);
+    });
 }
 
 /// The middle one.

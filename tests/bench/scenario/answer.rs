@@ -46,7 +46,7 @@ pub async fn run(kind: Kind, folder: &Path, column: &mut Column) {
     let end_s = end_ms as f64 / 1000.0 - SHAPE.interval_s as f64;
     for (name, query, coding) in QUERIES {
         let start_s = end_s - STEPS * SHAPE.interval_s as f64;
-        let question = Question { query, start_s, end_s, step_s: SHAPE.interval_s };
+        let question = Question { query, start_s, end_s, step_s: SHAPE.interval_s, stats: false };
         ask(&server, name, (&question, coding), column).await;
     }
 }

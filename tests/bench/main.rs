@@ -34,6 +34,9 @@ mod scenario;
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == [awake::ARGUMENT] {
+        awake::stay();
+    }
     let options = match options::read(&arguments) {
         Ok(options) => options,
         Err(message) => {

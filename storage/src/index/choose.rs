@@ -28,6 +28,10 @@ impl Index {
         adding.sort_by_key(|matcher| matcher.op() != MatchOp::Equal);
         let mut sets: Vec<Set<'_>> = Vec::with_capacity(adding.len());
         for matcher in adding {
+            let is_looked_up = matcher.op() == MatchOp::Equal;
+            if !is_looked_up && sets.iter().any(|set| self.all_lack(matcher.name(), set)) {
+                return RoaringBitmap::new();
+            }
             let Some(passing) = self.passing(matcher) else { return RoaringBitmap::new() };
             sets.push(passing);
         }
@@ -61,6 +65,12 @@ impl Index {
         let equal =
             |matcher: &&Matcher| matcher.op() == MatchOp::Equal && !matcher.value().is_empty();
         matchers.iter().filter(equal).map(bound).min().unwrap_or_else(|| self.all.len())
+    }
+
+    /// Whether none of these series has the label.
+    fn all_lack(&self, name: &str, series: &RoaringBitmap) -> bool {
+        let label = self.pairs.label_of(name);
+        label.is_none_or(|label| self.union(label).is_disjoint(series))
     }
 
     fn carrying(&self, label: u32, value: &str) -> Option<&Postings> {

@@ -16,9 +16,9 @@ use super::{Input, Row, Window};
 
 /// Chains that are gone through side by side: each waits for its own sample before.
 const LANES: usize = 8;
-/// Windows of at least this many samples are gone through in parts, or together.
+/// Windows of at least this many samples that do not overlap a lot are gone through in parts.
 const LONG_WINDOW: usize = 1024;
-/// Samples after which chains are compared.
+/// Samples after which chains are compared. Windows that are all shorter can't profit from it.
 const STRIDE: usize = 64;
 
 /// Smoothing and trend factor.
@@ -61,10 +61,11 @@ fn in_parts(values: &[f64], factors: Factors) -> f64 {
     let rest = &values[1..];
     let part = rest.len() / LANES;
     let parts: [&[f64]; LANES] = std::array::from_fn(|lane| &rest[lane * part..][..part]);
-    // Each begins half a part earlier, so that its guess may meet the chain before it.
-    let before = std::array::from_fn(|lane| {
-        let (begin, end) = if lane == 0 { (part, part) } else { (lane * part, lane * part) };
-        &rest[begin - part / 2 - 1..end]
+    // Each begins half a part earlier, so that its guess may meet the chain before it. The first needs
+    // no guess: what is found for its lane is not used.
+    let before = std::array::from_fn(|lane: usize| {
+        let end = lane.max(1) * part;
+        &rest[end - part / 2 - 1..end]
     });
     let mut chains = Chains::starts(before);
     chains.advance(before.map(|run| &run[1..]), [factors; LANES]);

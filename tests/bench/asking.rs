@@ -49,9 +49,7 @@ const SPELL: Duration = Duration::from_millis(100);
 /// The median milliseconds until the body of an answer was read, of this many rounds and more; not
 /// a number when the server refuses.
 pub fn median_ms(rounds_min: usize, request: impl Fn(&reqwest::Client) -> RequestBuilder) -> f64 {
-    let mut times_ms = Vec::new();
-    each_answer(rounds_min, request, |took_ms, _| times_ms.push(took_ms));
-    median(&mut times_ms)
+    median_of(rounds_min, request, |took_ms, _| took_ms)
 }
 
 /// The median milliseconds that the server itself says it took to execute a question, asked with
@@ -60,43 +58,43 @@ pub fn median_executed_ms(
     rounds_min: usize,
     request: impl Fn(&reqwest::Client) -> RequestBuilder,
 ) -> f64 {
-    let mut times_ms = Vec::new();
-    each_answer(rounds_min, request, |_, body| {
+    median_of(rounds_min, request, |_, body| {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
         let executed_s = answer["data"]["stats"]["timings"]["execTotalTime"].as_f64();
-        times_ms.push(executed_s.map_or(f64::NAN, |seconds| seconds * 1000.0));
-    });
-    median(&mut times_ms)
+        executed_s.map_or(f64::NAN, |seconds| seconds * 1000.0)
+    })
 }
 
-/// Calls `take` with how long each answer took, and its body. A refusal took no number.
+/// The median of what is made of the milliseconds that each answer took, and of its body.
 ///
 /// Asked from a single thread: with more, each answer would pay for this client's own threads
 /// that wake each other, about 0.15 ms, which hides what small queries cost.
-fn each_answer(
+fn median_of(
     rounds_min: usize,
     request: impl Fn(&reqwest::Client) -> RequestBuilder,
-    mut take: impl FnMut(f64, &[u8]),
-) {
+    measure: impl Fn(f64, &[u8]) -> f64,
+) -> f64 {
     let rounds = async {
-        let (client, begun, mut count) = (http::patient_client(), Instant::now(), 0);
-        while count < rounds_min || begun.elapsed() < SPELL {
+        let (client, begun) = (http::patient_client(), Instant::now());
+        let mut measured = Vec::new();
+        while measured.len() < rounds_min || begun.elapsed() < SPELL {
             let request = request(&client);
             let started = Instant::now();
             let answer = request.send().await.expect("an answer");
             let status = answer.status();
             let body = answer.bytes().await.expect("a body");
+            let took_ms = started.elapsed().as_secs_f64() * 1000.0;
             if !status.is_success() {
-                return take(f64::NAN, &body);
+                return f64::NAN;
             }
-            take(started.elapsed().as_secs_f64() * 1000.0, &body);
-            count += 1;
+            measured.push(measure(took_ms, &body));
         }
+        median(&mut measured)
     };
     tokio::task::block_in_place(|| {
         let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        one_thread.expect("a runtime").block_on(rounds);
-    });
+        one_thread.expect("a runtime").block_on(rounds)
+    })
 }
 
 /// The middle one.

@@ -16,11 +16,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use promql::ast::{Binary, Expr, ExprKind, MatrixSelector, VectorSelector};
+use promql::ast::{Expr, ExprKind, MatrixSelector, VectorSelector};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::context::Context;
-use crate::evaluate::narrow::Loses;
+use crate::evaluate::narrow::needs_no_series;
 use crate::kernel::RangeFunction;
 
 /// Series times seconds: a day of three series, or six hours of twelve. At a sample every ten seconds
@@ -28,10 +28,6 @@ use crate::kernel::RangeFunction;
 const SERIES_SECONDS_MAX: u64 = 300_000;
 /// Trees up to this depth are evaluated on the stack at hand.
 pub const DEPTH_MAX: usize = 24;
-
-/// Series that are chosen but not read cost this part of what reading them costs: whether they have
-/// histograms is looked up.
-const CHOSEN_ONLY: u64 = 10;
 
 /// Whether a query that is evaluated at so many steps is small.
 pub fn is_small(expr: &Expr, steps: usize, context: &Context) -> bool {
@@ -70,12 +66,9 @@ impl Asked<'_> {
             ExprKind::Subquery(_) => return None,
             // It looks for series by itself.
             ExprKind::Call(call) if call.function.name == "info" => return None,
-            ExprKind::Binary(binary) => match self.without_partner(binary) {
-                Some(chosen) => {
-                    return (self.at_instants(chosen)? / CHOSEN_ONLY).checked_add(self.steps);
-                }
-                None => 0,
-            },
+            ExprKind::Binary(binary) if needs_no_series(binary, &*self.context.source) => {
+                return Some(self.steps);
+            }
             _ => 0,
         };
         let goes_once = match &expr.kind {
@@ -107,17 +100,6 @@ impl Asked<'_> {
 
     fn series(&self, selector: &VectorSelector) -> Option<u64> {
         self.context.source.series_at_most(&selector.matchers)
-    }
-
-    /// Series that are chosen but not read, since no series of the other side can meet them.
-    fn without_partner(&self, binary: &Binary) -> Option<u64> {
-        let selector = |side: &Expr| match &side.without_parens().kind {
-            ExprKind::Vector(selector) => self.series(selector),
-            _ => None,
-        };
-        let (left, right) = (selector(&binary.left)?, selector(&binary.right)?);
-        let loses = Loses::of(binary.op, binary.matching.as_ref()?)?;
-        (loses.both() && left.min(right) == 0).then_some(left.max(right))
     }
 }
 

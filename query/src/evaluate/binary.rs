@@ -6,7 +6,7 @@
 
 use promql::ast::{Binary, BinaryOp, Span};
 
-use super::narrow::{Loses, Side};
+use super::narrow::Loses;
 use super::{Evaluated, Evaluator};
 use crate::block::Block;
 use crate::error::Error;
@@ -55,15 +55,8 @@ impl Evaluator<'_> {
         let loses = matching.and_then(|matching| Some((Loses::of(binary.op, matching)?, matching)));
         let (left, right) = match loses {
             Some(loses) => {
-                let left = match own.known_side(&binary.left)? {
-                    Some(known) => known,
-                    None => Side::Evaluated(own.eval(&binary.left)?),
-                };
-                let right = match own.known_side(&binary.right)? {
-                    Some(known) => known,
-                    None => Side::Evaluated(own.eval(&binary.right)?),
-                };
-                own.narrowed(binary, loses, (left, right))?
+                let sides = own.sides(binary)?;
+                own.narrowed(binary, loses, sides)?
             }
             None => (own.eval(&binary.left)?, own.eval(&binary.right)?),
         };

@@ -4,10 +4,11 @@
 //!
 //! The labels of a selector's series are known before a sample is read. When a side is a selector, or
 //! a range function over one, its series without a partner are left out; a side that must be
-//! evaluated is evaluated first.
+//! evaluated is evaluated first. When the index already says that one of two selectors has no series,
+//! those of the other are not even chosen.
 //!
-//! Invariant: results, errors and annotations are the same as without it; in doubt nothing is left
-//! out.
+//! Invariant: results, errors and annotations are the same as without it, but that series which are
+//! not chosen reach no limit; in doubt nothing is left out.
 //!
 //! Not here: how two sides meet (`join`, `set`).
 
@@ -15,7 +16,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use promql::ast::{Binary, BinaryOp, Cardinality, Expr, ExprKind, Matching, Span};
+use promql::ast::{Binary, BinaryOp, Cardinality, Expr, ExprKind, Matching, Span, VectorSelector};
 
 use super::range::RangeCall;
 use super::selector::PreparedLeaf;
@@ -24,6 +25,7 @@ use super::{Evaluated, Evaluator};
 use crate::error::Error;
 use crate::fragment::Selection;
 use crate::kernel::RangeFunction;
+use crate::source::Source;
 
 /// A side whose series are known before samples are read.
 pub struct Known<'e> {
@@ -59,21 +61,47 @@ impl Loses {
             _ => Some(Loses { left: true, right: true }),
         }
     }
+}
 
-    /// Whether both sides do.
-    pub fn both(self) -> bool {
-        self.left && self.right
-    }
+/// Whether an operator between selectors needs no series: one side has none at all, as the index says,
+/// and the other loses those without a partner.
+pub fn needs_no_series(binary: &Binary, source: &dyn Source) -> bool {
+    let loses = binary.matching.as_ref().and_then(|matching| Loses::of(binary.op, matching));
+    let selectors = [&binary.left, &binary.right].map(|side| match &side.without_parens().kind {
+        ExprKind::Vector(selector) => Some(selector),
+        _ => None,
+    });
+    let (Some(loses), [Some(left), Some(right)]) = (loses, selectors) else { return false };
+    let is_empty = |side: &VectorSelector| source.series_at_most(&side.matchers) == Some(0);
+    (loses.left && is_empty(right)) || (loses.right && is_empty(left))
 }
 
 impl Evaluator<'_> {
+    /// Makes both sides ready: samples are read only of a side that is no leaf.
+    pub fn sides<'e>(&self, binary: &'e Binary) -> Result<(Side<'e>, Side<'e>), Error> {
+        let needs_series = !needs_no_series(binary, &*self.context.source);
+        let side = |expr: &'e Expr| match self.known_side(expr, needs_series)? {
+            Some(known) => Ok(known),
+            None => Ok(Side::Evaluated(self.eval(expr)?)),
+        };
+        Ok((side(&binary.left)?, side(&binary.right)?))
+    }
+
     /// Prepares a side that is a leaf; `None` for any other.
     #[inline(never)]
-    pub fn known_side<'e>(&self, expr: &'e Expr) -> Result<Option<Side<'e>>, Error> {
+    fn known_side<'e>(
+        &self,
+        expr: &'e Expr,
+        needs_series: bool,
+    ) -> Result<Option<Side<'e>>, Error> {
         let plain = expr.without_parens();
         let known = match &plain.kind {
             ExprKind::Vector(selector) => {
-                let prepared = self.prepare(plain.span, selector, self.instant_leaf(selector)?)?;
+                let leaf = self.instant_leaf(selector)?;
+                let prepared = match needs_series {
+                    true => self.prepare(plain.span, selector, leaf)?,
+                    false => self.prepare_nothing(plain.span, selector, leaf)?,
+                };
                 Known { span: plain.span, prepared, range: None }
             }
             ExprKind::Call(call) if self.context.settings.delayed_name_removal => {

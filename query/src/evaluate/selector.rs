@@ -78,6 +78,17 @@ impl Evaluator<'_> {
         self.make_ready(span, leaf, (times, range), Selection { ids, labels })
     }
 
+    /// The same without any series: they would be left out.
+    pub fn prepare_nothing(
+        &self,
+        span: Span,
+        selector: &VectorSelector,
+        leaf: Leaf,
+    ) -> Result<PreparedLeaf, Error> {
+        let when = self.times_and_range(selector, &leaf)?;
+        self.make_ready(span, leaf, when, Selection::default())
+    }
+
     /// The same for an aggregation: the labels of single series are left out, but for those that the
     /// ways of grouping keep.
     pub fn prepare_grouped(

@@ -77,10 +77,11 @@ async fn small_queries_stay_on_their_thread() {
         ("{job=~\".+\"}", 1760, false),
         ("sum(requests_total{instance=\"3\"}) + sum(rate(requests_total[1d]))", 1700, false),
         ("max_over_time(requests_total{instance=\"3\"}[1m:1s])", 1, false),
-        // One side has no series, so nothing is read of the other.
-        ("{job=~\".+\"} and (nothing)", 1760, true),
+        // One side has no series, so none is chosen of the other.
+        ("{job=~\".+\"} and (nothing) or requests_total", 1760, true),
         ("{job=~\".+\"} and requests_total", 1760, false),
         ("{job=~\".+\"} unless nothing", 1760, false),
+        ("(nothing unless {job=~\".+\"}) or requests_total", 1760, true),
         ("rate(requests_total[1d]) and nothing", 1700, false),
     ] {
         assert_eq!(stays(&seen, text, steps).await, expected, "{text} at {steps} steps");

@@ -3,7 +3,8 @@
 //! `cargo xtask bench [SCENARIO…] [--servers LIST] [--series N] [--hours H] [--interval SECONDS] [--connections N]`
 //!
 //! Without a scenario: `ingest`, the figures of the README. Each server runs alone while it is
-//! measured. Printed: a table with the ratios to the first server.
+//! measured, but for queries, where all hold the data and are asked in turn. Printed: a table with the
+//! ratios to the first server.
 //!
 //! Not here: what a scenario does (`scenario`), pass or fail: a benchmark reports, people judge.
 
@@ -22,6 +23,8 @@ mod server;
 mod sender;
 /// The queries of `ingest`.
 mod questions;
+/// Servers that hold the data.
+mod side;
 /// Queries and their latencies.
 mod asking;
 /// Processors that do not sleep.
@@ -46,14 +49,6 @@ async fn main() {
     };
     for scenario in &options.scenarios {
         println!("\n{}: {}", scenario.name(), scenario.about(&options));
-        let mut columns = Vec::new();
-        for kind in &options.servers {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let mut column = table::Column::new(kind.name());
-            scenario.run(*kind, folder.path(), &options, &mut column).await;
-            println!("{} done", kind.name());
-            columns.push(column);
-        }
-        table::print(&columns);
+        table::print(&scenario.run(&options).await);
     }
 }

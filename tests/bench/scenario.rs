@@ -77,17 +77,34 @@ impl Scenario {
         }
     }
 
-    /// Measures one server in an empty folder.
-    pub async fn run(self, kind: Kind, folder: &Path, options: &Options, column: &mut Column) {
+    /// Measures the servers.
+    pub async fn run(self, options: &Options) -> Vec<Column> {
+        let servers = &options.servers[..];
         match self {
-            Scenario::Ingest => ingest::run(kind, folder, &options.shape, column).await,
-            Scenario::Million => million::run(kind, folder, column).await,
-            Scenario::Churn => churn::run(kind, folder, column).await,
-            Scenario::Restart => restart::run(kind, folder, column).await,
-            Scenario::Latency => latency::run(kind, folder, column).await,
-            Scenario::Scrape => scrape::run(kind, folder, column).await,
-            Scenario::Range => range::run(kind, folder, column).await,
-            Scenario::Answer => answer::run(kind, folder, column).await,
+            Scenario::Ingest => ingest::run(servers, &options.shape).await,
+            Scenario::Range => range::run(servers).await,
+            Scenario::Million => one_by_one(servers, million::run).await,
+            Scenario::Churn => one_by_one(servers, churn::run).await,
+            Scenario::Restart => one_by_one(servers, restart::run).await,
+            Scenario::Latency => one_by_one(servers, latency::run).await,
+            Scenario::Scrape => one_by_one(servers, scrape::run).await,
+            Scenario::Answer => one_by_one(servers, answer::run).await,
         }
     }
+}
+
+/// Measures each server in an empty folder, while no other runs.
+async fn one_by_one(
+    servers: &[Kind],
+    measure: impl AsyncFn(Kind, &Path, &mut Column),
+) -> Vec<Column> {
+    let mut columns = Vec::new();
+    for kind in servers {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut column = Column::new(kind.name());
+        measure(*kind, folder.path(), &mut column).await;
+        println!("{} done", kind.name());
+        columns.push(column);
+    }
+    columns
 }

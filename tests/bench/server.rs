@@ -116,6 +116,17 @@ impl Running {
         }
     }
 
+    /// Waits until it has used no tick of the clock for a while: what it cleans up after answers.
+    pub fn rest(&self) {
+        for _ in 0..50 {
+            let before = self.cpu_seconds();
+            std::thread::sleep(Duration::from_millis(15));
+            if self.cpu_seconds() <= before {
+                return;
+            }
+        }
+    }
+
     /// CPU seconds used so far, user and system.
     pub fn cpu_seconds(&self) -> f64 {
         let text = self.proc_file("stat");

@@ -1,22 +1,33 @@
 //! Ingest at saturation, disk, memory, then queries on the same data.
 
-use std::path::Path;
-
-use crate::asking::{Question, median_ms};
+use crate::asking::{Asking, Question};
 use crate::awake;
 use crate::data::{self, Shape};
 use crate::questions::QUERIES;
-use crate::server::{self, Kind};
-use crate::table::{Column, geometric_mean};
-use crate::{sender, server::Running};
+use crate::sender;
+use crate::server::Kind;
+use crate::side::Side;
+use crate::table::Column;
 
-/// Rounds of each query at least; the median counts.
-const ROUNDS: usize = 15;
-
-/// Measures one server.
-pub async fn run(kind: Kind, folder: &Path, shape: &Shape, column: &mut Column) {
+/// Measures the servers: each alone while it is written to, then queries of all in turn.
+pub async fn run(servers: &[Kind], shape: &Shape) -> Vec<Column> {
     let end_ms = data::now_ms() / 60_000 * 60_000;
-    let server = server::start(kind, folder, "").await;
+    let mut sides = Vec::new();
+    for kind in servers {
+        let mut side = Side::start(*kind).await;
+        write(&mut side, shape, end_ms).await;
+        println!("{} is written to", kind.name());
+        sides.push(side);
+    }
+    let mut sides = tokio::task::block_in_place(|| ask(sides, shape, end_ms));
+    for side in &mut sides {
+        side.column.set("peak RSS, MiB", side.server.peak_mib());
+    }
+    sides.into_iter().map(|side| side.column).collect()
+}
+
+async fn write(side: &mut Side, shape: &Shape, end_ms: i64) {
+    let Side { server, column, .. } = side;
     let samples = shape.samples() as f64;
     let busy_s = sender::saturate(&server.url, data::all_requests(*shape, end_ms)).await;
     // Work that was put off belongs to the samples too.
@@ -32,20 +43,16 @@ pub async fn run(kind: Kind, folder: &Path, shape: &Shape, column: &mut Column) 
         (server.cpu_seconds() - before) / (samples / 1e6),
     );
     column.set("bytes per sample, compacted", server.disk_bytes() / samples);
-    ask(&server, shape, end_ms, column);
-    column.set("peak RSS, MiB", server.peak_mib());
 }
 
-fn ask(server: &Running, shape: &Shape, end_ms: i64, column: &mut Column) {
+fn ask(sides: Vec<Side>, shape: &Shape, end_ms: i64) -> Vec<Side> {
     let _awake = awake::keep();
     let end_s = end_ms as f64 / 1000.0 - shape.interval_s as f64;
-    let mut all_ms = Vec::new();
+    let mut asking = Asking::new(sides);
     for (name, query, hours, step_s) in QUERIES {
         let start_s = end_s - f64::min(hours, shape.hours) * 3600.0;
         let question = Question { query, start_s, end_s, step_s, stats: false };
-        let ms = median_ms(ROUNDS, |client| question.request(client, &server.url));
-        column.set(format!("{name}, ms"), ms);
-        all_ms.push(ms);
+        asking.answered(&format!("{name}, ms"), &question);
     }
-    column.set("geometric mean of queries, ms", geometric_mean(&all_ms));
+    asking.finish("geometric mean of queries, ms")
 }

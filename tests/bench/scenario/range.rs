@@ -1,14 +1,13 @@
 //! Prometheus' own range-query benchmark: 43 expressions over 1,443 series of 18,640 points, at 1,
 //! 100, 1,000 and 10,000 steps. A dash stands for a server that does not know the expression.
 
-use std::path::Path;
-
-use crate::asking::{Question, median_executed_ms, median_ms};
+use crate::asking::{Asking, Question};
 use crate::awake;
 use crate::data;
 use crate::sender;
-use crate::server::{self, Kind};
-use crate::table::{Column, geometric_mean};
+use crate::server::Kind;
+use crate::side::Side;
+use crate::table::Column;
 
 /// One line for the reader.
 pub const ABOUT: &str = "1,443 series of 18,640 points, 10 s apart";
@@ -76,39 +75,36 @@ fn cases() -> Vec<(String, i64)> {
     cases
 }
 
-/// Measures one server.
-pub async fn run(kind: Kind, folder: &Path, column: &mut Column) {
+/// Measures the servers: each holds the data, then all are asked in turn.
+pub async fn run(servers: &[Kind]) -> Vec<Column> {
     let end_ms = data::now_ms() / 10_000 * 10_000;
-    let server = server::start(kind, folder, "").await;
-    let requests = data::range_benchmark(POINTS, end_ms);
-    sender::saturate(&server.url, vec![Box::new(requests)]).await;
-    server.compact().await;
+    let mut sides = Vec::new();
+    for kind in servers {
+        let side = Side::start(*kind).await;
+        let requests = data::range_benchmark(POINTS, end_ms);
+        sender::saturate(&side.server.url, vec![Box::new(requests)]).await;
+        side.server.compact().await;
+        sides.push(side);
+    }
+    let mut sides = tokio::task::block_in_place(|| ask(sides, end_ms));
+    for side in &mut sides {
+        side.column.set("peak RSS, MiB", side.server.peak_mib());
+    }
+    sides.into_iter().map(|side| side.column).collect()
+}
+
+fn ask(sides: Vec<Side>, end_ms: i64) -> Vec<Side> {
     let _awake = awake::keep();
-    // What no server can be below: a request that asks nothing.
-    let healthy = format!("{}/-/healthy", server.url);
-    column.set("a round trip without a query, ms", median_ms(15, |client| client.get(&healthy)));
+    let mut asking = Asking::new(sides);
+    asking.round_trip("a round trip without a query, ms");
     let end_s = end_ms as f64 / 1000.0 - 10.0;
-    let mut all_ms = Vec::new();
-    for (expression, steps) in cases() {
-        let known = match kind {
-            // Its old name.
-            Kind::VictoriaMetrics | Kind::Prometheus => {
-                expression.replace("double_exponential_smoothing", "holt_winters")
-            }
-            Kind::Belfry => expression.clone(),
-        };
-        let start_s = end_s - steps as f64 * 10.0;
-        let mut question = Question { query: &known, start_s, end_s, step_s: 10, stats: false };
-        let rounds = if steps == 1 { 15 } else { 5 };
-        let ms = median_ms(rounds, |client| question.request(client, &server.url));
-        column.set(format!("{expression}, {steps} steps, ms"), ms);
-        all_ms.push(ms);
-        if expression.contains("[1d]") && kind != Kind::VictoriaMetrics {
-            question.stats = true;
-            let ms = median_executed_ms(rounds, |client| question.request(client, &server.url));
-            column.set(format!("{expression}, {steps} steps, as the server says, ms"), ms);
+    for (query, steps) in &cases() {
+        let start_s = end_s - *steps as f64 * 10.0;
+        let question = Question { query, start_s, end_s, step_s: 10, stats: false };
+        asking.answered(&format!("{query}, {steps} steps, ms"), &question);
+        if query.contains("[1d]") {
+            asking.executed(&format!("{query}, {steps} steps, as the server says, ms"), &question);
         }
     }
-    column.set("geometric mean, ms", geometric_mean(&all_ms));
-    column.set("peak RSS, MiB", server.peak_mib());
+    asking.finish("geometric mean, ms")
 }

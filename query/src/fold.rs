@@ -14,8 +14,8 @@ use promql::ast::AggregateOp;
 
 use crate::kernel::Row;
 use crate::kernel::finite::are_finite;
-use crate::kernel::sums::{Mean, Spread, Sum};
-use crate::kernel::window::Fold as _;
+use crate::kernel::spread::Spread;
+use crate::kernel::sums::{Mean, Sum};
 
 /// The operators that fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Cell {
             FoldOp::Min => Cell { a: pick(self.a, later.a, f64::lt), ..self.counted(later.count) },
             FoldOp::Max => Cell { a: pick(self.a, later.a, f64::gt), ..self.counted(later.count) },
             FoldOp::Stddev | FoldOp::Stdvar => {
-                Cell::from_spread(self.spread().then(later.spread()))
+                Cell::from_spread(self.spread().join(later.spread()))
             }
         }
     }

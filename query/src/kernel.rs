@@ -4,8 +4,8 @@
 //! a series block.
 //!
 //! Invariants: timestamps ascend; stale markers were removed before a range kernel sees them; a
-//! kernel goes once through its series, however long the windows are. One that can't looks at its
-//! query's ledger now and then, and stops when the query is over.
+//! kernel goes about once through its series, however long the windows are. One that can't looks at
+//! its query's ledger now and then, and stops when the query is over.
 //!
 //! Not here: Arrow, DataFusion, labels, annotations.
 
@@ -25,8 +25,10 @@ pub mod lookback;
 pub mod counter;
 /// `anchored` and `smoothed` windows.
 pub mod extended;
-/// Sums, averages and deviations.
+/// Sums and averages.
 pub mod sums;
+/// Variances and standard deviations.
+pub mod spread;
 /// Smallest and largest values.
 pub mod extrema;
 /// Quantiles and medians.
@@ -348,8 +350,8 @@ impl RangeFunction {
             RangeFunction::DoubleExponentialSmoothing => smoothing::smooth(input, row),
             RangeFunction::Sum => sums::sum(input, row),
             RangeFunction::Avg => sums::avg(input, row),
-            RangeFunction::Stddev => sums::variance(input, true, row),
-            RangeFunction::Stdvar => sums::variance(input, false, row),
+            RangeFunction::Stddev => spread::variance(input, true, row),
+            RangeFunction::Stdvar => spread::variance(input, false, row),
             RangeFunction::Min => extrema::extremum(input, extrema::Which::Min, row),
             RangeFunction::Max => extrema::extremum(input, extrema::Which::Max, row),
             RangeFunction::TsOfMin => extrema::extremum(input, extrema::Which::TsOfMin, row),

@@ -40,19 +40,22 @@ impl Kind {
 pub struct Resets {
     at: Vec<usize>, // The samples before a fall, ascending.
     lost: Vec<f64>, // The sum of their values up to each of them, itself included.
-    exact: bool,    // Whether differences of `lost` may be taken: all values are finite.
+    are_looked_up: bool,
 }
 
-/// So many resets of a window are added one by one, in the order that upstream has; of more the sum
-/// is looked up.
+/// So many resets of a window are added one by one, in the order that upstream has: to the last digit.
+/// Of more the sum is looked up when windows overlap a lot, where rounding shows less than time.
 const ADDED_SINGLY_MAX: usize = 16;
 
 impl Resets {
-    /// Adds up the resets of a series.
-    pub fn of(values: &[f64]) -> Resets {
-        let (exact, falls) = finite_and_falls(values);
+    /// Adds up the resets of a series that is looked at through windows.
+    pub fn of(values: &[f64], windows: &[Window]) -> Resets {
+        let (is_finite, falls) = finite_and_falls(values);
         let (at, lost) = (Vec::with_capacity(falls), Vec::with_capacity(falls));
-        let mut resets = Resets { at, lost, exact };
+        // Of sums that are infinite or not a number no difference can be taken.
+        let are_looked_up =
+            is_finite && falls > ADDED_SINGLY_MAX && overlap_a_lot(windows, ADDED_SINGLY_MAX);
+        let mut resets = Resets { at, lost, are_looked_up };
         if falls > 0 {
             let mut sum = 0.0;
             for (index, pair) in values.windows(2).enumerate() {
@@ -81,7 +84,7 @@ impl Resets {
         if inside.is_empty() {
             return change;
         }
-        if inside.len() <= ADDED_SINGLY_MAX || !self.exact {
+        if inside.len() <= ADDED_SINGLY_MAX || !self.are_looked_up {
             return self.at[inside].iter().fold(change, |change, at| change + values[*at]);
         }
         let before = inside.start.checked_sub(1).map_or(0.0, |before| self.lost[before]);
@@ -100,7 +103,7 @@ pub fn extrapolated(input: &Input, kind: Kind, row: &mut Row) {
         &own
     });
     let values = input.samples.values;
-    let resets = kind.is_counter().then(|| Resets::of(values));
+    let resets = kind.is_counter().then(|| Resets::of(values, input.windows));
     let mut lost = resets.as_ref().filter(|resets| !resets.at.is_empty()).map(Sliding::new);
     let (mut firsts, mut changes) = ([0.0; LANE], [0.0; LANE]);
     for start in (0..input.windows.len()).step_by(LANE) {
@@ -169,12 +172,12 @@ impl Sliding<'_> {
         windows: &[Window],
         input: &Input,
     ) -> ControlFlow<()> {
-        let Resets { at, exact, .. } = self.resets;
+        let Resets { at, are_looked_up, .. } = self.resets;
         let before = |sample: usize, from: usize| {
             from + at[from..].iter().take_while(|at| **at < sample).count()
         };
         for (change, window) in changes.iter_mut().zip(windows).filter(|(_, own)| own.len() >= 2) {
-            if !exact && input.pace.is_over(window.len()) {
+            if !are_looked_up && input.pace.is_over(window.len()) {
                 return ControlFlow::Break(());
             }
             self.inside.start = before(window.lo, self.inside.start);

@@ -60,7 +60,7 @@ fn edges(input: &Input, step: usize, window: Window, smoothed: bool) -> Option<E
 /// `rate`, `increase` and `delta` over extended windows.
 pub fn change(input: &Input, kind: Kind, smoothed: bool, row: &mut Row) {
     let samples = input.samples;
-    let resets = Resets::of(samples.values);
+    let resets = Resets::of(samples.values, input.windows);
     for (step, window) in input.windows.iter().enumerate() {
         let Some(edges) = edges(input, step, *window, smoothed) else { continue };
         let (mut first, mut last) = (edges.first, edges.last);

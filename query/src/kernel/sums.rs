@@ -1,19 +1,29 @@
-//! Sums, averages and deviations with compensation.
+//! Sums and averages with compensation.
 //!
 //! Place in the flow: `RangeFunction::evaluate` and `evaluate::aggregate` → **`sums`**.
 //!
 //! An average divides the sum, and only when that overflows goes on with a running mean.
 //!
-//! Not here: windows (`window`).
+//! Not here: windows (`window`), deviations (`spread`).
 
 pub use model::sum::Sum;
 
-use super::window::{Fold, slide_fold};
+use super::window::{Fold, InOrder, each_fold};
 use super::{Input, Row};
 
 impl Fold for Sum {
     fn then(self, later: Sum) -> Sum {
         Sum::then(self, later)
+    }
+}
+
+impl InOrder for Sum {
+    fn of(value: f64) -> Sum {
+        Sum::of(value)
+    }
+
+    fn with(self, value: f64) -> Sum {
+        Sum::with(self, value)
     }
 }
 
@@ -87,74 +97,22 @@ impl Fold for Mean {
     }
 }
 
-/// Count, mean and sum of squared distances from it.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Spread {
-    /// How many values went in.
-    pub count: f64,
-    /// Their mean.
-    pub mean: f64,
-    /// Sum of squared distances.
-    pub squares: f64,
-}
-
-impl Spread {
-    /// The spread of one value. An infinite value has none: its distance is not a number.
-    pub fn of(value: f64) -> Spread {
-        let squares = if value.is_finite() { 0.0 } else { f64::NAN };
-        Spread { count: 1.0, mean: value, squares }
+impl InOrder for Mean {
+    fn of(value: f64) -> Mean {
+        Mean::of(value)
     }
 
-    /// Takes in a value.
-    pub fn with(self, value: f64) -> Spread {
-        self.then(Spread::of(value))
-    }
-
-    /// The population variance.
-    pub fn variance(self) -> f64 {
-        self.squares / self.count
-    }
-}
-
-impl Fold for Spread {
-    fn then(self, later: Spread) -> Spread {
-        let count = self.count + later.count;
-        let distance = later.mean - self.mean;
-        let mean = self.mean + distance * later.count / count;
-        let between = distance * distance * self.count * later.count / count;
-        Spread { count, mean, squares: self.squares + later.squares + between }
+    fn with(self, value: f64) -> Mean {
+        Mean::with(self, value)
     }
 }
 
 /// `sum_over_time`
 pub fn sum(input: &Input, row: &mut Row) {
-    let values = input.samples.values;
-    slide_fold(
-        input.windows,
-        |index| Sum::of(values[index]),
-        |step, _, sum| row.set(step, sum.value()),
-    );
+    each_fold(input, |step, sum: Sum| row.set(step, sum.value()));
 }
 
 /// `avg_over_time`
 pub fn avg(input: &Input, row: &mut Row) {
-    let values = input.samples.values;
-    slide_fold(
-        input.windows,
-        |index| Mean::of(values[index]),
-        |step, _, mean| row.set(step, mean.value()),
-    );
-}
-
-/// `stddev_over_time` and `stdvar_over_time`
-pub fn variance(input: &Input, square_root: bool, row: &mut Row) {
-    let values = input.samples.values;
-    slide_fold(
-        input.windows,
-        |index| Spread::of(values[index]),
-        |step, _, spread: Spread| {
-            let variance = spread.variance();
-            row.set(step, if square_root { variance.sqrt() } else { variance });
-        },
-    );
+    each_fold(input, |step, mean: Mean| row.set(step, mean.value()));
 }

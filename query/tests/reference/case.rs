@@ -122,7 +122,7 @@ impl Case {
 
     /// Whether the definition says in which order numbers are added: one window of one series.
     fn is_exact(&self) -> bool {
-        const IN_ORDER: [&str; 21] = [
+        const IN_ORDER: [&str; 25] = [
             "rate",
             "increase",
             "delta",
@@ -132,6 +132,10 @@ impl Case {
             "resets",
             "sum_over_time",
             "avg_over_time",
+            "stddev_over_time",
+            "stdvar_over_time",
+            "deriv",
+            "predict_linear",
             "min_over_time",
             "max_over_time",
             "count_over_time",

@@ -142,7 +142,9 @@ impl World<'_> {
 
     /// At one instant of the query.
     pub fn at(&self, at_ms: i64) -> Moment<'_> {
-        Moment { world: self, at_ms }
+        let next_ms =
+            Some(at_ms + self.step_ms).filter(|next| self.step_ms > 0 && *next <= self.end_ms);
+        Moment { world: self, at_ms, next_ms }
     }
 }
 
@@ -151,6 +153,8 @@ impl World<'_> {
 pub struct Moment<'a> {
     world: &'a World<'a>,
     at_ms: i64,
+    /// The next one of the query or subquery, if there is one.
+    next_ms: Option<i64>,
 }
 
 impl Moment<'_> {

@@ -127,11 +127,16 @@ impl Moment<'_> {
     }
 }
 
-/// Where a label set falls between 0 and 1, by a hash of its names and values with their lengths.
+/// Where a label set falls between 0 and 1, by a hash of its names and values with their lengths: one
+/// byte, from 255 on that byte and three more.
 fn share_of(labels: &Labels) -> f64 {
     let mut bytes = Vec::new();
     for text in labels.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.push(u8::try_from(text.len()).expect("short texts"));
+        let length = text.len().to_le_bytes();
+        match text.len() {
+            0..255 => bytes.push(length[0]),
+            _ => bytes.extend([255, length[0], length[1], length[2]]),
+        }
         bytes.extend_from_slice(text.as_bytes());
     }
     xxhash_rust::xxh64::xxh64(&bytes, 0) as f64 / u64::MAX as f64

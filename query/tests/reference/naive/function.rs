@@ -388,7 +388,7 @@ fn at_least(a: f64, b: f64) -> f64 {
     match (a, b) {
         (f64::INFINITY, _) | (_, f64::INFINITY) => f64::INFINITY,
         _ if a.is_nan() || b.is_nan() => f64::NAN,
-        _ if a >= b => a,
+        _ if a > b || (a == b && b.is_sign_negative()) => a,
         _ => b,
     }
 }

@@ -385,10 +385,12 @@ impl Distribution {
         if lower >= upper {
             return 0.0;
         }
+        // A bucket without width, of nothing but zeros, does not lie below them.
+        let is_below = |own: &Bucket, value: f64| own.upper <= value && own.lower < value;
         let below = |value: f64, endless: f64| {
             let mut seen = 0.0;
             for own in self.buckets() {
-                if own.upper <= value {
+                if is_below(&own, value) {
                     seen += own.count;
                 } else if own.lower < value {
                     let share = match (own.lower, own.is_plain) {
@@ -402,7 +404,7 @@ impl Distribution {
                     seen += own.count * share;
                 }
             }
-            if self.buckets().last().is_none_or(|own| own.upper <= value) {
+            if self.buckets().last().is_none_or(|own| is_below(own, value)) {
                 return self.count;
             }
             seen.min(self.count)

@@ -129,9 +129,11 @@ impl Applied<'_> {
             "ts_of_min_over_time" => Some(ts_of_extreme(samples, |a, b| a <= b)),
             "ts_of_max_over_time" => Some(ts_of_extreme(samples, |a, b| a >= b)),
             "stdvar_over_time" => {
-                Some(self.world.rounded(variance_of(&values), scale * scale * 1e-3))
+                Some(self.world.rounded(variance_in_order(&values), scale * scale * 1e-3))
             }
-            "stddev_over_time" => Some(self.world.rounded(variance_of(&values).sqrt(), scale)),
+            "stddev_over_time" => {
+                Some(self.world.rounded(variance_in_order(&values).sqrt(), scale))
+            }
             "quantile_over_time" => rounded(quantile_of(self.params[0], &values)),
             // One that is no number leaves no median.
             "mad_over_time" if values.iter().any(|own| own.is_nan()) => Some(f64::NAN),
@@ -297,6 +299,22 @@ pub fn variance_of(values: &[f64]) -> f64 {
     }
     let mean = mean_of(values);
     mean_of(&values.iter().map(|value| (value - mean) * (value - mean)).collect::<Vec<f64>>())
+}
+
+/// The mean squared distance from the mean, as the mean and the squares grow value by value; what
+/// rounding takes from each of both is kept beside it.
+fn variance_in_order(values: &[f64]) -> f64 {
+    let (mut means, mut squares) = (Vec::new(), Vec::new());
+    let parts = |parts: &[f64]| {
+        let (sum, lost) = super::sum_and_lost(parts.iter().copied());
+        sum + lost
+    };
+    for (count, value) in (1..).zip(values) {
+        let distance = value - parts(&means);
+        means.push(distance / f64::from(count));
+        squares.push(distance * (value - parts(&means)));
+    }
+    parts(&squares) / values.len() as f64
 }
 
 /// The quantile between neighbours; NaN sorts before everything.

@@ -168,30 +168,42 @@ impl Moment<'_> {
             Some(step) => self.length(step)?,
             None => self.world.subquery_step_ms,
         };
+        let inner = |at_ms: i64, last_ms: i64| -> Outcome<Vec<Element>> {
+            let next_ms = Some(at_ms + step_ms).filter(|next| *next <= last_ms);
+            let all = Moment { at_ms, next_ms, ..*self }.vector(&subquery.expr)?;
+            super::unique(&all)?;
+            Ok(all)
+        };
+        // Where the window of the query's next instant lies; the same window when there is none.
+        let next = Moment { at_ms: self.next_ms.unwrap_or(self.at_ms), ..*self };
+        let next_right_ms = next.anchor(&subquery.modifiers)?;
+        let next_left_ms = next_right_ms - next.length(&subquery.range)?;
         let mut found: Vec<Window> = Vec::new();
         // Inner instants are multiples of the step since the epoch.
-        let mut at_ms = left_ms.div_euclid(step_ms) * step_ms;
+        let mut at_ms = (left_ms.div_euclid(step_ms) + 1) * step_ms;
         while at_ms <= right_ms {
-            if at_ms > left_ms {
-                let all = Moment { at_ms, ..*self }.vector(&subquery.expr)?;
-                super::unique(&all)?;
-                for own in all {
-                    let place = found.iter().position(|window| window.labels == own.labels);
-                    let place = place.unwrap_or_else(|| {
-                        found.push(Window {
-                            labels: own.labels.clone(),
-                            drop_name: false,
-                            samples: Vec::new(),
-                            left_ms,
-                            right_ms,
-                            extension: None,
-                        });
-                        found.len() - 1
+            for own in inner(at_ms, next_right_ms)? {
+                let place = found.iter().position(|window| window.labels == own.labels);
+                let place = place.unwrap_or_else(|| {
+                    found.push(Window {
+                        labels: own.labels.clone(),
+                        drop_name: false,
+                        samples: Vec::new(),
+                        left_ms,
+                        right_ms,
+                        extension: None,
                     });
-                    found[place].drop_name |= own.drop_name;
-                    found[place].samples.push((at_ms, own.point));
-                }
+                    found.len() - 1
+                });
+                found[place].drop_name |= own.drop_name;
+                found[place].samples.push((at_ms, own.point));
             }
+            at_ms += step_ms;
+        }
+        // Those between two windows are evaluated as well: nobody sees their values, but what is wrong
+        // at them is wrong with the query.
+        while at_ms <= next_left_ms {
+            inner(at_ms, next_right_ms)?;
             at_ms += step_ms;
         }
         Ok(found)

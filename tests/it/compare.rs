@@ -22,6 +22,10 @@ use tests::{http, servers};
 use tokio::sync::Mutex;
 
 const SLOT_MS: u64 = 2000;
+/// Both have scraped for so long.
+const SCRAPED_MS: u64 = 70_000;
+/// Questions look back less far from where they begin: windows of 30 s, offsets of 10 s.
+const REACH_MS: u64 = 44_000;
 /// Samples lie this far before a whole second, so that none lies on the edge of a window.
 const OFF_GRID_MS: u64 = 700;
 
@@ -205,15 +209,15 @@ async fn three_hundred_queries_agree() {
     })
     .await;
     let start_ms = (now_ms() / SLOT_MS + 2) * SLOT_MS;
-    let end_ms = start_ms + 60_000;
-    eventually("sixty seconds of samples are there", 120, async || {
+    let end_ms = start_ms + SCRAPED_MS;
+    eventually("seventy seconds of samples are there", 120, async || {
         (now_ms() > end_ms + 2 * SLOT_MS).then_some(())
     })
     .await;
     let time = format!("{:.3}", (end_ms + SLOT_MS / 2) as f64 / 1000.0);
     // The premise: both hold the very same samples.
     let raw =
-        [("query", "{__name__=~\"node_load1|node_memory_MemFree_bytes\"}[60s]"), ("time", &time)];
+        [("query", "{__name__=~\"node_load1|node_memory_MemFree_bytes\"}[70s]"), ("time", &time)];
     let theirs = http::post_form(&format!("{prometheus}/api/v1/query"), &raw).await.1;
     check_same("the raw samples", &theirs, &belfry.api("query", &raw).await.1);
     for query in INSTANT {
@@ -224,7 +228,7 @@ async fn three_hundred_queries_agree() {
         check_same_cost(query, &theirs, &ours);
         assert!(!series(&theirs).is_empty(), "{query} asks for something");
     }
-    let start = format!("{:.3}", (start_ms + 30_000 + SLOT_MS / 2) as f64 / 1000.0);
+    let start = format!("{:.3}", (start_ms + REACH_MS + SLOT_MS / 2) as f64 / 1000.0);
     for query in RANGE {
         let range = [("start", start.as_str()), ("end", time.as_str()), ("step", "5")];
         let form = [&[("query", query), ("stats", "all")][..], &range].concat();

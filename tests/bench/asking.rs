@@ -19,7 +19,7 @@ use tests::http;
 
 use crate::server::Kind;
 use crate::side::Side;
-use crate::table::geometric_mean;
+use crate::table::{Column, geometric_mean};
 
 /// One query over a range, or at its end.
 pub struct Question<'a> {
@@ -91,12 +91,15 @@ impl Asking {
         Asking { sides, medians_ms, client, runtime: one_thread.expect("a runtime") }
     }
 
-    /// Notes the geometric mean of all questions; the sides, with what they reached.
-    pub fn finish(mut self, row: &str) -> Vec<Side> {
-        for (side, medians_ms) in self.sides.iter_mut().zip(&self.medians_ms) {
-            side.column.set(row, geometric_mean(medians_ms));
-        }
-        self.sides
+    /// Notes the geometric mean of all questions, and the most memory that each server ever had; what
+    /// the sides reached.
+    pub fn finish(self, row: &str) -> Vec<Column> {
+        let noted = |(mut side, medians_ms): (Side, Vec<f64>)| {
+            side.column.set(row, geometric_mean(&medians_ms));
+            side.column.set("peak RSS, MiB", side.server.peak_mib());
+            side.column
+        };
+        self.sides.into_iter().zip(self.medians_ms).map(noted).collect()
     }
 
     /// Notes the median milliseconds of a request that asks nothing: no server can be below it.

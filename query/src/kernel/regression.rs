@@ -9,7 +9,7 @@
 //! Not here: extrapolation of counters (`counter`), smoothing.
 
 use super::sums::Sum;
-use super::window::{Fold, overlap_a_lot, slide_fold};
+use super::window::{Fold, IN_ORDER_MAX, overlap_a_lot, slide_fold};
 use super::{Input, Row, Samples, Window};
 
 /// The sums a regression needs, about a fixed origin.
@@ -77,7 +77,7 @@ impl Fold for Line {
 fn each_line(input: &Input, at_ms: impl Fn(usize) -> i64, mut emit: impl FnMut(usize, (f64, f64))) {
     let samples = input.samples;
     let Some(&origin_ms) = samples.ts.first() else { return };
-    if !overlap_a_lot(input.windows, LINE_WINDOW_MAX) {
+    if !overlap_a_lot(input.windows, IN_ORDER_MAX) {
         for (step, window) in input.windows.iter().enumerate().filter(|own| own.1.len() >= 2) {
             if input.pace.is_over(window.len()) {
                 return;
@@ -103,8 +103,6 @@ fn each_line(input: &Input, at_ms: impl Fn(usize) -> i64, mut emit: impl FnMut(u
     );
 }
 
-/// Lines through windows of up to this many samples are summed window by window.
-const LINE_WINDOW_MAX: usize = 32;
 /// Slope and value of a window's line at an instant, summed about that instant.
 fn direct(samples: Samples, window: Window, at_ms: i64) -> (f64, f64) {
     let (ts, values) = (&samples.ts[window.lo..window.hi], &samples.values[window.lo..window.hi]);

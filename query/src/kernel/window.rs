@@ -139,7 +139,7 @@ pub trait InOrder: Fold {
 }
 
 /// Windows of up to this many samples are gone through one by one.
-const IN_ORDER_MAX: usize = 32;
+pub const IN_ORDER_MAX: usize = 32;
 /// Windows that are gone through side by side: each waits for its own sample before.
 const LANES: usize = 4;
 

@@ -19,11 +19,7 @@ pub async fn run(servers: &[Kind], shape: &Shape) -> Vec<Column> {
         println!("{} is written to", kind.name());
         sides.push(side);
     }
-    let mut sides = tokio::task::block_in_place(|| ask(sides, shape, end_ms));
-    for side in &mut sides {
-        side.column.set("peak RSS, MiB", side.server.peak_mib());
-    }
-    sides.into_iter().map(|side| side.column).collect()
+    tokio::task::block_in_place(|| ask(sides, shape, end_ms))
 }
 
 async fn write(side: &mut Side, shape: &Shape, end_ms: i64) {
@@ -45,7 +41,7 @@ async fn write(side: &mut Side, shape: &Shape, end_ms: i64) {
     column.set("bytes per sample, compacted", server.disk_bytes() / samples);
 }
 
-fn ask(sides: Vec<Side>, shape: &Shape, end_ms: i64) -> Vec<Side> {
+fn ask(sides: Vec<Side>, shape: &Shape, end_ms: i64) -> Vec<Column> {
     let _awake = awake::keep();
     let end_s = end_ms as f64 / 1000.0 - shape.interval_s as f64;
     let mut asking = Asking::new(sides);

@@ -86,14 +86,10 @@ pub async fn run(servers: &[Kind]) -> Vec<Column> {
         side.server.compact().await;
         sides.push(side);
     }
-    let mut sides = tokio::task::block_in_place(|| ask(sides, end_ms));
-    for side in &mut sides {
-        side.column.set("peak RSS, MiB", side.server.peak_mib());
-    }
-    sides.into_iter().map(|side| side.column).collect()
+    tokio::task::block_in_place(|| ask(sides, end_ms))
 }
 
-fn ask(sides: Vec<Side>, end_ms: i64) -> Vec<Side> {
+fn ask(sides: Vec<Side>, end_ms: i64) -> Vec<Column> {
     let _awake = awake::keep();
     let mut asking = Asking::new(sides);
     asking.round_trip("a round trip without a query, ms");
